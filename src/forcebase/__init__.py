@@ -1,0 +1,1 @@
+"""forcebase: any machine-learning force field against any DFT record."""

@@ -1,0 +1,100 @@
+"""Content digests: what a record says is what it is called.
+
+A digest is SHA-256 over canonical JSON: sorted keys, floats by their shortest
+exact form, -0.0 as 0.0, arrays by dtype, shape and little-endian bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+GRID = 1e-8  # fractional and angstrom; text formats keep 8 decimals
+GRID_OFFSET = 0.381966  # keeps decimal input away from the edges of the grid's bins
+
+
+def content_digest(content: Any) -> str:
+    """Name `content` (JSON-like, may hold arrays) by its SHA-256, 64 hex digits."""
+    text = json.dumps(_canonical(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def bytes_digest(data: bytes) -> str:
+    """SHA-256 of raw bytes, 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def merkle_root(leaves: Iterable[str]) -> str:
+    """Root over sorted leaf digests; the order in which members came does not matter."""
+    level = sorted(leaves)
+    if not level:
+        return bytes_digest(b"")
+    while len(level) > 1:
+        pairs = [level[i : i + 2] for i in range(0, len(level), 2)]
+        level = [bytes_digest("".join(pair).encode()) for pair in pairs]
+    return level[0]
+
+
+def structure_digest(
+    numbers: ArrayLike, cell: ArrayLike, positions: ArrayLike, pbc: ArrayLike
+) -> str:
+    """Name a periodic structure by its geometry.
+
+    Invariant under lattice translations of single atoms along periodic axes and under
+    rounding noise; sensitive to species, order of atoms, cell, positions (1e-8) and pbc.
+
+    Args:
+        numbers: (n,) atomic numbers.
+        cell: (3, 3) lattice vectors as rows, angstrom.
+        positions: (n, 3) Cartesian, angstrom.
+        pbc: (3,) booleans.
+    """
+    lattice = np.asarray(cell, dtype=float).reshape(3, 3)
+    fractional = np.linalg.solve(lattice.T, np.asarray(positions, dtype=float).reshape(-1, 3).T).T
+    periodic = np.asarray(pbc, dtype=bool)
+    turns = round(1 / GRID)
+    sites = _on_grid(fractional)
+    sites[:, periodic] %= turns
+    return content_digest(
+        {
+            "numbers": np.asarray(numbers, dtype=int).tolist(),
+            "cell": _on_grid(lattice).tolist(),
+            "sites": sites.tolist(),
+            "pbc": periodic.tolist(),
+        }
+    )
+
+
+def _on_grid(values: np.ndarray) -> np.ndarray:
+    return np.floor(values / GRID + GRID_OFFSET).astype(np.int64)
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return _canonical_array(value)
+    if isinstance(value, (list, tuple)):
+        return [_canonical(item) for item in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) + 0.0
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def _canonical_array(array: np.ndarray) -> dict[str, Any]:
+    kind = "<i8" if array.dtype.kind in "iub" else "<f8"
+    data = np.ascontiguousarray(array, dtype=kind)
+    if kind == "<f8":
+        data = data + 0.0
+    return {"dtype": kind, "shape": list(array.shape), "sha256": bytes_digest(data.tobytes())}

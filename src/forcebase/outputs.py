@@ -1,0 +1,162 @@
+"""What jobs return: the contract between `makers` (which write it) and `ingest` (which reads it).
+
+Every output is a plain dict whose `forcebase` key names its shape below. A job's input may be
+another job's output, or a record published into the JobStore in the same shape, so a maker
+cannot tell, and need not, whether its model was trained a minute ago or last year.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+from forcebase.blob import Blob
+
+
+class Recipe(TypedDict, total=False):
+    """How a structure was made."""
+
+    operation: str
+    """One word per step, joined by "+": "strain+rattle", "vacancy", "relax"."""
+    parameters: dict[str, Any]
+    seed: int | None
+    parent: str | None
+    """Structure id of what it was made from."""
+
+
+class StructureOutput(TypedDict):
+    """One made structure: pymatgen's dict, its ancestry root and recipe."""
+
+    structure: dict[str, Any]
+    family: str
+    kind: str
+    recipe: Recipe
+
+
+class StructuresOutput(TypedDict):
+    """Structures made by a sampling job."""
+
+    forcebase: Literal["structures"]
+    structures: list[StructureOutput]
+
+
+class CandidatesOutput(TypedDict):
+    """Labelled structures, packed as `Frames`."""
+
+    forcebase: Literal["candidates"]
+    frames: Blob
+
+
+class CurationStep(TypedDict):
+    """One named step of a curation and what it did."""
+
+    name: str
+    parameters: dict[str, Any]
+    n_in: int
+    n_dropped: int
+
+
+class Drop(TypedDict):
+    """A calculation that is not in, and why."""
+
+    calculation: str
+    step: str
+    reason: str
+
+
+class Member(TypedDict):
+    """A calculation that is in, and where."""
+
+    calculation: str
+    structure: str
+    family: str
+    split: Literal["train", "valid", "test"]
+
+
+class CurationOutput(TypedDict):
+    """A dataset decided on: members with splits, drops with reasons, E0s."""
+
+    forcebase: Literal["curation"]
+    name: str
+    version: int
+    parent: str | None
+    """Dataset id of the version before."""
+    query: dict[str, Any]
+    method: str
+    members: list[Member]
+    dropped: list[Drop]
+    steps: list[CurationStep]
+    e0s: dict[str, float]
+    """Element symbol -> eV, of `method`."""
+    e0s_source: Literal["fitted", "given"]
+    wall_time: float
+
+
+class GoldenProbe(TypedDict):
+    """A fixed structure and what the model says of it, to notice a model that drifts."""
+
+    structure: dict[str, Any]
+    energy: float
+    forces: list[list[float]]
+    stress: list[float]
+
+
+class ModelOutput(TypedDict):
+    """A model: its weights and all that changes or explains its answers."""
+
+    forcebase: Literal["model"]
+    kind: Literal["MACE"]
+    weights: Blob
+    weights_sha256: str
+    dtype: Literal["float64", "float32"]
+    head: str | None
+    elements: list[str]
+    dataset: str | None
+    """Dataset id, where one is known; a flow that curates and trains leaves it to `collect`."""
+    dataset_job: dict[str, Any] | None
+    e0s: dict[str, float]
+    hyperparameters: dict[str, Any]
+    seed: int | None
+    n_parameters: int
+    learning_curve: list[dict[str, float]]
+    """One entry per epoch: epoch, loss, energy_mae (eV/atom), force_mae (eV/angstrom),
+    stress_mae (eV/angstrom^3), all on the valid split, seconds since the start."""
+    golden_probe: GoldenProbe
+    package_versions: dict[str, str]
+    wall_time: float
+
+
+class PredictionsOutput(TypedDict):
+    """A model's labels for structures, packed as `Frames` (ids are structure ids)."""
+
+    forcebase: Literal["predictions"]
+    weights_sha256: str
+    dtype: str
+    head: str | None
+    frames: Blob
+    wall_times: list[float]
+    """Seconds per structure: each batch's time shared out by atoms."""
+    package_versions: dict[str, str]
+    wall_time: float
+
+
+class PhononOutput(TypedDict):
+    """Force constants of one relaxed structure."""
+
+    forcebase: Literal["phonon"]
+    weights_sha256: str
+    dtype: str
+    head: str | None
+    initial_structure: str
+    """Structure id of the input."""
+    structure: dict[str, Any]
+    """The relaxed unit cell, pymatgen's dict."""
+    supercell_matrix: list[list[int]]
+    primitive_matrix: list[list[float]]
+    force_constants: Blob
+    """Array `force_constants`, compact (n_primitive, n_supercell, 3, 3), eV/angstrom^2."""
+    protocol: dict[str, Any]
+    """displacement (angstrom), fmax (eV/angstrom), symmetrized, fixed_axes, n_displacements."""
+    relaxation: dict[str, Any]
+    """steps, energy (eV), max_force (eV/angstrom), stress (6, eV/angstrom^3), converged."""
+    package_versions: dict[str, str]
+    wall_time: float
