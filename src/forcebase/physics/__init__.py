@@ -1,0 +1,1 @@
+"""Pure physics: functions on arrays that know nothing of databases or workflows."""

@@ -1,0 +1,155 @@
+"""A crystal in the harmonic approximation: a unit cell and its force constants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from forcebase.errors import InputError
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
+
+
+@dataclass(frozen=True, eq=False)
+class HarmonicCrystal:
+    """Unit cell, supercell and force constants: all that harmonic vibrations follow from.
+
+    The order of the supercell's atoms is the one phonopy makes from the unit cell and
+    `supercell_matrix`. Masses are part of the crystal, for phonopy's table (Se 78.96) and
+    ASE's (Se 78.971) differ: two sides of a comparison need the same ones.
+
+    Attributes:
+        numbers: (n,) atomic numbers of the unit cell.
+        cell: (3, 3) lattice vectors as rows, angstrom.
+        positions: (n, 3) Cartesian, angstrom.
+        masses: (n,) amu.
+        supercell_matrix: (3, 3) integers; supercell lattice = matrix.T @ cell, as in phonopy.
+        primitive_matrix: (3, 3); primitive lattice = matrix.T @ cell.
+        force_constants: (n_primitive, n_supercell, 3, 3), eV/angstrom^2: the second
+            derivative of the energy, so minus the force per displacement.
+
+    Raises:
+        InputError: force constants that are not finite or do not fit the cells.
+    """
+
+    numbers: NDArray[np.int64]
+    cell: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    masses: NDArray[np.float64]
+    supercell_matrix: NDArray[np.int64]
+    primitive_matrix: NDArray[np.float64]
+    force_constants: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        n = len(self.numbers)
+        supercell_size = abs(np.linalg.det(self.supercell_matrix))
+        primitive_size = abs(np.linalg.det(self.primitive_matrix))
+        expected = (round(n * primitive_size), round(n * supercell_size), 3, 3)
+        if self.force_constants.shape != expected:
+            raise InputError(
+                f"Force constants of shape {self.force_constants.shape} do not fit the cells, "
+                f"which need {expected}.",
+                hint="Give compact force constants: (n_primitive, n_supercell, 3, 3).",
+                shape=self.force_constants.shape,
+                expected=expected,
+            )
+        if not np.isfinite(self.force_constants).all():
+            raise InputError("The force constants hold NaN or infinity.")
+
+    @classmethod
+    def from_phonopy(cls, phonopy: Phonopy) -> HarmonicCrystal:
+        """Take cells, masses and compact force constants over from a phonopy object."""
+        unit_cell = phonopy.unitcell
+        constants = phonopy.force_constants
+        if len(constants) == len(phonopy.supercell) != len(phonopy.primitive):
+            constants = constants[phonopy.primitive.p2s_map]
+        return cls(
+            numbers=np.array(unit_cell.numbers, dtype=np.int64),
+            cell=np.array(unit_cell.cell, dtype=float),
+            positions=np.array(unit_cell.positions, dtype=float),
+            masses=np.array(unit_cell.masses, dtype=float),
+            supercell_matrix=np.array(phonopy.supercell_matrix, dtype=np.int64),
+            primitive_matrix=np.array(phonopy.primitive_matrix, dtype=float),
+            force_constants=np.array(constants, dtype=float),
+        )
+
+    @cached_property
+    def phonopy(self) -> Phonopy:
+        """The same crystal as a phonopy object (made once; not to be changed)."""
+        return self.to_phonopy()
+
+    def to_phonopy(self) -> Phonopy:
+        """Make a fresh phonopy object with these force constants."""
+        made = bare_phonopy(
+            self.numbers,
+            self.cell,
+            self.positions,
+            self.masses,
+            self.supercell_matrix,
+            self.primitive_matrix,
+        )
+        made.force_constants = self.force_constants.copy()
+        return made
+
+    @property
+    def primitive_cell(self) -> NDArray[np.float64]:
+        """(3, 3) lattice vectors of the primitive cell as rows, angstrom."""
+        return self.primitive_matrix.T @ self.cell
+
+    @property
+    def primitive_symbols(self) -> list[str]:
+        """Element of each atom of the primitive cell."""
+        return list(self.phonopy.primitive.symbols)
+
+    @property
+    def unit_cell(self) -> Atoms:
+        """The unit cell with its masses."""
+        return Atoms(
+            numbers=self.numbers,
+            cell=self.cell,
+            positions=self.positions,
+            masses=self.masses,
+            pbc=True,
+        )
+
+
+def bare_phonopy(
+    numbers: NDArray[np.int64],
+    cell: NDArray[np.float64],
+    positions: NDArray[np.float64],
+    masses: NDArray[np.float64] | None,
+    supercell_matrix: NDArray[np.int64],
+    primitive_matrix: NDArray[np.float64],
+) -> Phonopy:
+    """Make a phonopy object without force constants; masses None means phonopy's own table."""
+    from phonopy import Phonopy
+    from phonopy.structure.atoms import PhonopyAtoms
+
+    unit_cell = PhonopyAtoms(numbers=numbers, cell=cell, positions=positions, masses=masses)
+    return Phonopy(unit_cell, supercell_matrix, primitive_matrix=primitive_matrix)
+
+
+def sum_rule_error(crystal: HarmonicCrystal) -> float:
+    """Largest net force on an atom under a rigid shift, eV/angstrom^2; 0 by theory."""
+    return float(np.abs(crystal.force_constants.sum(axis=1)).max())
+
+
+def symmetry_error(crystal: HarmonicCrystal) -> float:
+    """Largest violation of phi(i a, j b) = phi(j b, i a), eV/angstrom^2; 0 by theory."""
+    from phonopy.harmonic.force_constants import compact_fc_to_full_fc
+
+    full = compact_fc_to_full_fc(crystal.phonopy.primitive, crystal.force_constants)
+    return float(np.abs(full - full.transpose(1, 0, 3, 2)).max())
+
+
+def symmetrize(crystal: HarmonicCrystal) -> HarmonicCrystal:
+    """Impose the acoustic sum rule and index symmetry, both to rounding (phonopy's averages)."""
+    phonopy = crystal.to_phonopy()
+    phonopy.symmetrize_force_constants(show_drift=False)
+    return replace(crystal, force_constants=np.array(phonopy.force_constants, dtype=float))
