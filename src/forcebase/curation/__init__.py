@@ -1,0 +1,1 @@
+"""Which labelled structures make a dataset, and why: frames in, members and drops out."""

@@ -1,0 +1,198 @@
+"""A curation from end to end: candidates in; members, drops and reference energies out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+from monty.json import MSONable
+from numpy.typing import NDArray
+
+from forcebase.curation.splitting import Fractions, split_by_family
+from forcebase.curation.steps import Step, default_steps
+from forcebase.errors import InputError, MixedMethodsError
+from forcebase.frames import Frames
+from forcebase.outputs import CurationOutput, CurationStep, Drop, Member
+from forcebase.physics.reference_energies import fit_e0s, residual_energies
+
+
+@dataclass(frozen=True)
+class CurationRecipe(MSONable):
+    """What makes a dataset, given the candidates.
+
+    Attributes:
+        name: of the dataset.
+        query: by which the candidates were found; recorded, not run.
+        steps: in the order in which they are taken.
+        fractions: shares of train, valid and test, in records.
+        seed: of the split.
+        e0s: element symbol -> eV, of the method of the labels; None has them fitted on the
+            train split.
+    """
+
+    name: str
+    query: dict[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = field(default_factory=default_steps)
+    fractions: Fractions = (0.80, 0.08, 0.12)
+    seed: int = 0
+    e0s: dict[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", tuple(self.steps))
+        object.__setattr__(self, "fractions", tuple(self.fractions))
+
+
+class Parent(TypedDict):
+    """The version of a dataset that a new one follows."""
+
+    dataset: str
+    """Dataset id."""
+    version: int
+    splits: dict[str, str]
+    """Family -> split, of this and all earlier versions."""
+
+
+def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None) -> CurationOutput:
+    """Decide which candidates are in, in which split, and with which reference energies.
+
+    The answer does not depend on the order of the candidates. Families of the parent come
+    first, so that of two near copies the one that has a split already stays, and a new copy
+    of a test record cannot enter train in its place.
+
+    Args:
+        frames: labelled candidates, ids being calculation ids.
+        recipe: what to do.
+        parent: the version before, if there is one.
+
+    Raises:
+        InputError: no candidates, the same calculation twice, nothing left after a step, too
+            few families to split, or an element without an E0.
+        MixedMethodsError: labels of several methods would meet in one dataset.
+    """
+    start = time.perf_counter()
+    _check_candidates(frames)
+    keep = {} if parent is None else parent["splits"]
+    frames = frames.take(_canonical_order(frames, keep))
+    kept, steps, dropped = _take_steps(frames, recipe.steps)
+    members = frames.take(np.flatnonzero(kept))
+    method = _only_method(members)
+    splits = split_by_family(
+        members.families.tolist(),
+        members.kinds.tolist(),
+        fractions=recipe.fractions,
+        seed=recipe.seed,
+        keep=keep,
+    )
+    return {
+        "forcebase": "curation",
+        "name": recipe.name,
+        "version": 1 if parent is None else parent["version"] + 1,
+        "parent": None if parent is None else parent["dataset"],
+        "query": recipe.query,
+        "method": method,
+        "members": _members(members, splits),
+        "dropped": dropped,
+        "steps": steps,
+        "e0s": _reference_energies(members, splits, recipe.e0s),
+        "e0s_source": "fitted" if recipe.e0s is None else "given",
+        "wall_time": time.perf_counter() - start,
+    }
+
+
+def _check_candidates(frames: Frames) -> None:
+    if len(frames) == 0:
+        raise InputError("There are no candidates to curate.", hint="Widen the query.")
+    names, counts = np.unique(frames.ids, return_counts=True)
+    if (counts > 1).any():
+        raise InputError(
+            f"Calculation {names[counts > 1][0]} is among the candidates more than once.",
+            hint="Give each calculation once.",
+        )
+    if (frames.families == "").any():
+        raise InputError(
+            f"Calculation {frames.ids[frames.families == ''][0]} has no structure family.",
+            hint="Splits are made by family: give one to each structure when importing it.",
+        )
+
+
+def _canonical_order(frames: Frames, keep: Mapping[str, str]) -> NDArray[np.int64]:
+    """Order by: known to the parent or not, then id."""
+    is_new = ~np.isin(frames.families, list(keep))
+    return np.lexsort((frames.ids, is_new))
+
+
+def _take_steps(
+    frames: Frames, steps: tuple[Step, ...]
+) -> tuple[NDArray[np.bool_], list[CurationStep], list[Drop]]:
+    kept = np.ones(len(frames), dtype=bool)
+    done: list[CurationStep] = []
+    dropped: list[Drop] = []
+    for step in steps:
+        n_in = int(kept.sum())
+        found = step.apply(frames, kept)
+        for index, reason in found:
+            kept[index] = False
+            dropped.append(
+                {"calculation": str(frames.ids[index]), "step": step.name, "reason": reason}
+            )
+        done.append(
+            {
+                "name": step.name,
+                "parameters": step.parameters(),
+                "n_in": n_in,
+                "n_dropped": len(found),
+            }
+        )
+        if not kept.any():
+            raise InputError(
+                f"No record is left after step {step.name}; the last one dropped: {reason}.",
+                hint="Loosen that step, or look at the labels.",
+                step=step.name,
+                n_in=n_in,
+            )
+    return kept, done, dropped
+
+
+def _only_method(members: Frames) -> str:
+    methods = np.unique(members.methods)
+    if len(methods) > 1:
+        raise MixedMethodsError(
+            f"The dataset would hold labels of {len(methods)} methods: {', '.join(methods)}.",
+            hint="Put the step one-method first.",
+            methods=methods.tolist(),
+        )
+    return str(methods[0])
+
+
+def _members(members: Frames, splits: Mapping[str, str]) -> list[Member]:
+    columns = zip(members.ids, members.structures, members.families, strict=True)
+    return [
+        {
+            "calculation": str(calculation),
+            "structure": str(structure),
+            "family": str(family),
+            "split": _as_split(splits[str(family)]),
+        }
+        for calculation, structure, family in columns
+    ]
+
+
+def _as_split(name: str) -> Literal["train", "valid", "test"]:
+    return "train" if name == "train" else "valid" if name == "valid" else "test"
+
+
+def _reference_energies(
+    members: Frames, splits: Mapping[str, str], given: dict[str, float] | None
+) -> dict[str, float]:
+    """E0s as given, or fitted on train; either way they must know each element of the dataset."""
+    if given is None:
+        in_train = [splits[str(family)] == "train" for family in members.families]
+        train = members.take(np.flatnonzero(in_train))
+        e0s = fit_e0s(train.numbers, train.owners, train.energies)
+    else:
+        e0s = {symbol: float(energy) for symbol, energy in given.items()}
+    residual_energies(members.numbers, members.owners, members.energies, e0s)
+    return e0s

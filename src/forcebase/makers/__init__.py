@@ -1,0 +1,1 @@
+"""jobflow Makers: dataclasses whose jobs are pure functions that return plain data."""

@@ -1,0 +1,237 @@
+"""Errors of one set of labels against another: energy, forces, stress, by element and kind.
+
+Both sides are `Frames`, so a model against DFT, a model against a model and DFT against DFT
+are one and the same comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from forcebase.errors import InputError
+from forcebase.frames import Frames
+from forcebase.physics.reference_energies import count_elements
+
+MILLI = 1000.0
+
+
+@dataclass(frozen=True)
+class ErrorSummary:
+    """How far predictions are from references.
+
+    Attributes:
+        unit: of `mae`, `rmse` and `max`.
+        n: numbers compared: structures for energies, components for forces and stress.
+        mae: mean absolute error.
+        rmse: root of the mean squared error.
+        max: largest absolute error.
+        r2: 1 - residual over total sum of squares; None where the references do not vary.
+    """
+
+    unit: str
+    n: int
+    mae: float
+    rmse: float
+    max: float
+    r2: float | None
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """Errors over a set of structures; None where the references have no such label.
+
+    Attributes:
+        n_structures: structures compared.
+        n_atoms: atoms compared.
+        energy: total energy per atom, meV/atom.
+        energy_aligned: the same after the best shift per element, for labels whose zeros of
+            energy differ (another code, a universal model); None where there are no more
+            structures than elements to tell a shift from an error.
+        forces: Cartesian components, meV/A.
+        forces_by_element: element symbol -> the same for its atoms.
+        stress: the six Voigt components, meV/A^3.
+    """
+
+    n_structures: int
+    n_atoms: int
+    energy: ErrorSummary | None
+    energy_aligned: ErrorSummary | None
+    forces: ErrorSummary | None
+    forces_by_element: dict[str, ErrorSummary]
+    stress: ErrorSummary | None
+
+
+@dataclass(frozen=True)
+class FrameErrors:
+    """Errors over all structures, and for each configuration kind."""
+
+    overall: LabelErrors
+    by_kind: dict[str, LabelErrors]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain dicts, numbers and None, as JSON and MongoDB take them."""
+        return asdict(self)
+
+
+def compare_frames(prediction: Frames, reference: Frames) -> FrameErrors:
+    """Compare labels of the same structures, matched by structure id; order does not matter.
+
+    Labels that the reference lacks (NaN) are left out, and so is stress where the prediction
+    has none. Configuration kinds are the reference's.
+
+    Raises:
+        InputError: the two sides do not hold the same structures once each, or the
+            prediction has no finite energy or force where the reference has one.
+    """
+    order = _match(prediction, reference)
+    rows = _atom_rows(prediction, order)
+    if not np.array_equal(prediction.numbers[rows], reference.numbers):
+        raise InputError(
+            "Structures of the same id differ in their atoms.",
+            hint="Take structure ids from `structure_digest`, with atoms in the same order.",
+        )
+    pairs = _Pairs(
+        numbers=reference.numbers,
+        owners=reference.owners,
+        n_atoms=reference.n_atoms,
+        energies=(prediction.energies[order], reference.energies),
+        forces=(prediction.forces[rows], reference.forces),
+        stresses=(prediction.stresses[order], reference.stresses),
+    )
+    pairs.check_finite(reference.structures)
+    kinds, codes = np.unique(reference.kinds, return_inverse=True)
+    return FrameErrors(
+        overall=pairs.errors(),
+        by_kind={str(kind): pairs.select(codes == i).errors() for i, kind in enumerate(kinds)},
+    )
+
+
+def summarize_errors(
+    prediction: NDArray[np.float64], reference: NDArray[np.float64], unit: str
+) -> ErrorSummary | None:
+    """Summarise two arrays of one shape in eV-based units as errors in `unit`, which is meV-based.
+
+    Pairs of which either number is NaN are left out; None where nothing is left.
+    """
+    known = np.isfinite(prediction) & np.isfinite(reference)
+    if not known.any():
+        return None
+    target = reference[known]
+    error = prediction[known] - target
+    squares = float(error @ error)
+    spread = target - target.mean()
+    total = float(spread @ spread)
+    # Rounding alone leaves a spread of about eps; a constant reference has no R2.
+    varies = total > (np.finfo(float).eps * np.abs(target).max()) ** 2 * target.size
+    return ErrorSummary(
+        unit=unit,
+        n=int(error.size),
+        mae=MILLI * float(np.abs(error).mean()),
+        rmse=MILLI * float(np.sqrt(squares / error.size)),
+        max=MILLI * float(np.abs(error).max()),
+        r2=1 - squares / total if varies else None,
+    )
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Labels of both sides in the same order, as (prediction, reference)."""
+
+    numbers: NDArray[np.int64]
+    owners: NDArray[np.int64]
+    n_atoms: NDArray[np.int64]
+    energies: tuple[NDArray[np.float64], NDArray[np.float64]]
+    forces: tuple[NDArray[np.float64], NDArray[np.float64]]
+    stresses: tuple[NDArray[np.float64], NDArray[np.float64]]
+
+    def select(self, mask: NDArray[np.bool_]) -> _Pairs:
+        rows = mask[self.owners]
+        return _Pairs(
+            numbers=self.numbers[rows],
+            owners=np.repeat(np.arange(mask.sum()), self.n_atoms[mask]),
+            n_atoms=self.n_atoms[mask],
+            energies=(self.energies[0][mask], self.energies[1][mask]),
+            forces=(self.forces[0][rows], self.forces[1][rows]),
+            stresses=(self.stresses[0][mask], self.stresses[1][mask]),
+        )
+
+    def check_finite(self, structures: NDArray[np.str_]) -> None:
+        lost = np.isfinite(self.energies[1]) & ~np.isfinite(self.energies[0])
+        gaps = (np.isfinite(self.forces[1]) & ~np.isfinite(self.forces[0])).any(axis=1)
+        lost |= np.bincount(self.owners, weights=gaps, minlength=len(lost)) > 0
+        if lost.any():
+            raise InputError(
+                f"{lost.sum()} predictions have no finite energy or force, "
+                f"the first for structure {structures[lost][0]}.",
+                hint="Look at these structures: a model far outside its training data gives NaN.",
+                structures=structures[lost][:10].tolist(),
+            )
+
+    def errors(self) -> LabelErrors:
+        energies = [energy / self.n_atoms for energy in self.energies]
+        elements, codes = np.unique(self.numbers, return_inverse=True)
+        by_element = {
+            chemical_symbols[z]: summarize_errors(
+                self.forces[0][codes == i], self.forces[1][codes == i], "meV/A"
+            )
+            for i, z in enumerate(elements)
+        }
+        return LabelErrors(
+            n_structures=len(self.n_atoms),
+            n_atoms=len(self.numbers),
+            energy=summarize_errors(energies[0], energies[1], "meV/atom"),
+            energy_aligned=self._aligned_energy(),
+            forces=summarize_errors(*self.forces, unit="meV/A"),
+            forces_by_element={s: e for s, e in by_element.items() if e is not None},
+            stress=summarize_errors(*self.stresses, unit="meV/A^3"),
+        )
+
+    def _aligned_energy(self) -> ErrorSummary | None:
+        known = np.isfinite(self.energies[1])
+        counts = count_elements(self.numbers, self.owners, len(known))[1][known]
+        if counts.shape[0] <= counts.shape[1]:
+            return None
+        n_atoms = self.n_atoms[known]
+        prediction, reference = (energy[known] / n_atoms for energy in self.energies)
+        fractions = counts / n_atoms[:, None]
+        shifts = np.linalg.lstsq(fractions, prediction - reference, rcond=None)[0]
+        return summarize_errors(prediction - fractions @ shifts, reference, "meV/atom")
+
+
+def _match(prediction: Frames, reference: Frames) -> NDArray[np.int64]:
+    """Index into `prediction` of each structure of `reference`."""
+    for side, frames in (("prediction", prediction), ("reference", reference)):
+        names, counts = np.unique(frames.structures, return_counts=True)
+        if (counts > 1).any():
+            raise InputError(
+                f"The {side} holds structure {names[counts > 1][0]} more than once.",
+                hint="Keep one label per structure and method.",
+                structures=names[counts > 1][:10].tolist(),
+            )
+    if len(reference) == 0:
+        raise InputError("There is nothing to compare: the reference holds no structures.")
+    missing = np.setdiff1d(reference.structures, prediction.structures)
+    extra = np.setdiff1d(prediction.structures, reference.structures)
+    if len(missing) or len(extra):
+        raise InputError(
+            f"Prediction and reference hold different structures: {len(missing)} of the "
+            f"reference have no prediction, {len(extra)} predictions have no reference.",
+            hint="Predict the missing structures, or take the common ones on both sides.",
+            missing=missing[:10].tolist(),
+            extra=extra[:10].tolist(),
+        )
+    order = np.empty(len(reference), dtype=np.int64)
+    order[np.argsort(reference.structures)] = np.argsort(prediction.structures)
+    return order
+
+
+def _atom_rows(frames: Frames, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of the per-atom columns when the structures are taken in `order`."""
+    counts = frames.n_atoms[order]
+    shifts = frames.offsets[:-1][order] - (np.cumsum(counts) - counts)
+    return np.repeat(shifts, counts) + np.arange(counts.sum())

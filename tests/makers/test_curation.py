@@ -1,0 +1,54 @@
+import numpy as np
+from ase.build import bulk
+from jobflow import Flow, JobStore, job, run_locally
+from maggma.stores import MemoryStore
+
+from forcebase.blob import Blob
+from forcebase.curation.pipeline import CurationRecipe, curate
+from forcebase.curation.steps import LabelsPresent, OneMethod
+from forcebase.frames import Frames
+from forcebase.makers.curation import CurateMaker
+
+
+def candidates(n: int = 12) -> Frames:
+    rng = np.random.default_rng(0)
+    cells = []
+    for seed in range(n):
+        cells.append(bulk("Cu", cubic=True))
+        cells[-1].rattle(0.1, seed=seed)
+    return Frames.from_atoms(
+        cells,
+        ids=[f"c{i:02}" for i in range(n)],
+        families=[f"f{i:02}" for i in range(n)],
+        methods=["dft"] * n,
+        energies=rng.normal(-14, 0.1, n).tolist(),
+        forces=[rng.normal(size=(4, 3)) for _ in range(n)],
+    )
+
+
+@job(data=[Blob])
+def publish(blob: Blob) -> dict:
+    return {"forcebase": "candidates", "frames": blob}
+
+
+def test_the_job_says_the_same_as_the_function_with_frames_in_the_data_store(tmp_path):
+    frames = candidates()
+    recipe = CurationRecipe("cu", steps=(OneMethod(), LabelsPresent()), seed=5)
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    published = publish(frames.to_blob())
+    curated = CurateMaker(recipe=recipe).make(published.output)
+    responses = run_locally(
+        Flow([published, curated]), store=store, root_dir=tmp_path, ensure_success=True
+    )
+    output = responses[curated.uuid][1].output
+    expected = curate(frames, recipe)
+    assert output == expected | {"wall_time": output["wall_time"]}
+    assert store.get_output(curated.uuid) == output
+    # The frames themselves are in the additional store, not in the document.
+    document = store.query_one({"uuid": published.uuid})
+    assert "zlib_base64" not in document["output"]["frames"]
+
+
+def test_a_maker_survives_the_road():
+    maker = CurateMaker(recipe=CurationRecipe("cu", fractions=(0.7, 0.1, 0.2), e0s={"Cu": -3.5}))
+    assert CurateMaker.from_dict(maker.as_dict()) == maker

@@ -1,0 +1,179 @@
+import json
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forcebase.errors import InputError
+from forcebase.frames import Frames
+from forcebase.physics.metrics import compare_frames, summarize_errors
+
+
+def reference_frames(n: int = 6, seed: int = 0) -> Frames:
+    """Cells of two compositions and two kinds with random labels."""
+    rng = np.random.default_rng(seed)
+    cells = [
+        Atoms(
+            "WSe2" if i % 2 else "WSe", rng.random((3 if i % 2 else 2, 3)), cell=[5] * 3, pbc=True
+        )
+        for i in range(n)
+    ]
+    return Frames.from_atoms(
+        cells,
+        ids=[f"c{i}" for i in range(n)],
+        structures=[f"s{i}" for i in range(n)],
+        kinds=["pristine" if i % 2 else "vacancy" for i in range(n)],
+        energies=rng.normal(-20, 1, n).tolist(),
+        forces=[rng.normal(size=(len(a), 3)) for a in cells],
+        stresses=list(rng.normal(size=(n, 6))),
+    )
+
+
+def noisy(frames: Frames, seed: int = 1) -> Frames:
+    rng = np.random.default_rng(seed)
+    return replace(
+        frames,
+        energies=frames.energies + rng.normal(0, 0.1, frames.energies.shape),
+        forces=frames.forces + rng.normal(0, 0.1, frames.forces.shape),
+        stresses=frames.stresses + rng.normal(0, 0.01, frames.stresses.shape),
+    )
+
+
+def test_agrees_with_the_definitions_atom_by_atom():
+    reference = reference_frames()
+    prediction = noisy(reference)
+    errors = compare_frames(prediction, reference).overall
+
+    offsets = reference.offsets
+    per_atom, by_element = [], {"W": [], "Se": []}
+    for i, atoms in enumerate(reference.atoms()):
+        per_atom.append((prediction.energies[i] - reference.energies[i]) / len(atoms))
+        for k, symbol in enumerate(atoms.get_chemical_symbols()):
+            row = offsets[i] + k
+            by_element[symbol] += list(prediction.forces[row] - reference.forces[row])
+    assert errors.energy.mae == pytest.approx(1000 * np.mean(np.abs(per_atom)))
+    assert errors.energy.rmse == pytest.approx(1000 * np.sqrt(np.mean(np.square(per_atom))))
+    assert errors.energy.max == pytest.approx(1000 * np.max(np.abs(per_atom)))
+    for symbol, parts in by_element.items():
+        found = errors.forces_by_element[symbol]
+        assert found.n == len(parts)
+        assert found.mae == pytest.approx(1000 * np.mean(np.abs(parts)))
+        assert found.rmse == pytest.approx(1000 * np.sqrt(np.mean(np.square(parts))))
+    assert errors.stress.n == 6 * len(reference)
+    assert errors.n_atoms == offsets[-1]
+
+
+def test_kinds_are_compared_apart():
+    reference = reference_frames()
+    shift = np.where(reference.kinds == "vacancy", 0.2, 0.0)
+    found = compare_frames(replace(reference, energies=reference.energies + shift), reference)
+    assert found.by_kind["vacancy"].energy.mae == pytest.approx(100)  # 0.2 eV on two atoms
+    assert found.by_kind["pristine"].energy.mae == pytest.approx(0, abs=1e-9)
+    assert found.by_kind["pristine"].n_atoms == 9
+
+
+@given(order=st.permutations(range(6)))
+def test_order_of_the_prediction_does_not_matter(order):
+    reference = reference_frames()
+    prediction = noisy(reference)
+    assert compare_frames(prediction.take(order), reference) == compare_frames(
+        prediction, reference
+    )
+
+
+def test_another_zero_of_energy_is_seen_and_can_be_aligned():
+    reference = reference_frames()
+    zeros = {74: 300.0, 34: -70.0}
+    shift = [sum(zeros[z] for z in atoms.numbers) for atoms in reference.atoms()]
+    found = compare_frames(replace(reference, energies=reference.energies + shift), reference)
+    assert found.overall.energy.mae > 50_000
+    assert found.overall.energy_aligned.mae == pytest.approx(0, abs=1e-8)
+    assert found.overall.energy.r2 < 0
+    # All cells of one kind have one composition: three structures, two elements.
+    assert found.by_kind["vacancy"].energy_aligned.mae == pytest.approx(0, abs=1e-8)
+
+
+def test_labels_that_the_reference_lacks_are_left_out():
+    reference = reference_frames()
+    stresses = reference.stresses.copy()
+    stresses[1:] = np.nan
+    energies = reference.energies.copy()
+    energies[0] = np.nan
+    found = compare_frames(
+        noisy(reference), replace(reference, stresses=stresses, energies=energies)
+    )
+    assert found.overall.stress.n == 6
+    assert found.overall.energy.n == 5
+    bare = replace(reference, stresses=np.full_like(stresses, np.nan))
+    assert compare_frames(noisy(bare), reference).overall.stress is None
+
+
+def test_r2_of_the_mean_is_zero_and_of_a_constant_unknown():
+    reference = np.array([1.0, 2.0, 6.0])
+    assert summarize_errors(np.full(3, 3.0), reference, "meV").r2 == pytest.approx(0)
+    assert summarize_errors(reference, reference, "meV").r2 == 1
+    assert summarize_errors(np.array([0.1, 0.3]), np.array([0.1, 0.1]), "meV").r2 is None
+
+
+def test_refuses_what_does_not_match():
+    reference = reference_frames()
+    prediction = noisy(reference)
+    with pytest.raises(InputError, match="1 of the reference have no prediction"):
+        compare_frames(prediction.take([0, 1, 2, 3, 4]), reference)
+    with pytest.raises(InputError, match="1 predictions have no reference"):
+        compare_frames(prediction, reference.take([0, 1, 2, 3, 4]))
+    with pytest.raises(InputError, match="s2 more than once"):
+        compare_frames(prediction, reference.take([0, 1, 2, 2]))
+    swapped = replace(
+        prediction, numbers=np.where(prediction.numbers == 74, 42, prediction.numbers)
+    )
+    with pytest.raises(InputError, match="differ in their atoms"):
+        compare_frames(swapped, reference)
+    with pytest.raises(InputError, match="nothing to compare"):
+        compare_frames(prediction.take([]), reference.take([]))
+
+
+def test_refuses_a_prediction_of_nan_and_names_the_structure():
+    reference = reference_frames()
+    forces = reference.forces.copy()
+    forces[reference.offsets[3] + 1, 2] = np.nan
+    with pytest.raises(InputError, match="structure s3"):
+        compare_frames(replace(reference, forces=forces), reference)
+
+
+def test_as_dict_is_plain_json():
+    reference = reference_frames()
+    plain = compare_frames(noisy(reference), reference).as_dict()
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain["overall"]["forces"]["unit"] == "meV/A"
+
+
+def test_a_hundred_thousand_structures_take_about_a_second():
+    n = 100_000
+    few = reference_frames(2)
+    rows = np.tile(np.arange(5), n // 2)
+    many = Frames(
+        ids=np.arange(n).astype(str),
+        structures=np.arange(n).astype(str),
+        families=np.full(n, ""),
+        kinds=np.tile(few.kinds, n // 2),
+        methods=np.full(n, "m"),
+        n_atoms=np.tile(few.n_atoms, n // 2),
+        numbers=few.numbers[rows],
+        positions=few.positions[rows],
+        cells=np.tile(few.cells, (n // 2, 1, 1)),
+        pbc=np.tile(few.pbc, (n // 2, 1)),
+        energies=np.tile(few.energies, n // 2),
+        forces=few.forces[rows],
+        stresses=np.tile(few.stresses, (n // 2, 1)),
+    )
+    start = time.process_time()
+    found = compare_frames(noisy(many), many)
+    # A loop over atoms in Python takes more than a minute here; a busy machine is allowed for.
+    assert time.process_time() - start < 10
+    assert found.overall.n_atoms == 250_000
+    assert found.overall.forces.rmse == pytest.approx(100, rel=0.01)
