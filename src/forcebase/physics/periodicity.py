@@ -60,7 +60,7 @@ def vacuum_axes(
     Raises:
         InputError: a cell without volume, or no atoms.
     """
-    lattice = _lattice(cell)
+    lattice = lattice_vectors(cell)
     sites = np.asarray(positions, dtype=float).reshape(-1, 3)
     if not len(sites):
         raise InputError("A structure without atoms has no periodicity.")
@@ -88,7 +88,7 @@ def strain_mask(vacuum_axes: Sequence[bool], cell: ArrayLike) -> list[int]:
         InputError: the periodic directions do not span Cartesian axes, so that no mask of
             Cartesian strains keeps the vacuum fixed.
     """
-    periodic = _lattice(cell)[[not vacuum for vacuum in vacuum_axes]]
+    periodic = lattice_vectors(cell)[[not vacuum for vacuum in vacuum_axes]]
     basis, _ = np.linalg.qr(periodic.T)
     # Squared length of each Cartesian axis' part in the span of the periodic directions.
     share = (basis**2).sum(axis=1)
@@ -119,13 +119,14 @@ def kpoint_mesh(
     """
     if not k_spacing > 0:
         raise InputError(f"A k-point spacing of {k_spacing} per angstrom is not positive.")
-    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(_lattice(cell)).T, axis=1)
+    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(lattice_vectors(cell)).T, axis=1)
     counts = np.maximum(np.ceil(lengths / k_spacing - ROUNDING), 1).astype(int)
     x, y, z = (1 if vacuum else int(n) for n, vacuum in zip(counts, vacuum_axes, strict=True))
     return x, y, z
 
 
-def _lattice(cell: ArrayLike) -> NDArray[np.float64]:
+def lattice_vectors(cell: ArrayLike) -> NDArray[np.float64]:
+    """Give `cell` as a (3, 3) array; raises InputError unless it has a volume."""
     lattice = np.asarray(cell, dtype=float)
     if lattice.shape != (3, 3) or not np.isfinite(lattice).all():
         raise InputError("A cell needs three lattice vectors of three finite numbers.")
