@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from forcebase.errors import InputError
+
 GRID = 1e-8  # fractional and angstrom; text formats keep 8 decimals
 GRID_OFFSET = 0.381966  # keeps decimal input away from the edges of the grid's bins
 
@@ -53,9 +55,14 @@ def structure_digest(
         cell: (3, 3) lattice vectors as rows, angstrom.
         positions: (n, 3) Cartesian, angstrom.
         pbc: (3,) booleans.
+
+    Raises:
+        InputError: the cell has no volume, or a number is not finite.
     """
     lattice = np.asarray(cell, dtype=float).reshape(3, 3)
-    fractional = np.linalg.solve(lattice.T, np.asarray(positions, dtype=float).reshape(-1, 3).T).T
+    cartesian = np.asarray(positions, dtype=float).reshape(-1, 3)
+    _check_geometry(lattice, cartesian)
+    fractional = np.linalg.solve(lattice.T, cartesian.T).T
     periodic = np.asarray(pbc, dtype=bool)
     turns = round(1 / GRID)
     sites = _on_grid(fractional)
@@ -68,6 +75,20 @@ def structure_digest(
             "pbc": periodic.tolist(),
         }
     )
+
+
+def _check_geometry(lattice: np.ndarray, cartesian: np.ndarray) -> None:
+    if not (np.isfinite(lattice).all() and np.isfinite(cartesian).all()):
+        raise InputError(
+            "The cell or a position is not a finite number.",
+            hint="Look for NaN or infinity in the file.",
+        )
+    if np.linalg.matrix_rank(lattice) < 3:
+        raise InputError(
+            "The cell has no volume.",
+            hint="Give three independent lattice vectors; a molecule or layer has vacuum around it.",
+            cell=lattice.tolist(),
+        )
 
 
 def _on_grid(values: np.ndarray) -> np.ndarray:
@@ -93,6 +114,8 @@ def _canonical(value: Any) -> Any:
 
 
 def _canonical_array(array: np.ndarray) -> dict[str, Any]:
+    if array.dtype.kind not in "iubf":
+        raise TypeError(f"An array of {array.dtype} has no canonical form")
     kind = "<i8" if array.dtype.kind in "iub" else "<f8"
     data = np.ascontiguousarray(array, dtype=kind)
     if kind == "<f8":

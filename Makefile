@@ -1,0 +1,49 @@
+# make demo   the main job, from real DFT records to a validated MACE force field
+# make test   all tests
+# make lint   ruff, mypy, and whether schemas/ is in step
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(VENV)/bin
+OUT ?= forcebase-demo
+# GPAW compiles against libxc: tests run it where the headers are, and are skipped elsewhere.
+HAS_LIBXC := $(shell echo '\#include <xc.h>' | cc -E - >/dev/null 2>&1 && echo yes)
+comma := ,
+EXTRAS := dev$(if $(HAS_LIBXC),$(comma)dft)
+
+.PHONY: demo full test lint schemas clean
+
+demo: $(VENV)/.installed
+	$(RUN)/forcebase demo --out $(OUT)
+
+full: $(VENV)/.installed
+	$(RUN)/forcebase demo --full --out $(OUT)-full
+
+test: $(VENV)/.installed-dev
+	$(RUN)/pytest
+
+lint: $(VENV)/.installed-dev
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/python -m forcebase.database.schema_files --check schemas
+
+schemas: $(VENV)/.installed-dev
+	$(RUN)/python -m forcebase.database.schema_files schemas
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "forcebase needs Python 3.11 or newer: make PYTHON=python3.11 demo")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/python -m pip install --quiet --upgrade pip
+
+# torch first and pinned: left to itself, pip takes the newest build with CUDA.
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(RUN)/python -m pip install --quiet torch==2.13.0
+	$(RUN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(RUN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,135 @@
+"""What all commands share: the database they work on, tables, JSON, progress bars, errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from forcebase.errors import ForcebaseError
+
+console = Console(highlight=False)
+error_console = Console(stderr=True, highlight=False)
+INTERRUPTED = 130
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+@contextmanager
+def open_database() -> Iterator[Any]:
+    """Connect by the environment's settings, and close at the end."""
+    from forcebase.database.database import Database
+    from forcebase.settings import Settings
+
+    db = Database(Settings.from_environment())
+    try:
+        yield db
+    finally:
+        db.close()
+
+
+def print_json(value: Any) -> None:
+    """Print plain JSON, whatever the terminal."""
+    sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
+    return str(value)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table; numbers to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        return " ".join(_cell(item) for item in value)
+    return "" if value is None else str(value)
+
+
+class StageBars:
+    """A progress bar for each stage that jobs report, made when its first report comes."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int, numbers: dict[str, Any]) -> None:
+        """Show that `done` of `total` is done; `numbers` are written behind the bar."""
+        note = "  ".join(f"{key} {_short(value)}" for key, value in numbers.items())
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total, note=note)
+        self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def stage_bars() -> Iterator[StageBars]:
+    """Progress bars on the terminal, or none where the output is no terminal's."""
+    columns = (
+        TextColumn("{task.description:<18}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+    )
+    with Progress(*columns, console=error_console) as progress:
+        yield StageBars(progress)
+
+
+def run_app(app: typer.Typer) -> None:
+    """Run the command line; errors become one line on stderr and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except ForcebaseError as error:
+        error_console.print(f"[bold red]Error:[/] {_escaped(error.message)}")
+        if error.hint:
+            error_console.print(f"[bold]Next:[/]  {_escaped(error.hint)}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        error_console.print("[bold red]Interrupted.[/] What was finished before is kept.")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

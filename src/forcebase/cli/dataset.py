@@ -1,0 +1,158 @@
+"""forcebase dataset: build, list, show, tell versions apart, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from forcebase.cli.console import (
+    JsonOption,
+    console,
+    open_database,
+    print_json,
+    print_table,
+    stage_bars,
+)
+from forcebase.cli.records import parse_filters
+
+app = typer.Typer(help="Frozen, versioned lists of calculations.", no_args_is_help=True)
+DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest) or id.")]
+
+
+@app.command()
+def build(
+    name: Annotated[str, typer.Argument(help="Name of the dataset.")],
+    filters: Annotated[list[str] | None, typer.Argument(help="field=value ...")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Curate calculations into a new version; the same records give the same version again.
+
+    Examples:
+      forcebase dataset build wse2-pbe elements=W,Se method_class=dft
+    """
+    from forcebase.actions import build_dataset
+
+    with open_database() as db, stage_bars() as bars:
+        dataset = build_dataset(db, name, parse_filters(db, filters), seed=seed, progress=bars)
+        _print_dataset(db, dataset, as_json)
+
+
+@app.command(name="ls")
+def list_datasets(as_json: JsonOption = False) -> None:
+    """List all datasets.
+
+    Example:
+      forcebase dataset ls
+    """
+    with open_database() as db:
+        rows = [_row(dataset) for dataset in db.datasets.find(sort="name")]
+    if as_json:
+        print_json(rows)
+        return
+    columns = ["dataset", "id", "train", "valid", "test", "dropped", "method"]
+    short = [
+        [str(row[c])[:10] if c in ("id", "method") else row[c] for c in columns] for row in rows
+    ]
+    print_table("datasets", columns, short)
+
+
+@app.command()
+def show(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
+    """Show a dataset: counts, steps, E0s, and what was dropped with the reason.
+
+    Example:
+      forcebase dataset show wse2-pbe@1
+    """
+    with open_database() as db:
+        _print_dataset(db, db.resolve(dataset, "datasets")[1], as_json)
+
+
+@app.command()
+def diff(before: DatasetArgument, after: DatasetArgument, as_json: JsonOption = False) -> None:
+    """Say what changed from one version to another.
+
+    Example:
+      forcebase dataset diff wse2-pbe@1 wse2-pbe@2
+    """
+    from forcebase import datasets
+
+    with open_database() as db:
+        found = datasets.diff(
+            db, db.resolve(before, "datasets")[1], db.resolve(after, "datasets")[1]
+        )
+        kinds = {c.id: c.kind for c in db.calculations.find(id=_mentioned(found))}
+    if as_json:
+        print_json(found.as_dict())
+        return
+    for sign, members in (("+", found.added), ("-", found.removed)):
+        for split, calculations in members.items():
+            for calculation in calculations:
+                console.print(f"{sign} {split:<6} {calculation[:10]} {kinds.get(calculation, '')}")
+    for calculation, old, new in found.moved:
+        console.print(f"> {calculation[:10]} {old} -> {new}")
+    for calculation, reason in found.dropped.items():
+        console.print(f"x {calculation[:10]} {reason}")
+    for field, (old, new) in found.changed.items():
+        console.print(f"~ {field}: {old} -> {new}")
+    n_added, n_removed = (sum(map(len, m.values())) for m in (found.added, found.removed))
+    console.print(
+        f"{found.before} -> {found.after}: {n_added} added, {n_removed} removed, "
+        f"{len(found.moved)} moved, {len(found.dropped)} newly dropped"
+    )
+
+
+@app.command()
+def export(
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Write one extxyz file a split, with MACE's REF_ keys.
+
+    Example:
+      forcebase dataset export wse2-pbe@1 --out exported
+    """
+    from forcebase import datasets
+
+    with open_database() as db:
+        written = datasets.export(db, db.resolve(dataset, "datasets")[1], out)
+    if as_json:
+        print_json([str(path) for path in written])
+        return
+    for path in written:
+        console.print(path)
+
+
+def _mentioned(found: Any) -> list[str]:
+    groups = [*found.added.values(), *found.removed.values()]
+    return [calculation for group in groups for calculation in group]
+
+
+def _row(dataset: Any) -> dict[str, Any]:
+    counts = {name: dataset.counts.get(name, 0) for name in ("train", "valid", "test", "dropped")}
+    return {"dataset": dataset.title, "id": dataset.id, **counts, "method": dataset.method}
+
+
+def _print_dataset(db: Any, dataset: Any, as_json: bool) -> None:
+    dropped = [
+        {"calculation": m.calculation, "step": m.step, "reason": m.reason}
+        for m in db.members.iterate(dataset=dataset.id, split="dropped", sort="calculation")
+    ]
+    steps = [dict(step) for step in dataset.steps]
+    if as_json:
+        beside = {"e0s": dict(dataset.e0s), "e0s_source": dataset.e0s_source, "steps": steps}
+        print_json({**_row(dataset), **beside, "dropped_records": dropped})
+        return
+    row = _row(dataset)
+    print_table(dataset.title, list(row), [list(row.values())])
+    console.print("E0s " + "  ".join(f"{s} {e:.4f} eV" for s, e in dataset.e0s.items()), end="  ")
+    console.print(f"({dataset.e0s_source}, of method {dataset.method[:10]})")
+    print_table(
+        "steps", ["step", "in", "dropped"], [[s["name"], s["n_in"], s["n_dropped"]] for s in steps]
+    )
+    if dropped:
+        rows = [[d["calculation"][:10], d["step"], d["reason"]] for d in dropped]
+        print_table("dropped", ["calculation", "step", "reason"], rows)

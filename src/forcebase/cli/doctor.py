@@ -1,0 +1,108 @@
+"""forcebase doctor: what is installed, reachable, writable, and what to do about what is not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import typer
+
+from forcebase.cli.console import JsonOption, print_json, print_table
+from forcebase.errors import ForcebaseError
+from forcebase.settings import Settings
+
+NEEDED = ("ase", "atomate2", "jobflow", "mace-torch", "mongoengine", "phonopy", "pymongo", "torch")
+LEAST_FREE_GB = 2.0
+GPAW_ADVICE = (
+    "to run new DFT: apt install libxc-dev libopenblas-dev libopenmpi-dev, "
+    "then pip install 'forcebase[dft]'"
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    needed: bool
+    found: str
+    advice: str = ""
+
+
+def doctor(as_json: JsonOption = False) -> None:
+    """Look at packages, database and disk; exit code 1 when something needed is missing.
+
+    Example:
+      forcebase doctor
+    """
+    settings = Settings.from_environment()
+    findings = [*_packages(), *_disk(settings), _database(settings)]
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        rows = [[_mark(f), f.what, f.found, f.advice] for f in findings]
+        print_table("forcebase doctor", ["", "what", "found", "what to do"], rows)
+    if any(f.needed and not f.ok for f in findings):
+        raise typer.Exit(1)
+
+
+def _mark(finding: Finding) -> str:
+    if finding.ok:
+        return "[green]ok[/]"
+    return "[red]missing[/]" if finding.needed else "[yellow]optional[/]"
+
+
+def _packages() -> Iterator[Finding]:
+    for name in NEEDED:
+        try:
+            yield Finding(name, True, True, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Finding(name, False, True, "", f"pip install {name}")
+    yield _gpaw()
+
+
+def _gpaw() -> Finding:
+    if importlib.util.find_spec("gpaw") is None:
+        return Finding("gpaw", False, False, "not installed", GPAW_ADVICE)
+    try:
+        import gpaw
+
+        return Finding("gpaw", True, False, gpaw.__version__)
+    except Exception as error:
+        return Finding("gpaw", False, False, f"cannot be imported: {error}", GPAW_ADVICE)
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    place = settings.home
+    while not place.exists():
+        place = place.parent
+    writable = os.access(place, os.W_OK)
+    yield Finding(
+        "data folder",
+        writable,
+        settings.mongodb_uri is None,
+        str(settings.home),
+        "" if writable else "set FORCEBASE_HOME to a folder that you can write to",
+    )
+    free = shutil.disk_usage(place).free / 1e9
+    enough = free > LEAST_FREE_GB
+    advice = "" if enough else "make room, or move FORCEBASE_HOME to a larger disk"
+    yield Finding("disk", enough, True, f"{free:.1f} GB free", advice)
+
+
+def _database(settings: Settings) -> Finding:
+    from forcebase.database.database import Database
+
+    where = "FORCEBASE_MONGODB_URI" if settings.mongodb_uri else "embedded"
+    try:
+        db = Database(settings)
+        version = db.client.server_info()["version"]
+        db.close()
+        return Finding("MongoDB", True, True, f"{version} ({where})")
+    except ForcebaseError as error:
+        return Finding("MongoDB", False, True, f"{where}: {error.message}", error.hint or "")

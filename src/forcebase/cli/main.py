@@ -1,0 +1,39 @@
+"""forcebase: the command line."""
+
+from __future__ import annotations
+
+import typer
+
+from forcebase.cli import dataset, doctor, main_job, records, server, work
+from forcebase.cli.console import run_app
+
+app = typer.Typer(
+    help="Any machine-learning force field against any DFT record.\n\n"
+    "Start with `forcebase demo`, then `forcebase ls methods`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(server.app, name="db")
+app.add_typer(dataset.app, name="dataset")
+app.command(name="import")(work.import_files)
+app.command()(work.collect)
+app.command()(work.launch)
+app.command()(work.train)
+app.command()(work.predict)
+app.command()(work.phonon)
+app.command()(work.compare)
+app.command()(records.ls)
+app.command()(records.show)
+app.command()(records.trace)
+app.command()(main_job.demo)
+app.command()(doctor.doctor)
+
+
+def main() -> None:
+    """Entry point of the `forcebase` command."""
+    run_app(app)
+
+
+if __name__ == "__main__":
+    main()

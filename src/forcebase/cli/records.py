@@ -1,0 +1,196 @@
+"""Looking at records: ls, show, trace."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.tree import Tree
+
+from forcebase.cli.console import JsonOption, console, open_database, print_json, print_table
+from forcebase.errors import InputError
+
+COLUMNS = {
+    "structures": ["id", "formula", "kind", "n_atoms", "family"],
+    "methods": ["id", "title", "dataset"],
+    "calculations": ["id", "formula", "kind", "method_class", "energy", "max_force", "method"],
+    "datasets": ["id", "title", "counts", "method"],
+    "phonons": ["id", "formula", "method_class", "n_atoms_supercell", "method"],
+    "validations": ["id", "kind", "model", "reference", "n"],
+}
+REFERENCES = {
+    "method": "methods",
+    "model": "methods",
+    "reference": "methods",
+    "structure": "structures",
+    "dataset": "datasets",
+}
+SHORT = 10
+
+
+def ls(
+    collection: Annotated[str, typer.Argument(help="structures, methods, calculations, ...")],
+    filters: Annotated[list[str] | None, typer.Argument(help="field=value ...")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only records with this tag.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many; 0 for all.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List the records of a collection.
+
+    Examples:
+      forcebase ls methods
+      forcebase ls calculations method_class=dft kind=pristine-2x2
+      forcebase ls structures elements=W,Se --json
+    """
+    with open_database() as db:
+        records = db.collection(collection)
+        wanted = parse_filters(db, filters, collection)
+        found = records.find(tag=tag, limit=limit, **wanted)
+        total = records.count(**wanted) if tag is None else len(found)
+        if as_json:
+            from forcebase.database.collections import summary
+
+            print_json([{**summary(r), "labels": db.labels.of(r.id)} for r in found])
+            return
+        columns = COLUMNS[collection]
+        rows = [
+            [_value(r, name) for name in columns] + [" ".join(db.labels.of(r.id))] for r in found
+        ]
+        print_table(f"{collection}: {len(found)} of {total}", [*columns, "labels"], rows)
+
+
+def parse_filters(
+    db: Any, filters: list[str] | None, collection: str = "calculations"
+) -> dict[str, Any]:
+    """Turn `field=value ...` into keyword arguments of `find`; names become ids.
+
+    Raises:
+        InputError: a filter without `=`, or a field that the collection's records do not have.
+    """
+    wanted = dict(map(_filter, filters or []))
+    classes = _classes(db.collection(collection).document)
+    known = sorted({"id"}.union(*(d._fields for d in classes)))
+    for key, value in wanted.items():
+        if key not in known:
+            raise InputError(
+                f"{collection} has no field {key!r}.", hint=f"It has: {', '.join(known)}."
+            )
+        if key in REFERENCES and isinstance(value, str):
+            wanted[key] = db.resolve(value, REFERENCES[key])[1].id
+    return wanted
+
+
+def _classes(document: Any) -> list[Any]:
+    return [document, *document.__subclasses__()]
+
+
+def _filter(text: str) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise InputError(f"{text!r} is no filter.", hint="Write field=value.")
+    if "," in value or key == "elements":
+        return key, [_scalar(part) for part in value.split(",")]
+    return key, _scalar(value)
+
+
+def _scalar(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        return text
+    return value if isinstance(value, (int, float, bool)) and len(text) < SHORT else text
+
+
+def _value(record: Any, name: str) -> Any:
+    value = getattr(record, name, None)
+    if isinstance(value, str) and len(value) == 64:
+        return value[:SHORT]
+    if isinstance(value, dict):
+        return " ".join(f"{key} {item}" for key, item in value.items())
+    return value
+
+
+def show(
+    record: Annotated[str, typer.Argument(help="Id (or its first digits), name or tag.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show one record.
+
+    Examples:
+      forcebase show wse2-pbe@1
+      forcebase show 3fa91c --json
+    """
+    with open_database() as db:
+        collection, found = db.resolve(record)
+        content = {"collection": collection, "labels": db.labels.of(found.id)}
+        for key, value in found.to_mongo().items():
+            content["id" if key == "_id" else key] = _shown(value)
+        if as_json:
+            print_json(content)
+            return
+        print_table(
+            f"{collection} {found.id}",
+            ["field", "value"],
+            [[key, _line(value)] for key, value in content.items()],
+        )
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dict) and "data" in value and "dtype" in value:
+        from forcebase.records.array_field import decode_array
+
+        return decode_array(value).tolist()
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    return value
+
+
+def _line(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) < 300 else f"{text[:300]} ... ({len(text)} characters; --json)"
+
+
+def trace(
+    record: Annotated[str, typer.Argument(help="Id (or its first digits), name or tag.")],
+    depth: Annotated[int, typer.Option(help="So many steps each way.")] = 4,
+    as_json: JsonOption = False,
+) -> None:
+    """Show where a record comes from and what was made from it.
+
+    Examples:
+      forcebase trace wse2-pbe@1
+      forcebase trace 3fa91c --json
+    """
+    from forcebase.lineage import trace_down, trace_up
+
+    with open_database() as db:
+        collection, found = db.resolve(record)
+        up = trace_up(db, collection, found.id, depth)
+        down = trace_down(db, collection, found.id, depth)
+    if as_json:
+        print_json({"up": up.as_dict(), "down": down.as_dict()})
+        return
+    console.print(_tree(up, "comes from"))
+    console.print(_tree(down, "was used for"))
+
+
+def _tree(node: Any, heading: str) -> Tree:
+    tree = Tree(f"[bold]{_node_line(node)}[/] {heading}")
+    _grow(tree, node)
+    return tree
+
+
+def _grow(tree: Tree, node: Any) -> None:
+    for link in node.links:
+        _grow(tree.add(_node_line(link)), link)
+
+
+def _node_line(node: Any) -> str:
+    parts = [
+        f"[dim]{node.role}[/]" if node.role else "",
+        f"{node.collection} [cyan]{node.record[:SHORT]}[/]" if node.record else "",
+        node.title,
+        f"[dim]by {node.made_by}[/]" if node.made_by else "",
+    ]
+    return "  ".join(part for part in parts if part)

@@ -1,0 +1,63 @@
+"""forcebase db: the embedded MongoDB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from forcebase.cli.console import JsonOption, console, print_json
+from forcebase.settings import Settings
+
+app = typer.Typer(help="Start, stop and look at the embedded MongoDB.", no_args_is_help=True)
+
+
+def _server() -> Any:
+    from forcebase.database.server import EmbeddedServer
+
+    return EmbeddedServer(Settings.from_environment().home)
+
+
+@app.command()
+def start(as_json: JsonOption = False) -> None:
+    """Start it, or find the one that is running.
+
+    Example:
+      forcebase db start
+    """
+    _print_status(_server().start(), as_json)
+
+
+@app.command()
+def stop() -> None:
+    """Stop it cleanly.
+
+    Example:
+      forcebase db stop
+    """
+    console.print("Stopped." if _server().stop() else "It was not running.")
+
+
+@app.command()
+def status(as_json: JsonOption = False) -> None:
+    """Say whether it runs, and where; the exit code is 0 when it does, else 1.
+
+    Example:
+      forcebase db status --json
+    """
+    found = _server().status()
+    _print_status(found, as_json)
+    if not found.running:
+        raise typer.Exit(1)
+
+
+def _print_status(found: Any, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        print_json(asdict(found))
+        return
+    console.print("[green]running[/]" if found.running else "[yellow]not running[/]")
+    for key, value in asdict(found).items():
+        if key != "running" and value is not None:
+            console.print(f"  {key:<10} {value}")

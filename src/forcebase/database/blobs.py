@@ -1,0 +1,55 @@
+"""Large bytes in GridFS, named by their SHA-256: written once, checked on every read."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from gridfs import GridFS
+from gridfs.errors import FileExists, NoFile
+from pymongo.database import Database as MongoDatabase
+
+from forcebase.digest import bytes_digest
+from forcebase.errors import IntegrityError, NotFoundError
+
+BUCKET = "blobs"
+
+
+class BlobStore:
+    """Content-addressed bytes of any size."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._files = GridFS(database, BUCKET)
+
+    def put(self, data: bytes) -> str:
+        """Keep the bytes and give their digest; keeping them twice changes nothing."""
+        sha256 = bytes_digest(data)
+        if not self._files.exists(sha256):
+            with suppress(FileExists):  # another process was faster
+                self._files.put(data, _id=sha256)
+        return sha256
+
+    def get(self, sha256: str) -> bytes:
+        """Give the bytes.
+
+        Raises:
+            NotFoundError: there are none of that digest.
+            IntegrityError: the stored bytes are no longer those of the digest.
+        """
+        try:
+            data = self._files.get(sha256).read()
+        except NoFile:
+            raise NotFoundError(
+                f"Blob {sha256[:10]} is not in the database.",
+                hint="Collect or import again what it came from.",
+                sha256=sha256,
+            ) from None
+        if bytes_digest(data) != sha256:
+            raise IntegrityError(
+                f"Blob {sha256[:10]} was changed in the database: its bytes do not match its name.",
+                hint="Restore it from a backup.",
+                sha256=sha256,
+            )
+        return data
+
+    def __contains__(self, sha256: str) -> bool:
+        return bool(self._files.exists(sha256))

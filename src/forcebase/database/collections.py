@@ -1,0 +1,211 @@
+"""Reading and writing records: mongoengine gives the shape, pymongo moves the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from mongoengine import Document
+from mongoengine.errors import ValidationError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
+
+from forcebase.errors import DatabaseError, InputError, NotFoundError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pymongo.collection import Collection
+    from pymongo.database import Database as MongoDatabase
+
+R = TypeVar("R", bound=Document)
+DUPLICATE_KEY = 11000
+HIDDEN_COLUMNS = {"provenance", "learning_curve", "golden_probe", "_cls"}
+
+
+class Results(Sequence[R], Generic[R]):
+    """Records that a query found."""
+
+    def __init__(self, records: list[R], to_atoms: Callable[[list[R]], list] | None = None):
+        self._records = records
+        self._to_atoms = to_atoms
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Results(self._records[index], self._to_atoms)
+        return self._records[index]
+
+    def to_atoms(self) -> list:
+        """Give one ASE Atoms per record; calculations carry their labels."""
+        if self._to_atoms is None:
+            raise InputError("These records are not structures: they have no atoms.")
+        return self._to_atoms(self._records)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Give a table: one row a record, scalar fields only."""
+        import pandas as pd
+
+        return pd.DataFrame([summary(record) for record in self._records])
+
+
+def summary(record: Document) -> dict[str, Any]:
+    """Scalar fields of a record, for tables and `--json`; arrays and long fields stay out."""
+    row: dict[str, Any] = {}
+    for key, value in record.to_mongo().items():
+        name = "id" if key == "_id" else key
+        if name in HIDDEN_COLUMNS or (isinstance(value, Mapping) and "data" in value):
+            continue
+        if isinstance(value, Mapping):
+            short = all(not isinstance(item, (Mapping, list)) for item in value.values())
+            if not short:
+                continue
+            value = dict(value)
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            continue
+        row[name] = value
+    return row
+
+
+class RecordCollection(Generic[R]):
+    """One collection of records of one document class.
+
+    Args:
+        database: the MongoDB database.
+        document: the mongoengine class that gives the shape.
+        to_atoms: how its records become ASE Atoms, where they can.
+        narrow: turns a tag or name given to `find` into record ids.
+    """
+
+    def __init__(
+        self,
+        database: MongoDatabase,
+        document: type[R],
+        to_atoms: Callable[[list[R]], list] | None = None,
+        narrow: Callable[[str, str], list[str]] | None = None,
+    ) -> None:
+        self.document = document
+        self.name: str = document._meta["collection"]
+        self.raw: Collection = database[self.name]
+        self._to_atoms = to_atoms
+        self._narrow = narrow
+
+    def add(self, records: Iterable[R]) -> int:
+        """Write records that are not there yet and give their number.
+
+        A record whose id is there already is left as it is: content is named by its digest,
+        so writing it twice changes nothing.
+
+        Raises:
+            InputError: a record does not have the shape of its class.
+            DatabaseError: the server refused (full disk, lost connection, over 16 MB).
+        """
+        documents = [self._checked(record) for record in records]
+        if not documents:
+            return 0
+        try:
+            return len(self.raw.insert_many(documents, ordered=False).inserted_ids)
+        except BulkWriteError as error:
+            serious = [e for e in error.details["writeErrors"] if not _is_duplicate_id(e)]
+            if serious:
+                raise DatabaseError(
+                    f"MongoDB refused to write to {self.name}: {serious[0]['errmsg'][:300]}",
+                    hint="Nothing of the refused records was written.",
+                ) from None
+            return int(error.details["nInserted"])
+        except DocumentTooLarge as error:
+            raise DatabaseError(
+                f"A record of {self.name} is over MongoDB's 16 MB.",
+                hint="Large arrays belong into blobs.",
+            ) from error
+        except PyMongoError as error:
+            raise DatabaseError(
+                f"Writing to {self.name} failed: {error}.", hint="Run `forcebase doctor`."
+            ) from error
+
+    def _checked(self, record: R) -> dict[str, Any]:
+        try:
+            record.validate()
+        except ValidationError as error:
+            raise InputError(f"Not a valid record of {self.name}: {error}") from None
+        return record.to_mongo().to_dict()
+
+    def find(
+        self,
+        query: Mapping[str, Any] | None = None,
+        *,
+        tag: str | None = None,
+        limit: int = 0,
+        sort: str | None = None,
+        **fields: Any,
+    ) -> Results[R]:
+        """Find records.
+
+        Args:
+            query: a MongoDB query, for what the keywords cannot say.
+            tag: only records that carry this tag.
+            limit: at most so many; 0 for all.
+            sort: field to sort by; "-field" for descending.
+            **fields: field = value; a list means any of these, and for `elements` all of these.
+        """
+        return Results(
+            list(self.iterate(query, tag=tag, limit=limit, sort=sort, **fields)), self._to_atoms
+        )
+
+    def iterate(
+        self,
+        query: Mapping[str, Any] | None = None,
+        *,
+        tag: str | None = None,
+        limit: int = 0,
+        sort: str | None = None,
+        **fields: Any,
+    ) -> Iterator[R]:
+        """Like `find`, one record after another, so that memory stays bounded."""
+        cursor = self.raw.find(self.selector(query, tag=tag, **fields)).limit(limit)
+        if sort:
+            cursor = cursor.sort(sort.lstrip("-"), -1 if sort.startswith("-") else 1)
+        return (self.document._from_son(found) for found in cursor)
+
+    def selector(
+        self, query: Mapping[str, Any] | None = None, *, tag: str | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """The MongoDB query that `find` makes of its arguments."""
+        conditions: list[dict[str, Any]] = [dict(query)] if query else []
+        for name, value in fields.items():
+            operator = "$all" if name == "elements" else "$in"
+            key = "_id" if name == "id" else name
+            several = isinstance(value, (list, tuple))
+            conditions.append({key: {operator: list(value)} if several else value})
+        if tag is not None and self._narrow is not None:
+            conditions.append({"_id": {"$in": self._narrow(tag, self.name)}})
+        return {"$and": conditions} if conditions else {}
+
+    def get(self, record_id: str) -> R:
+        """Give the record of this full id."""
+        found = self.raw.find_one({"_id": record_id})
+        if found is None:
+            raise NotFoundError(
+                f"{self.name} has no record {record_id[:10]}.",
+                hint=f"`forcebase ls {self.name}` lists what is there.",
+                id=record_id,
+            )
+        return self.document._from_son(found)
+
+    def one(self, **fields: Any) -> R | None:
+        """Give one record that fits, or None."""
+        return next(self.iterate(limit=1, **fields), None)
+
+    def count(self, query: Mapping[str, Any] | None = None, **fields: Any) -> int:
+        """Count records that fit."""
+        return self.raw.count_documents(self.selector(query, **fields))
+
+    def missing(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids that are not here."""
+        wanted = set(ids)
+        found = self.raw.find({"_id": {"$in": list(wanted)}}, {"_id": 1})
+        return wanted - {document["_id"] for document in found}
+
+
+def _is_duplicate_id(error: Mapping[str, Any]) -> bool:
+    return error.get("code") == DUPLICATE_KEY and set(error.get("keyPattern", {})) == {"_id"}

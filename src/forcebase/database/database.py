@@ -1,0 +1,164 @@
+"""The database as one object: record collections, blobs, labels and the JobStore."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from ase import Atoms
+from forcebase.database.connection import open_client, server_uri
+from jobflow import JobStore
+from mongoengine import Document
+from pymongo import MongoClient
+
+from forcebase import records
+from forcebase.database.blobs import BlobStore
+from forcebase.database.collections import RecordCollection
+from forcebase.database.installation import install
+from forcebase.database.job_store import open_job_store
+from forcebase.database.labels import Labels
+from forcebase.errors import InputError, NotFoundError
+from forcebase.settings import Settings
+
+SHORTEST_ID = 4
+
+
+class Database:
+    """Everything that is stored. `forcebase.connect()` gives one.
+
+    Args:
+        settings: where the server is, or where to start it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.client: MongoClient = open_client(settings)
+        self.raw = self.client[settings.database]
+        install(self.raw)
+        self.blobs = BlobStore(self.raw)
+        self.labels = Labels(self.raw)
+        narrow = self.labels.tagged
+        self.structures = RecordCollection(
+            self.raw, records.Structure, lambda found: [r.to_atoms() for r in found], narrow
+        )
+        self.methods = RecordCollection(self.raw, records.Method, narrow=narrow)
+        self.calculations = RecordCollection(
+            self.raw, records.Calculation, self._labelled_atoms, narrow
+        )
+        self.datasets = RecordCollection(self.raw, records.Dataset, narrow=narrow)
+        self.members = RecordCollection(self.raw, records.DatasetMember)
+        self.phonons = RecordCollection(self.raw, records.Phonon, self._phonon_atoms, narrow)
+        self.validations = RecordCollection(self.raw, records.Validation, narrow=narrow)
+        self.activities = RecordCollection(self.raw, records.Activity)
+
+    @property
+    def record_collections(self) -> dict[str, RecordCollection]:
+        """The collections whose records are named by their content, by name."""
+        found: list[RecordCollection] = [
+            self.structures,
+            self.methods,
+            self.calculations,
+            self.datasets,
+            self.phonons,
+            self.validations,
+        ]
+        return {collection.name: collection for collection in found}
+
+    @cached_property
+    def job_store(self) -> JobStore:
+        """Jobflow's JobStore in this database."""
+        return open_job_store(server_uri(self.settings), self.settings.database)
+
+    def collection(self, name: str) -> RecordCollection:
+        """Give a record collection by its name."""
+        try:
+            return self.record_collections[name]
+        except KeyError:
+            raise NotFoundError(
+                f"There is no collection {name!r}.",
+                hint=f"There are: {', '.join(self.record_collections)}.",
+            ) from None
+
+    def resolve(self, text: str, collection: str | None = None) -> tuple[str, Document]:
+        """Find a record by id, by the first digits of one, by name, or by a tag of one record.
+
+        Args:
+            text: what the user typed.
+            collection: look only there.
+
+        Returns:
+            Name of the collection, and the record.
+
+        Raises:
+            NotFoundError: nothing, or more than one record, answers to `text`.
+        """
+        found = self._by_label(text, collection) or self._by_id(text, collection)
+        if len(found) == 1:
+            place, record_id = found[0]
+            return place, self.collection(place).get(record_id)
+        where = f" in {collection}" if collection else ""
+        if not found:
+            raise NotFoundError(
+                f"Nothing{where} answers to {text!r}.",
+                hint="`forcebase ls COLLECTION` lists ids and names.",
+            )
+        listed = ", ".join(f"{place} {record_id[:12]}" for place, record_id in found[:5])
+        raise NotFoundError(
+            f"{text!r} stands for more than one record{where}: {listed}.",
+            hint="Give more digits.",
+        )
+
+    def _by_label(self, text: str, collection: str | None) -> list[tuple[str, str]]:
+        if collection in (None, "datasets"):
+            versions = self._dataset_versions(text)
+            if versions:
+                return [("datasets", versions[0])]
+        named = self.labels.named(text)
+        if named and collection in (None, named[0]):
+            return [named]
+        places = [collection] if collection else list(self.record_collections)
+        return [(place, r) for place in places for r in self.labels.tagged(text, place)][:2]
+
+    def _dataset_versions(self, text: str) -> list[str]:
+        """Datasets answer to name@version, and to their name alone for the newest."""
+        name, at, version = text.rpartition("@")
+        query: dict[str, object] = {"name": text}
+        if at and version.isdigit():
+            query = {"name": name, "version": int(version)}
+        return [d["_id"] for d in self.datasets.raw.find(query, {"_id": 1}).sort("version", -1)]
+
+    def _by_id(self, text: str, collection: str | None) -> list[tuple[str, str]]:
+        if len(text) < SHORTEST_ID or not set(text) <= set("0123456789abcdef"):
+            return []
+        places = [collection] if collection else list(self.record_collections)
+        pattern = {"_id": {"$gte": text, "$lt": text + "g"}}
+        return [
+            (place, found["_id"])
+            for place in places
+            for found in self.collection(place).raw.find(pattern, {"_id": 1}).limit(3)
+        ]
+
+    def _labelled_atoms(self, found: Sequence[records.Calculation]) -> list[Atoms]:
+        ids = {record.structure for record in found}
+        structures = {s.id: s for s in self.structures.find({"_id": {"$in": list(ids)}})}
+        return [record.to_atoms(structures[record.structure]) for record in found]
+
+    def _phonon_atoms(self, found: Sequence[records.Phonon]) -> list[Atoms]:
+        return [self.structures.get(record.structure).to_atoms() for record in found]
+
+    def close(self) -> None:
+        """Close all connections; an embedded server goes on running."""
+        if "job_store" in self.__dict__:
+            self.job_store.close()
+        self.client.close()
+
+    def require_model(self, text: str) -> records.ModelMethod:
+        """Give the model that answers to `text`.
+
+        Raises:
+            InputError: it is a DFT method.
+        """
+        record = self.resolve(text, "methods")[1]
+        if not isinstance(record, records.ModelMethod):
+            raise InputError(f"{text!r} is a DFT method, not a model.")
+        return record

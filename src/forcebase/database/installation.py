@@ -1,0 +1,65 @@
+"""Bringing a MongoDB database into shape: collections, validators, indexes, schema version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pymongo.database import Database as MongoDatabase
+from pymongo.errors import CollectionInvalid
+
+from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION, collection_schemas
+from forcebase.errors import DatabaseError
+
+META = "meta"
+Migration = Callable[[MongoDatabase], None]
+MIGRATIONS: dict[tuple[int, int], Migration] = {}
+
+
+def install(database: MongoDatabase) -> None:
+    """Create what is missing, and bring an older database to this version's schema.
+
+    Raises:
+        DatabaseError: the database was written by a newer forcebase.
+    """
+    found = database[META].find_one({"_id": "schema"})
+    version = found["version"] if found else SCHEMA_VERSION
+    if version > SCHEMA_VERSION:
+        raise DatabaseError(
+            f"Database {database.name} has schema version {version}; this forcebase knows "
+            f"up to {SCHEMA_VERSION}.",
+            hint="Upgrade forcebase.",
+        )
+    if found and version == SCHEMA_VERSION:
+        return
+    while version < SCHEMA_VERSION:
+        MIGRATIONS[version, version + 1](database)
+        version += 1
+    _create_collections(database)
+    _create_indexes(database)
+    database[META].update_one({"_id": "schema"}, {"$set": {"version": version}}, upsert=True)
+
+
+def _create_collections(database: MongoDatabase) -> None:
+    for name, schema in collection_schemas().items():
+        validator = {"$jsonSchema": schema}
+        try:
+            database.create_collection(name, validator=validator)
+        except CollectionInvalid:
+            database.command("collMod", name, validator=validator)
+
+
+def _create_indexes(database: MongoDatabase) -> None:
+    for document in DOCUMENTS:
+        for spec in document._meta.get("indexes", []):
+            keys, options = _index(spec)
+            database[document._meta["collection"]].create_index(keys, **options)
+
+
+def _index(spec: Any) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+    options: dict[str, Any] = {}
+    if isinstance(spec, dict):
+        options = {key: value for key, value in spec.items() if key != "fields"}
+        spec = spec["fields"]
+    fields = [spec] if isinstance(spec, str) else list(spec)
+    return [(field, 1) for field in fields], options

@@ -1,0 +1,59 @@
+"""Names and tags: movable words that stand for records."""
+
+from __future__ import annotations
+
+from pymongo.database import Database as MongoDatabase
+
+from forcebase.errors import InputError, NotFoundError
+from forcebase.records import Label
+from forcebase.records.base import utc_now
+
+
+class Labels:
+    """Names (one record at a time) and tags (many records)."""
+
+    def __init__(self, database: MongoDatabase) -> None:
+        self._raw = database[Label._meta["collection"]]
+
+    def name(self, text: str, collection: str, record: str) -> None:
+        """Let `text` stand for this record from now on."""
+        self._set(f"name:{text}", "name", text, collection, record)
+
+    def tag(self, text: str, collection: str, record: str) -> None:
+        """Put this record among those tagged `text`; doing so twice changes nothing."""
+        self._set(f"tag:{text}:{record}", "tag", text, collection, record)
+
+    def untag(self, text: str, record: str) -> None:
+        """Take the tag off this record."""
+        if not self._raw.delete_one({"_id": f"tag:{text}:{record}"}).deleted_count:
+            raise NotFoundError(f"Record {record[:10]} does not carry the tag {text!r}.")
+
+    def named(self, text: str) -> tuple[str, str] | None:
+        """Give (collection, id) of the record of this name, or None."""
+        found = self._raw.find_one({"_id": f"name:{text}"})
+        return (found["collection"], found["record"]) if found else None
+
+    def tagged(self, text: str, collection: str | None = None) -> list[str]:
+        """Ids of the records that carry this tag."""
+        query = {"kind": "tag", "text": text}
+        if collection:
+            query["collection"] = collection
+        return [found["record"] for found in self._raw.find(query).sort("_id", 1)]
+
+    def of(self, record: str) -> list[str]:
+        """Names and tags of a record."""
+        return sorted(found["text"] for found in self._raw.find({"record": record}))
+
+    def _set(self, label_id: str, kind: str, text: str, collection: str, record: str) -> None:
+        if not text or text != text.strip() or ":" in text:
+            raise InputError(f"{text!r} cannot be a {kind}: no colon, and no space at the ends.")
+        label = Label(
+            id=label_id,
+            kind=kind,
+            text=text,
+            collection=collection,
+            record=record,
+            set_at=utc_now(),
+        )
+        label.validate()
+        self._raw.replace_one({"_id": label_id}, label.to_mongo().to_dict(), upsert=True)

@@ -1,0 +1,98 @@
+"""Records as job inputs: published into the JobStore, they cross to any worker as references.
+
+A published record looks like the output of a job that had made it, so makers need not know the
+difference, and a worker without a route to MongoDB gets it from whoever resolves its inputs.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from jobflow import OutputReference
+from jobflow.core.schemas import JobStoreDocument
+
+from forcebase.blob import DATA_STORE, Blob
+from forcebase.database.database import Database
+from forcebase.digest import content_digest
+from forcebase.frames import Frames
+from forcebase.outputs import CandidatesOutput, CurationOutput, ModelOutput
+from forcebase.records import Dataset, ModelMethod
+from forcebase.records.dataset import DROPPED
+
+PUBLISHED = "published"
+
+
+def publish_frames(db: Database, frames: Frames) -> OutputReference:
+    """Publish labelled or bare structures as a `CandidatesOutput`."""
+    output: CandidatesOutput = {"forcebase": "candidates", "frames": frames.to_blob()}
+    return _publish(db, "candidates", output["frames"].sha256, dict(output))
+
+
+def publish_dataset(db: Database, dataset: Dataset) -> OutputReference:
+    """Publish a dataset's decisions as a `CurationOutput`; its frames go with `publish_frames`."""
+    members = [
+        {
+            "calculation": member.calculation,
+            "structure": member.structure,
+            "family": member.family,
+            "split": member.split,
+        }
+        for member in db.members.iterate(dataset=dataset.id, sort="calculation")
+        if member.split != DROPPED
+    ]
+    output: CurationOutput = {
+        "forcebase": "curation",
+        "name": dataset.name,
+        "version": dataset.version,
+        "parent": dataset.parent,
+        "query": dict(dataset.query),
+        "method": dataset.method,
+        "members": members,  # type: ignore[typeddict-item]
+        "dropped": [],
+        "steps": [],
+        "e0s": dict(dataset.e0s),
+        "e0s_source": dataset.e0s_source,
+        "wall_time": dataset.wall_time or 0.0,
+    }
+    return _publish(db, "dataset", dataset.id, dict(output))
+
+
+def publish_model(db: Database, model: ModelMethod) -> OutputReference:
+    """Publish a model as a `ModelOutput`; its weights are checked against their digest."""
+    output: ModelOutput = {
+        "forcebase": "model",
+        "kind": model.kind,  # type: ignore[typeddict-item]
+        "weights": Blob(db.blobs.get(model.weights)),
+        "weights_sha256": model.weights,
+        "dtype": model.dtype,
+        "head": model.head,
+        "elements": list(model.elements),
+        "dataset": model.dataset,
+        "dataset_job": None,
+        "e0s": dict(model.e0s),
+        "hyperparameters": dict(model.hyperparameters),
+        "seed": model.seed,
+        "n_parameters": model.n_parameters or 0,
+        "learning_curve": [],
+        "golden_probe": dict(model.golden_probe),  # type: ignore[typeddict-item]
+        "package_versions": dict(model.package_versions),
+        "wall_time": model.wall_time or 0.0,
+    }
+    return _publish(db, "model", model.id, dict(output))
+
+
+def _publish(db: Database, what: str, digest: str, output: dict[str, Any]) -> OutputReference:
+    uuid = f"{PUBLISHED}-{content_digest([what, digest])[:32]}"
+    if not db.job_store.count({"uuid": uuid}):
+        document = JobStoreDocument(
+            uuid=uuid,
+            index=1,
+            output=output,
+            completed_at=datetime.now().isoformat(),
+            metadata={PUBLISHED: what, "digest": digest},
+            hosts=[],
+            name=f"published {what}",
+        )
+        db.job_store.update(document, save={DATA_STORE: [Blob]})
+    return OutputReference(uuid)

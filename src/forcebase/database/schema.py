@@ -1,0 +1,107 @@
+"""JSON Schema of each collection: generated from the records, installed in MongoDB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    DictField,
+    Document,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    EmbeddedDocumentListField,
+    FloatField,
+    IntField,
+    ListField,
+    StringField,
+)
+from mongoengine.base import BaseField
+
+from forcebase import records
+from forcebase.records.array_field import ArrayField
+
+SCHEMA_VERSION = 1
+DOCUMENTS: tuple[type[Document], ...] = (
+    records.Structure,
+    records.DFTMethod,
+    records.ModelMethod,
+    records.Calculation,
+    records.Dataset,
+    records.DatasetMember,
+    records.Phonon,
+    records.Validation,
+    records.Activity,
+    records.Label,
+)
+SIMPLE_TYPES: dict[type[BaseField], Any] = {
+    StringField: "string",
+    IntField: ["int", "long"],
+    FloatField: ["double", "int", "long"],
+    BooleanField: "bool",
+    DateTimeField: "date",
+    DictField: "object",
+}
+
+
+def collection_schemas() -> dict[str, dict[str, Any]]:
+    """JSON Schema (MongoDB's dialect) of each collection, by its name."""
+    schemas: dict[str, list[dict[str, Any]]] = {}
+    for document in DOCUMENTS:
+        schemas.setdefault(document._meta["collection"], []).append(document_schema(document))
+    return {
+        name: found[0] if len(found) == 1 else {"oneOf": found} for name, found in schemas.items()
+    }
+
+
+def document_schema(document: type[Document] | type[EmbeddedDocument]) -> dict[str, Any]:
+    """JSON Schema of one document class."""
+    properties: dict[str, Any] = {}
+    required = []
+    for name, field in sorted(document._fields.items()):
+        stored = field.db_field or name
+        properties[stored] = _field_schema(field, document)
+        if field.required or field.primary_key or name == "_cls":
+            required.append(stored)
+    schema: dict[str, Any] = {
+        "bsonType": "object",
+        "title": document.__name__,
+        "description": (document.__doc__ or "").strip().split("\n")[0],
+        "additionalProperties": False,
+        "properties": properties,
+    }
+    if required:
+        schema["required"] = required
+    return schema
+
+
+def _field_schema(field: BaseField, document: Any) -> dict[str, Any]:
+    schema = _type_schema(field)
+    if field.name == "_cls":
+        schema["enum"] = [document._class_name]
+    if getattr(field, "choices", None):
+        schema["enum"] = list(field.choices)
+    if isinstance(field, StringField) and field.regex is not None:
+        schema["pattern"] = field.regex.pattern
+    if getattr(field, "min_value", None) is not None:
+        schema["minimum"] = field.min_value
+    if getattr(field, "help_text", None):
+        schema["description"] = field.help_text
+    return schema
+
+
+def _type_schema(field: BaseField) -> dict[str, Any]:
+    if isinstance(field, ArrayField):
+        return field.schema()
+    if isinstance(field, EmbeddedDocumentListField):
+        return {"bsonType": "array", "items": document_schema(field.field.document_type)}
+    if isinstance(field, EmbeddedDocumentField):
+        return document_schema(field.document_type)
+    for kind, bson_type in SIMPLE_TYPES.items():
+        if isinstance(field, kind):
+            return {"bsonType": bson_type}
+    if isinstance(field, ListField):
+        items = {"items": _type_schema(field.field)} if field.field is not None else {}
+        return {"bsonType": "array", **items}
+    raise TypeError(f"{type(field).__name__} has no JSON Schema")

@@ -1,0 +1,150 @@
+"""What can be done with a frozen dataset: read it, tell two versions apart, export it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ase.io import write
+
+from forcebase.database.database import Database
+from forcebase.database.reading import read_frames
+from forcebase.errors import InputError
+from forcebase.frames import Frames
+from forcebase.records import Dataset
+from forcebase.records.dataset import DROPPED, SPLITS
+
+
+@dataclass(frozen=True)
+class DatasetDifference:
+    """What changed from one dataset to another; lists hold calculation ids."""
+
+    before: str
+    after: str
+    added: dict[str, list[str]]
+    """By split of the new one."""
+    removed: dict[str, list[str]]
+    """By split of the old one."""
+    moved: list[tuple[str, str, str]]
+    """(calculation, split before, split after)."""
+    dropped: dict[str, str]
+    """Calculation -> reason, of those that the new one dropped and the old one did not."""
+    changed: dict[str, tuple[Any, Any]]
+    """Method, E0s or steps that differ, before and after."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return asdict(self)
+
+
+def splits_of(db: Database, dataset: Dataset) -> dict[str, str]:
+    """Split of each calculation that was looked at, "dropped" included."""
+    rows = db.members.raw.find({"dataset": dataset.id}, {"calculation": 1, "split": 1})
+    return {row["calculation"]: row["split"] for row in rows}
+
+
+def families_of(db: Database, dataset: Dataset) -> dict[str, str]:
+    """Split of each family in this version and all before it, the newest word counting.
+
+    A family keeps its split even in versions that dropped its records.
+    """
+    chain: list[Dataset] = [dataset]
+    while chain[-1].parent:
+        chain.append(db.datasets.get(chain[-1].parent))
+    found: dict[str, str] = {}
+    for version in reversed(chain):
+        rows = db.members.raw.find(
+            {"dataset": version.id, "split": {"$ne": DROPPED}}, {"family": 1, "split": 1}
+        )
+        found.update({row["family"]: row["split"] for row in rows})
+    return found
+
+
+def dataset_frames(db: Database, dataset: Dataset, split: str | None = None) -> Frames:
+    """Labelled structures of the dataset, or of one split, ordered by calculation id."""
+    splits = splits_of(db, dataset)
+    wanted = [c for c, s in splits.items() if s != DROPPED and split in (None, s)]
+    return read_frames(db, {"_id": {"$in": wanted}})
+
+
+def latest(db: Database, name: str) -> Dataset | None:
+    """The highest version of this name, or None."""
+    found = db.datasets.find(name=name, sort="-version", limit=1)
+    return found[0] if found else None
+
+
+def diff(db: Database, before: Dataset, after: Dataset) -> DatasetDifference:
+    """Say what changed from `before` to `after`."""
+    old, new = splits_of(db, before), splits_of(db, after)
+    old_in = {c: s for c, s in old.items() if s != DROPPED}
+    new_in = {c: s for c, s in new.items() if s != DROPPED}
+    reasons = {
+        row["calculation"]: f"{row['step']}: {row['reason']}"
+        for row in db.members.raw.find({"dataset": after.id, "split": DROPPED})
+    }
+    changed = {
+        field: (getattr(before, field), getattr(after, field))
+        for field in ("method", "e0s", "e0s_source")
+        if getattr(before, field) != getattr(after, field)
+    }
+    return DatasetDifference(
+        before=before.title,
+        after=after.title,
+        added=_by_split({c: s for c, s in new_in.items() if c not in old_in}),
+        removed=_by_split({c: s for c, s in old_in.items() if c not in new_in}),
+        moved=[
+            (c, old_in[c], new_in[c])
+            for c in sorted(old_in)
+            if new_in.get(c, old_in[c]) != old_in[c]
+        ],
+        dropped={c: reason for c, reason in reasons.items() if old.get(c) != DROPPED},
+        changed=changed,
+    )
+
+
+def export(db: Database, dataset: Dataset, folder: Path) -> list[Path]:
+    """Write one extxyz file a split, with MACE's REF_ keys and each record's id.
+
+    A file appears whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [_export_split(db, dataset, split, folder) for split in SPLITS]
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written: {error.strerror}.", hint="Choose another folder."
+        ) from error
+
+
+def _export_split(db: Database, dataset: Dataset, split: str, folder: Path) -> Path:
+    frames = dataset_frames(db, dataset, split)
+    offsets = frames.offsets
+    exported = []
+    for i, atoms in enumerate(frames.atoms()):
+        atoms.info = {
+            "REF_energy": float(frames.energies[i]),
+            "REF_stress": frames.stresses[i],
+            "config_type": str(frames.kinds[i]) or "Default",
+            "calculation": str(frames.ids[i]),
+            "structure": str(frames.structures[i]),
+        }
+        atoms.arrays["REF_forces"] = frames.forces[offsets[i] : offsets[i + 1]]
+        exported.append(atoms)
+    target = folder / f"{dataset.name}-{dataset.version}-{split}.extxyz"
+    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False) as part:
+        write(part, exported, format="extxyz")
+    Path(part.name).replace(target)
+    return target
+
+
+def _by_split(members: dict[str, str]) -> dict[str, list[str]]:
+    return {
+        split: sorted(c for c, s in members.items() if s == split)
+        for split in SPLITS
+        if split in members.values()
+    }

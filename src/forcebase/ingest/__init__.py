@@ -1,0 +1,1 @@
+"""Bringing things in: job outputs and foreign files become records, once per digest."""

@@ -1,0 +1,92 @@
+"""Records that belong together, written in an order that leaves nothing dangling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pymongo.client_session import ClientSession
+from pymongo.errors import BulkWriteError
+
+from forcebase.database.connection import supports_transactions
+from forcebase.database.database import Database
+from forcebase.records import (
+    Activity,
+    Calculation,
+    Dataset,
+    DatasetMember,
+    Method,
+    Phonon,
+    Structure,
+    Validation,
+)
+
+
+@dataclass
+class Batch:
+    """What one activity brings in."""
+
+    blobs: list[bytes] = field(default_factory=list)
+    structures: list[Structure] = field(default_factory=list)
+    methods: list[Method] = field(default_factory=list)
+    calculations: list[Calculation] = field(default_factory=list)
+    phonons: list[Phonon] = field(default_factory=list)
+    validations: list[Validation] = field(default_factory=list)
+    datasets: list[tuple[Dataset, list[DatasetMember]]] = field(default_factory=list)
+    tags: list[tuple[str, str, str]] = field(default_factory=list)
+    """(text, collection, record)."""
+
+    def write(self, db: Database, activity: Activity) -> dict[str, int]:
+        """Write what is not there yet and give the number of new records per collection.
+
+        Blobs come first and the activity last, so that a writer killed at any point leaves
+        no record whose parts are missing, and the next try finds the activity not done.
+        """
+        for blob in self.blobs:
+            db.blobs.put(blob)
+        groups = (
+            (db.structures, self.structures),
+            (db.methods, self.methods),
+            (db.calculations, self.calculations),
+            (db.phonons, self.phonons),
+            (db.validations, self.validations),
+        )
+        added: dict[str, int] = {}
+        for collection, found in groups:
+            for record in found:
+                record.provenance.activity = activity.id
+            new = collection.add(found)  # type: ignore[arg-type]
+            if new:
+                added[collection.name] = new
+        for dataset, members in self.datasets:
+            dataset.provenance.activity = activity.id
+            if _write_dataset(db, dataset, members):
+                added["datasets"] = added.get("datasets", 0) + 1
+        for text, collection_name, record_id in self.tags:
+            db.labels.tag(text, collection_name, record_id)
+        activity.n_records = sum(added.values())
+        db.activities.add([activity])
+        return added
+
+
+def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember]) -> bool:
+    """Write head and members together; without transactions, the head comes last."""
+    if db.datasets.raw.count_documents({"_id": dataset.id}):
+        return False
+    rows = [member.to_mongo().to_dict() for member in members]
+
+    def write(session: ClientSession | None) -> None:
+        db.members.raw.delete_many({"dataset": dataset.id}, session=session)
+        if rows:
+            db.members.raw.insert_many(rows, session=session)
+        db.datasets.raw.insert_one(dataset.to_mongo().to_dict(), session=session)
+
+    dataset.validate()
+    try:
+        if supports_transactions(db.client):
+            with db.client.start_session() as session:
+                session.with_transaction(write)
+        else:
+            write(None)
+    except BulkWriteError:  # another collector wrote the same members first
+        return False
+    return True

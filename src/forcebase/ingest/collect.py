@@ -1,0 +1,119 @@
+"""From the JobStore to records: as often as one likes, with no duplicates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from forcebase.database.database import Database
+from forcebase.database.job_store import OUTPUTS
+from forcebase.database.publishing import PUBLISHED
+from forcebase.errors import ForcebaseError
+from forcebase.ingest.batch import Batch
+from forcebase.ingest.outputs import READERS
+from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
+from forcebase.records import Activity
+from forcebase.records.base import utc_now
+
+
+@dataclass
+class CollectReport:
+    """What a collection did.
+
+    Attributes:
+        jobs: number of jobs turned into records.
+        added: new records per collection.
+        unknown: names of jobs whose output is of no known shape.
+        failed: (job name, reason) of outputs that could not be used.
+    """
+
+    jobs: int = 0
+    added: dict[str, int] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, counts: dict[str, int]) -> None:
+        """Count new records in."""
+        for name, n in counts.items():
+            self.added[name] = self.added.get(name, 0) + n
+
+
+def collect(db: Database, on_job: Callable[[str, int, int], None] | None = None) -> CollectReport:
+    """Turn all finished outputs that were not collected yet into records.
+
+    Args:
+        db: the database, whose JobStore is read.
+        on_job: called with (job name, jobs done, jobs in all).
+    """
+    report = CollectReport()
+    waiting = list(_waiting(db))
+    for done, job in enumerate(waiting):
+        _collect_job(db, job, report)
+        if on_job:
+            on_job(job["name"] or "job", done + 1, len(waiting))
+    return report
+
+
+def _waiting(db: Database) -> Iterator[dict[str, Any]]:
+    """Finished jobs without an activity, oldest first: parents come before children."""
+    fields = ["uuid", "index", "name", "completed_at", "metadata"]
+    done = {found["_id"] for found in db.activities.raw.find({"kind": "job"}, {"_id": 1})}
+    criteria = {f"metadata.{PUBLISHED}": {"$exists": False}}
+    found = db.job_store.docs_store.query(criteria, fields, sort={"completed_at": 1})
+    return (job for job in found if _activity_id(job) not in done)
+
+
+def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> None:
+    name = job.get("name") or "job"
+    try:
+        document = db.job_store.query_one({"uuid": job["uuid"], "index": job["index"]}, load=True)
+        output = (document or {}).get("output")
+        batch = _read(db, output, drawn_of(document or {}))
+        if batch is None:
+            report.unknown.append(name)
+            return
+        report.add(batch.write(db, _activity(db, job, output)))
+        report.jobs += 1
+    except ForcebaseError as error:
+        report.failed.append((name, str(error)))
+    except PyMongoError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        report.failed.append((name, f"its output is not as expected: {error!r}"))
+
+
+def _read(db: Database, output: Any, drawn: dict[str, Any]) -> Batch | None:
+    if not isinstance(output, dict):
+        return None
+    reader = READERS.get(str(output.get("forcebase")))
+    if reader:
+        return reader(db, output)
+    if is_task_document(output):
+        return task_document_batch(output, drawn)
+    return None
+
+
+def _activity(db: Database, job: dict[str, Any], output: dict[str, Any]) -> Activity:
+    completed = job.get("completed_at")
+    return Activity(
+        id=_activity_id(job),
+        kind="job",
+        name=job.get("name") or "job",
+        job={
+            "uuid": job["uuid"],
+            "index": job["index"],
+            "store": f"{db.settings.database}.{OUTPUTS}",
+        },
+        settings=output.get("hyperparameters") or output.get("protocol") or {},
+        package_versions=output.get("package_versions") or {},
+        finished_at=datetime.fromisoformat(completed) if completed else utc_now(),
+        wall_time=output.get("wall_time"),
+    )
+
+
+def _activity_id(job: dict[str, Any]) -> str:
+    return f"{job['uuid']}:{job['index']}"

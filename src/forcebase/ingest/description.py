@@ -1,0 +1,76 @@
+"""The small YAML that stands beside files which do not say how their labels were made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from forcebase.errors import InputError
+from forcebase.records import DFTMethod
+
+FILE_NAME = "method.yaml"
+
+
+@dataclass(frozen=True)
+class FileDescription:
+    """What is to be known of one file beyond what it says.
+
+    Attributes:
+        method: the DFT method of all its labels.
+        keys: names of `energy`, `forces`, `stress` in the file; "" where ASE's own is meant.
+        convergence: criteria of the calculations.
+        family_from: info keys whose values name the family (near copies share them).
+        family_file: an extxyz file beside it, whose first structure is the family's root.
+        recipe: {operation, parameters: [info keys], seed: info key}.
+        kind: configuration kind, where the file has no `kind`.
+        k_mesh: the mesh, where the file has no `kpts`.
+        logs: {archive, member}: where the code's text output of each frame is.
+        protocol: of a phonon.
+        relaxation: of a phonon's unit cell.
+        tags: put on every record.
+    """
+
+    method: DFTMethod
+    keys: dict[str, str] = field(default_factory=dict)
+    convergence: dict[str, Any] = field(default_factory=dict)
+    family_from: tuple[str, ...] = ()
+    family_file: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    kind: str = ""
+    k_mesh: tuple[int, ...] = ()
+    logs: dict[str, str] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
+    relaxation: dict[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+
+
+def describe(path: Path) -> FileDescription:
+    """Read the description of `path` from the `method.yaml` in its folder.
+
+    Raises:
+        InputError: there is none, it cannot be read, or it lacks a field of the method.
+    """
+    source = path.parent / FILE_NAME
+    if not source.is_file():
+        raise InputError(
+            f"{path.name} does not say how its labels were made, and there is no {FILE_NAME} "
+            "beside it.",
+            hint="Write one: see data/method.yaml and docs/import.md.",
+        )
+    try:
+        content = yaml.safe_load(source.read_text())
+        method = DFTMethod(**content["method"])
+        method.sealed()
+        entry = dict(content.get("files", {}).get(path.name) or {})
+        for name in ("family_from", "k_mesh", "tags"):
+            if name in entry:
+                entry[name] = tuple(entry[name])
+        return FileDescription(method=method, **entry)
+    except Exception as error:
+        raise InputError(
+            f"{source.name} beside {path.name} cannot be used: {error}",
+            hint="data/method.yaml is an example.",
+        ) from None

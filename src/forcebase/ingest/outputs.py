@@ -1,0 +1,225 @@
+"""Job outputs become records: one function for each shape in `forcebase.outputs`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+
+from forcebase.blob import Blob
+from forcebase.database.database import Database
+from forcebase.digest import content_digest, merkle_root
+from forcebase.errors import InputError
+from forcebase.frames import Frames
+from forcebase.ingest.atoms import plain_atoms
+from forcebase.ingest.batch import Batch
+from forcebase.outputs import (
+    CurationOutput,
+    ModelOutput,
+    PhononOutput,
+    PredictionsOutput,
+    StructuresOutput,
+)
+from forcebase.physics.finite_displacement import unit_cell_masses
+from forcebase.records import Calculation, Dataset, DatasetMember, ModelMethod, Phonon, Structure
+from forcebase.records.dataset import DROPPED, SPLITS
+
+
+def structures_batch(db: Database, output: StructuresOutput) -> Batch:  # noqa: ARG001
+    """Sampled structures, each with its recipe and family."""
+    found = [
+        Structure.from_atoms(
+            plain_atoms(made["structure"]),
+            family=made["family"],
+            kind=made["kind"],
+            recipe=dict(made["recipe"]),
+        )
+        for made in output["structures"]
+    ]
+    return Batch(structures=found)
+
+
+def curation_batch(db: Database, output: CurationOutput) -> Batch:  # noqa: ARG001
+    """A dataset and its members, those that were dropped included."""
+    members = output["members"]
+    root = merkle_root(DatasetMember.leaf(m["calculation"], m["split"]) for m in members)
+    dataset = Dataset(
+        name=output["name"],
+        version=output["version"],
+        parent=output["parent"],
+        method=output["method"],
+        members_root=root,
+        counts={
+            **{split: sum(m["split"] == split for m in members) for split in SPLITS},
+            DROPPED: len(output["dropped"]),
+        },
+        query=output["query"],
+        steps=[dict(step) for step in output["steps"]],
+        e0s=output["e0s"],
+        e0s_source=output["e0s_source"],
+        wall_time=output["wall_time"],
+    )
+    if output["parent"]:
+        dataset.made_from("parent version", "datasets", output["parent"])
+    dataset.made_from("method", "methods", output["method"]).sealed()
+    rows = [
+        DatasetMember(id=f"{dataset.id}:{m['calculation']}", dataset=dataset.id, **m)
+        for m in members
+    ] + [
+        DatasetMember(id=f"{dataset.id}:{d['calculation']}", dataset=dataset.id, split=DROPPED, **d)
+        for d in output["dropped"]
+    ]
+    return Batch(datasets=[(dataset, rows)])
+
+
+def model_batch(db: Database, output: ModelOutput) -> Batch:
+    """A model: weights into blobs, all that explains them into its record."""
+    weights = _blob(output["weights"])
+    if weights.sha256 != output["weights_sha256"]:
+        raise InputError("The weights do not match the digest that the training gave.")
+    dataset_id = output["dataset"] or _dataset_id(db, output["dataset_job"])
+    beside = (
+        "elements",
+        "e0s",
+        "hyperparameters",
+        "seed",
+        "n_parameters",
+        "learning_curve",
+        "golden_probe",
+        "package_versions",
+        "wall_time",
+    )
+    model = ModelMethod(
+        kind=output["kind"],
+        weights=weights.sha256,
+        dtype=output["dtype"],
+        head=output["head"],
+        dataset=dataset_id,
+        **{name: cast("dict[str, Any]", output)[name] for name in beside},
+    )
+    if dataset_id:
+        model.made_from("training data", "datasets", dataset_id)
+    return Batch(blobs=[weights.data], methods=[model.sealed()])
+
+
+def predictions_batch(db: Database, output: PredictionsOutput) -> Batch:
+    """A model's labels as calculations."""
+    model = _model(db, cast("dict[str, Any]", output))
+    frames = Frames.from_blob(_blob(output["frames"]))
+    structures = {s.id: s for s in db.structures.find({"_id": {"$in": frames.structures.tolist()}})}
+    offsets = frames.offsets
+    found = [
+        Calculation.of(
+            structures[str(structure_id)],
+            model,
+            energy=float(frames.energies[i]),
+            forces=frames.forces[offsets[i] : offsets[i + 1]],
+            stress=frames.stresses[i],
+            wall_time=float(output["wall_times"][i]),
+        )
+        for i, structure_id in enumerate(frames.structures)
+    ]
+    return Batch(calculations=found)
+
+
+def phonon_batch(db: Database, output: PhononOutput) -> Batch:
+    """A model's phonon and the relaxed structure it belongs to."""
+    model = _model(db, cast("dict[str, Any]", output))
+    initial = db.structures.get(output["initial_structure"])
+    atoms = plain_atoms(output["structure"])
+    relaxed = Structure.from_atoms(
+        atoms,
+        family=initial.family,
+        kind=initial.kind,
+        recipe={
+            "operation": "relax",
+            "parameters": {"method": model.id, **output["protocol"]},
+            "seed": None,
+            "parent": initial.id,
+        },
+    )
+    arrays = _blob(output["force_constants"])
+    phonon = phonon_record(
+        relaxed,
+        model,
+        output["supercell_matrix"],
+        output["primitive_matrix"],
+        unit_cell_masses(atoms),
+        arrays,
+        output["protocol"],
+        initial_structure=initial.id,
+        relaxation=output["relaxation"],
+        wall_time=output["wall_time"],
+    )
+    return Batch(blobs=[arrays.data], structures=[relaxed], phonons=[phonon])
+
+
+def phonon_record(
+    structure: Structure,
+    method: Any,
+    supercell_matrix: Any,
+    primitive_matrix: Any,
+    masses: Any,
+    arrays: Blob,
+    protocol: dict[str, Any],
+    **beside: Any,
+) -> Phonon:
+    """Make a sealed phonon record; `arrays` holds `force_constants`."""
+    phonon = Phonon(
+        structure=structure.id,
+        method=method.id,
+        method_class="model" if method.is_model else "dft",
+        formula=structure.formula,
+        supercell_matrix=np.asarray(supercell_matrix, dtype=int).tolist(),
+        primitive_matrix=np.asarray(primitive_matrix, dtype=float).tolist(),
+        masses=np.asarray(masses, dtype=float),
+        n_atoms_supercell=structure.n_atoms
+        * round(abs(np.linalg.det(np.asarray(supercell_matrix, dtype=float)))),
+        force_constants=arrays.sha256,
+        protocol=protocol,
+        protocol_digest=content_digest(protocol),
+        **beside,
+    )
+    phonon.made_from("structure", "structures", structure.id)
+    phonon.made_from("method", "methods", method.id)
+    return phonon.sealed()
+
+
+READERS: dict[str, Callable[[Database, Any], Batch]] = {
+    "structures": structures_batch,
+    "curation": curation_batch,
+    "model": model_batch,
+    "predictions": predictions_batch,
+    "phonon": phonon_batch,
+}
+
+
+def _blob(value: Any) -> Blob:
+    return value if isinstance(value, Blob) else Blob.from_dict(value)
+
+
+def _model(db: Database, output: dict[str, Any]) -> ModelMethod:
+    """The model's id follows from its content; its record must be there."""
+    found = db.methods.one(
+        weights=output["weights_sha256"], dtype=output["dtype"], head=output["head"]
+    )
+    if not isinstance(found, ModelMethod):
+        raise InputError(
+            f"The model of weights {output['weights_sha256'][:10]} is not in the database.",
+            hint="Collect the training that made it first.",
+        )
+    return found
+
+
+def _dataset_id(db: Database, named: dict[str, Any] | None) -> str | None:
+    if not named:
+        return None
+    found = db.datasets.one(name=named["name"], version=named["version"])
+    if found is None:
+        raise InputError(
+            f"Dataset {named['name']}@{named['version']}, on which the model was trained, "
+            "is not in the database.",
+            hint="Collect the curation first.",
+        )
+    return str(found.id)

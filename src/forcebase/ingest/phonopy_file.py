@@ -1,0 +1,56 @@
+"""Phonons from phonopy's YAML files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ase import Atoms
+
+from forcebase.blob import Blob
+from forcebase.database.database import Database
+from forcebase.errors import InputError
+from forcebase.ingest.batch import Batch
+from forcebase.ingest.description import describe
+from forcebase.ingest.outputs import phonon_record
+from forcebase.physics.harmonic_crystal import HarmonicCrystal
+from forcebase.physics.vibrations import from_phonopy_yaml
+from forcebase.records import Structure
+
+
+def read_phonopy(db: Database, path: Path) -> Batch:  # noqa: ARG001
+    """Turn a phonopy file with forces or force constants into a phonon record.
+
+    Raises:
+        InputError: the file cannot be read, or has neither forces nor force constants.
+    """
+    description = describe(path)
+    crystal = _load(path)
+    atoms = Atoms(crystal.numbers, crystal.positions, cell=crystal.cell, pbc=True)
+    structure = Structure.from_atoms(atoms, kind=description.kind)
+    arrays = Blob.from_arrays(force_constants=crystal.force_constants)
+    phonon = phonon_record(
+        structure,
+        description.method,
+        crystal.supercell_matrix,
+        crystal.primitive_matrix,
+        crystal.masses,
+        arrays,
+        description.protocol,
+        relaxation=description.relaxation,
+    )
+    return Batch(
+        blobs=[arrays.data],
+        methods=[description.method],
+        structures=[structure],
+        phonons=[phonon],
+        tags=[(tag, "phonons", phonon.id) for tag in description.tags],
+    )
+
+
+def _load(path: Path) -> HarmonicCrystal:
+    try:
+        return from_phonopy_yaml(path)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path.name} cannot be read by phonopy: {error}") from None

@@ -1,0 +1,70 @@
+"""Task documents of DFT static jobs: from the JobStore, or from files that keep them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from forcebase.database.database import Database
+from forcebase.errors import InputError
+from forcebase.ingest.atoms import plain_atoms
+from forcebase.ingest.batch import Batch
+from forcebase.records import Calculation, DFTMethod, Structure
+
+REQUIRED = ("method", "structure", "energy", "forces", "stress", "converged", "k_mesh")
+DRAWN = ("family", "kind", "recipe")
+
+
+def is_task_document(output: dict[str, Any]) -> bool:
+    """Whether this is the output of a static maker that describes its DFT method."""
+    return all(name in output for name in REQUIRED)
+
+
+def task_document_batch(output: dict[str, Any], drawn: dict[str, Any]) -> Batch:
+    """Turn a task document into a structure, a DFT method and a calculation.
+
+    Args:
+        output: the document, as `forcebase.makers.gpaw.GPAWTaskDocument`.
+        drawn: family, kind and recipe of the structure, where it was drawn by a sampling job.
+    """
+    method = DFTMethod(**output["method"]).sealed()
+    structure = Structure.from_atoms(
+        plain_atoms(output["structure"]), **{key: drawn[key] for key in DRAWN if key in drawn}
+    )
+    calculation = Calculation.of(
+        structure,
+        method,
+        energy=output["energy"],
+        forces=output["forces"],
+        stress=output["stress"],
+        converged=output["converged"],
+        k_mesh=[int(n) for n in output["k_mesh"]],
+        convergence=output.get("convergence") or {},
+        wall_time=output.get("wall_time"),
+    )
+    return Batch(structures=[structure], methods=[method], calculations=[calculation])
+
+
+def read_task_document(db: Database, path: Path) -> Batch:  # noqa: ARG001
+    """Read a JSON file that holds {output, metadata} of a static job, or its output alone.
+
+    Raises:
+        InputError: the file is no JSON, or no such document.
+    """
+    try:
+        document = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.name} is not JSON: {error}") from None
+    output = document.get("output", document) if isinstance(document, dict) else {}
+    if not isinstance(output, dict) or not is_task_document(output):
+        raise InputError(
+            f"{path.name} is not a task document of a static DFT job.",
+            hint=f"It must have {', '.join(REQUIRED)}.",
+        )
+    return task_document_batch(output, drawn_of(document))
+
+
+def drawn_of(document: dict[str, Any]) -> dict[str, Any]:
+    """Family, kind and recipe that a labelling flow put beside a job."""
+    return (document.get("metadata") or {}).get("forcebase") or {}

@@ -1,0 +1,115 @@
+"""Running flows here: jobflow in this process, records at the end."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jobflow import Flow, Job, run_locally
+
+from forcebase.database.database import Database
+from forcebase.errors import CalculationError, ForcebaseError, InputError
+from forcebase.ingest.collect import CollectReport, collect
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> CollectReport:
+    """Run a flow in this process, then turn its outputs into records.
+
+    Outputs of jobs that finished are collected even when a later one fails, so that nothing
+    that was computed is lost.
+
+    Args:
+        db: where outputs and records go.
+        flow: what to run; references to published records are allowed.
+        folder: keeps the jobs' files; by default they go when the flow ends.
+
+    Raises:
+        CalculationError: a job failed; its own message is in the error's.
+    """
+    _set_threads(db.settings.threads)
+    logging.getLogger("jobflow").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="forcebase-run-") as scratch:
+        try:
+            run_locally(
+                flow,
+                log=False,
+                store=db.job_store,
+                create_folders=True,
+                root_dir=folder or scratch,
+                allow_external_references=True,
+                raise_immediately=True,
+            )
+        except ForcebaseError:
+            collect(db)
+            raise
+        except Exception as error:
+            collect(db)
+            raise CalculationError(
+                f"A job of flow {flow.name!r} failed: {type(error).__name__}: {error}",
+                hint="What finished before it is kept; mend the cause and launch again.",
+            ) from error
+        return collect(db)
+
+
+def load_flow(db: Database, path: Path, settings: Mapping[str, str]) -> Flow:
+    """Call `build` of a flow file.
+
+    Args:
+        db: given to a `build` that has an argument of this name.
+        path: the flow file.
+        settings: its other arguments as text, read as JSON where they are.
+
+    Raises:
+        InputError: no such file, no `build`, an argument it does not have, or one it lacks.
+    """
+    build = _load_build(path)
+    known = inspect.signature(build).parameters
+    arguments: dict[str, Any] = {}
+    for name, text in settings.items():
+        if name not in known or name == "db":
+            names = ", ".join(key for key in known if key != "db")
+            raise InputError(f"{path.name} has no argument {name!r}.", hint=f"It has: {names}.")
+        arguments[name] = _parsed(text)
+    if "db" in known:
+        arguments["db"] = db
+    lacking = [key for key, p in known.items() if p.default is p.empty and key not in arguments]
+    if lacking:
+        raise InputError(
+            f"{path.name} needs {', '.join(lacking)}.", hint=f"Give --set {lacking[0]}=VALUE."
+        )
+    return build(**arguments)
+
+
+def _load_build(path: Path) -> Callable[..., Flow]:
+    if not path.is_file():
+        raise InputError(f"{path} is not there.", hint="Flow files are in flows/.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path.name} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "build"):
+        raise InputError(f"{path.name} has no build(...) that gives a Flow.")
+    return module.build
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _set_threads(threads: int) -> None:
+    """Set before the first heavy import: libraries read these once."""
+    for variable in THREAD_VARIABLES:
+        os.environ.setdefault(variable, str(threads))

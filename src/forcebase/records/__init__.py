@@ -1,0 +1,28 @@
+"""The records: one mongoengine document a file, named by their content."""
+
+from forcebase.records.activity import Activity
+from forcebase.records.base import Edge, Provenance, Record
+from forcebase.records.calculation import Calculation
+from forcebase.records.dataset import Dataset, DatasetMember
+from forcebase.records.label import Label
+from forcebase.records.method import DFTMethod, Method, ModelMethod
+from forcebase.records.phonon import Phonon
+from forcebase.records.structure import Structure
+from forcebase.records.validation import Validation
+
+__all__ = [
+    "Activity",
+    "Calculation",
+    "DFTMethod",
+    "Dataset",
+    "DatasetMember",
+    "Edge",
+    "Label",
+    "Method",
+    "ModelMethod",
+    "Phonon",
+    "Provenance",
+    "Record",
+    "Structure",
+    "Validation",
+]

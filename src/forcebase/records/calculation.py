@@ -1,0 +1,131 @@
+"""One labelled structure: (structure, method) -> energy, forces, stress."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from mongoengine import BooleanField, DictField, FloatField, IntField, ListField, StringField
+from numpy.typing import ArrayLike
+
+from forcebase.errors import InputError
+from forcebase.records.array_field import ArrayField
+from forcebase.records.base import DIGEST_PATTERN, Record
+from forcebase.records.method import Method
+from forcebase.records.structure import Structure
+
+
+class Calculation(Record):
+    """What one method says of one structure, be it DFT or a model."""
+
+    meta: ClassVar[dict[str, Any]] = {
+        "collection": "calculations",
+        "indexes": [
+            ["method", "structure"],
+            "structure",
+            "formula",
+            "elements",
+            "kind",
+            "method_class",
+            "provenance.edges.record",
+        ],
+    }
+
+    structure = StringField(required=True, regex=DIGEST_PATTERN)
+    method = StringField(required=True, regex=DIGEST_PATTERN)
+    method_class = StringField(required=True, choices=("dft", "model"))
+    formula = StringField(required=True, help_text="of its structure")
+    elements = ListField(StringField(), required=True, help_text="of its structure")
+    kind = StringField(default="", help_text="configuration kind of its structure")
+    n_atoms = IntField(required=True, min_value=1)
+    energy = FloatField(required=True, help_text="eV, whole cell")
+    forces = ArrayField((None, 3), required=True, help_text="(n, 3) eV/angstrom")
+    stress = ArrayField((6,), help_text="eV/angstrom^3, ASE Voigt order, tension positive")
+    max_force = FloatField(required=True, help_text="largest |F| of an atom, eV/angstrom")
+    converged = BooleanField(required=True)
+    k_mesh = ListField(IntField(), help_text="k-mesh actually used")
+    convergence = DictField(help_text="criteria asked for and what was reached")
+    wall_time = FloatField(help_text="s")
+    log = StringField(regex=DIGEST_PATTERN, help_text="blob of the code's text output")
+
+    @classmethod
+    def of(
+        cls,
+        structure: Structure,
+        method: Method,
+        *,
+        energy: float,
+        forces: ArrayLike,
+        stress: ArrayLike | None = None,
+        converged: bool = True,
+        **beside: Any,
+    ) -> Self:
+        """Make a sealed record of what `method` says of `structure`.
+
+        Args:
+            structure: its record.
+            method: its record.
+            energy: eV, whole cell.
+            forces: (n, 3) eV/angstrom.
+            stress: (6,) eV/angstrom^3, ASE Voigt order, tension positive; None where unknown.
+            converged: whether the calculation reached its criteria.
+            **beside: k_mesh, convergence, wall_time, log.
+
+        Raises:
+            InputError: a label is NaN, infinite or of the wrong shape.
+        """
+        array = np.asarray(forces, dtype=float)
+        tensor = None if stress is None else np.asarray(stress, dtype=float)
+        if array.shape != (structure.n_atoms, 3):
+            raise InputError(
+                f"Forces of shape {array.shape} for {structure.n_atoms} atoms.",
+                hint=f"They must have shape ({structure.n_atoms}, 3).",
+            )
+        if not (np.isfinite(energy) and np.isfinite(array).all()):
+            raise InputError("The energy or a force is NaN or infinite.")
+        if tensor is not None and not (tensor.shape == (6,) and np.isfinite(tensor).all()):
+            raise InputError("The stress is not six finite numbers.")
+        record = cls(
+            structure=structure.id,
+            method=method.id,
+            method_class="model" if method.is_model else "dft",
+            formula=structure.formula,
+            elements=list(structure.elements),
+            kind=structure.kind,
+            n_atoms=structure.n_atoms,
+            energy=float(energy),
+            forces=array,
+            stress=tensor,
+            max_force=float(np.linalg.norm(array, axis=1).max()),
+            converged=converged,
+            **beside,
+        )
+        record.made_from("structure", "structures", structure.id)
+        record.made_from("method", "methods", method.id)
+        return record.sealed()
+
+    def content(self) -> dict[str, Any]:
+        """Structure, method and labels; not the time it took."""
+        return {
+            "calculation": {
+                "structure": self.structure,
+                "method": self.method,
+                "energy": self.energy,
+                "forces": self.forces,
+                "stress": self.stress,
+                "converged": self.converged,
+                "k_mesh": list(self.k_mesh or []),
+                "convergence": self.convergence or {},
+            }
+        }
+
+    def to_atoms(self, structure: Structure) -> Atoms:
+        """Give ASE Atoms of its structure, with the labels on a SinglePointCalculator."""
+        atoms = structure.to_atoms()
+        labels = {"energy": self.energy, "forces": self.forces}
+        if self.stress is not None:
+            labels["stress"] = self.stress
+        atoms.calc = SinglePointCalculator(atoms, **labels)
+        return atoms

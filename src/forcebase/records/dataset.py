@@ -1,0 +1,82 @@
+"""A frozen, versioned list of calculations with splits."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from mongoengine import DictField, Document, FloatField, IntField, ListField, StringField
+
+from forcebase.digest import content_digest
+from forcebase.records.base import DIGEST_PATTERN, Record
+
+DROPPED = "dropped"
+SPLITS = ("train", "valid", "test")
+
+
+class Dataset(Record):
+    """A dataset's head; its members stand in a collection of their own."""
+
+    meta: ClassVar[dict[str, Any]] = {
+        "collection": "datasets",
+        "indexes": [
+            {"fields": ["name", "version"], "unique": True},
+            "members_root",
+            "provenance.edges.record",
+        ],
+    }
+
+    name = StringField(required=True, min_length=1)
+    version = IntField(required=True, min_value=1)
+    parent = StringField(regex=DIGEST_PATTERN, help_text="the version before")
+    method = StringField(required=True, regex=DIGEST_PATTERN, help_text="of all members")
+    members_root = StringField(required=True, regex=DIGEST_PATTERN, help_text="Merkle root")
+    counts = DictField(required=True, help_text="members per split, and dropped")
+    query = DictField(help_text="which calculations were asked for")
+    steps = ListField(DictField(), help_text="each with parameters, n_in, n_dropped")
+    e0s = DictField(required=True, help_text="symbol to eV, of `method`")
+    e0s_source = StringField(required=True, choices=("fitted", "given"))
+    wall_time = FloatField(help_text="s")
+
+    def content(self) -> dict[str, Any]:
+        """Name, version, members with splits, recipe and E0s."""
+        return {
+            "dataset": {
+                "name": self.name,
+                "version": self.version,
+                "parent": self.parent,
+                "method": self.method,
+                "members_root": self.members_root,
+                "query": self.query,
+                "steps": list(self.steps),
+                "e0s": self.e0s,
+                "e0s_source": self.e0s_source,
+            }
+        }
+
+    @property
+    def title(self) -> str:
+        """As "wse2-pbe@1", which also names it on the command line."""
+        return f"{self.name}@{self.version}"
+
+
+class DatasetMember(Document):
+    """A calculation that is in a dataset, or was looked at and dropped."""
+
+    meta: ClassVar[dict[str, Any]] = {
+        "collection": "dataset_members",
+        "indexes": [["dataset", "split"], "calculation", "structure"],
+    }
+
+    id = StringField(primary_key=True, help_text="dataset:calculation")
+    dataset = StringField(required=True, regex=DIGEST_PATTERN)
+    calculation = StringField(required=True, regex=DIGEST_PATTERN)
+    structure = StringField(regex=DIGEST_PATTERN)
+    family = StringField()
+    split = StringField(required=True, choices=(*SPLITS, DROPPED))
+    step = StringField(help_text="the step that dropped it")
+    reason = StringField(help_text="why it was dropped")
+
+    @staticmethod
+    def leaf(calculation: str, split: str) -> str:
+        """Leaf of the dataset's Merkle tree."""
+        return content_digest([calculation, split])

@@ -1,0 +1,25 @@
+"""Movable names and tags beside the immutable records."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from mongoengine import DateTimeField, Document, StringField
+
+from forcebase.records.base import utc_now
+
+
+class Label(Document):
+    """A name (one record at a time) or a tag (many records)."""
+
+    meta: ClassVar[dict[str, Any]] = {
+        "collection": "labels",
+        "indexes": [["kind", "text"], "record"],
+    }
+
+    id = StringField(primary_key=True, help_text="name:TEXT, or tag:TEXT:record")
+    kind = StringField(required=True, choices=("name", "tag"))
+    text = StringField(required=True, min_length=1)
+    collection = StringField(required=True)
+    record = StringField(required=True)
+    set_at = DateTimeField(required=True, default=utc_now)

@@ -1,0 +1,95 @@
+"""One periodic structure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from ase import Atoms
+from ase.formula import Formula
+from mongoengine import BooleanField, DictField, IntField, ListField, StringField
+
+from forcebase.digest import structure_digest
+from forcebase.physics.periodicity import vacuum_axes
+from forcebase.records.array_field import ArrayField
+from forcebase.records.base import Record
+
+if TYPE_CHECKING:
+    from pymatgen.core import Structure as PymatgenStructure
+
+
+class Structure(Record):
+    """One periodic structure; the id names its geometry alone.
+
+    The same geometry reached twice is one record: the first recipe and family stay.
+    """
+
+    meta: ClassVar[dict[str, Any]] = {
+        "collection": "structures",
+        "indexes": ["formula", "elements", "n_atoms", "family", "kind", "provenance.edges.record"],
+    }
+
+    formula = StringField(required=True, help_text="Hill formula, as W4Se7")
+    reduced_formula = StringField(required=True, help_text="as WSe2")
+    elements = ListField(StringField(), required=True, help_text="symbols, sorted")
+    n_atoms = IntField(required=True, min_value=1)
+    numbers = ArrayField((None,), "<i8", required=True, help_text="(n,) atomic numbers")
+    cell = ArrayField((3, 3), required=True, help_text="lattice vectors as rows, angstrom")
+    positions = ArrayField((None, 3), required=True, help_text="(n, 3) Cartesian, angstrom")
+    pbc = ListField(BooleanField(), required=True)
+    vacuum_axes = ListField(BooleanField(), required=True, help_text="lattice axes with vacuum")
+    family = StringField(required=True, help_text="ancestry root, by which splits are made")
+    kind = StringField(default="", help_text="configuration kind, as pristine-2x2")
+    recipe = DictField(help_text="operation, parameters, seed, parent")
+
+    def content(self) -> dict[str, Any]:
+        """The geometry, on the digest's grid."""
+        return {"geometry": self.geometry_id(self.to_atoms())}
+
+    def digest(self) -> str:
+        """The geometry's digest is the id itself, so that anyone can compute it from Atoms."""
+        return self.geometry_id(self.to_atoms())
+
+    @staticmethod
+    def geometry_id(atoms: Atoms) -> str:
+        """Id that a structure with this geometry has."""
+        return structure_digest(atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc)
+
+    @classmethod
+    def from_atoms(
+        cls,
+        atoms: Atoms,
+        *,
+        family: str | None = None,
+        kind: str = "",
+        recipe: dict[str, Any] | None = None,
+    ) -> Self:
+        """Make a sealed record; without a family, the structure is the root of its own."""
+        record = cls(
+            formula=atoms.get_chemical_formula(),
+            reduced_formula=Formula(atoms.get_chemical_formula()).reduce()[0].format("metal"),
+            elements=sorted(set(atoms.get_chemical_symbols())),
+            n_atoms=len(atoms),
+            numbers=np.asarray(atoms.numbers, dtype=np.int64),
+            cell=np.asarray(atoms.cell.array, dtype=float),
+            positions=np.asarray(atoms.positions, dtype=float),
+            pbc=[bool(flag) for flag in atoms.pbc],
+            vacuum_axes=[bool(flag) for flag in vacuum_axes(atoms.cell.array, atoms.positions)],
+            family=family or cls.geometry_id(atoms),
+            kind=kind,
+            recipe=recipe or {},
+        )
+        parent = (recipe or {}).get("parent")
+        if parent:
+            record.made_from("parent", "structures", parent)
+        return record.sealed()
+
+    def to_atoms(self) -> Atoms:
+        """Give ASE Atoms."""
+        return Atoms(self.numbers, self.positions, cell=self.cell, pbc=self.pbc)
+
+    def to_pymatgen(self) -> PymatgenStructure:
+        """Give a pymatgen Structure."""
+        from pymatgen.io.ase import AseAtomsAdaptor
+
+        return AseAtomsAdaptor.get_structure(self.to_atoms())

@@ -1,0 +1,43 @@
+"""One comparison, with exactly what went in."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from mongoengine import DictField, IntField, StringField
+
+from forcebase.records.base import DIGEST_PATTERN, Record
+
+
+class Validation(Record):
+    """A model (or any method) against a reference: metrics and where they come from."""
+
+    meta: ClassVar[dict[str, Any]] = {
+        "collection": "validations",
+        "indexes": [["kind", "model", "reference"], "inputs_root", "provenance.edges.record"],
+    }
+
+    kind = StringField(required=True, choices=("labels", "phonons"))
+    model = StringField(required=True, regex=DIGEST_PATTERN, help_text="method that is judged")
+    reference = StringField(required=True, regex=DIGEST_PATTERN, help_text="method it is held to")
+    on = DictField(required=True, help_text="dataset and split, query, or phonons and q-points")
+    inputs_root = StringField(
+        required=True, regex=DIGEST_PATTERN, help_text="Merkle root of all records that went in"
+    )
+    n = IntField(required=True, help_text="structures, or q-points")
+    metrics = DictField(required=True)
+    leakage = DictField(help_text="n_in_training, n_same_family, n_new")
+
+    def content(self) -> dict[str, Any]:
+        """Both sides, the inputs and the metrics."""
+        return {
+            "validation": {
+                "kind": self.kind,
+                "model": self.model,
+                "reference": self.reference,
+                "on": self.on,
+                "inputs_root": self.inputs_root,
+                "metrics": self.metrics,
+                "leakage": self.leakage or {},
+            }
+        }
