@@ -86,7 +86,7 @@ def _check_geometry(lattice: np.ndarray, cartesian: np.ndarray) -> None:
     if np.linalg.matrix_rank(lattice) < 3:
         raise InputError(
             "The cell has no volume.",
-            hint="Give three independent lattice vectors; a molecule or layer has vacuum around it.",
+            hint="Give three independent lattice vectors; molecules and layers need vacuum.",
             cell=lattice.tolist(),
         )
 

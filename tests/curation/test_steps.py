@@ -167,7 +167,7 @@ def test_force_outliers_by_limit_and_by_spread():
     assert sorted(apply(ForceOutliers(), few)) == [1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     angle=st.floats(0, 360),
     order=st.permutations(range(6)),
@@ -189,7 +189,7 @@ def test_a_moved_turned_mirrored_renumbered_copy_is_found(angle, order, shift, m
     assert dropped[2].startswith("near copy of c0: pair distances up to 6 A within 0.0000 A")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(noise=st.floats(1e-5, 0.004), seed=st.integers(0, 99))
 def test_moving_atoms_by_half_the_tolerance_always_leaves_a_copy(noise, seed):
     original = layer(seed)
@@ -201,7 +201,7 @@ def test_moving_atoms_by_half_the_tolerance_always_leaves_a_copy(noise, seed):
     assert 0 < pair.difference <= 2 * noise + 1e-12
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(strain=st.floats(0.004, 0.05), axis=st.integers(0, 1))
 def test_a_strained_cell_is_no_copy(strain, axis):
     original = layer()
