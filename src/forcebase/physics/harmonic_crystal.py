@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +16,8 @@ from forcebase.errors import InputError
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
+    from phonopy.interface.phonopy_yaml import PhonopyYaml
+    from phonopy.structure.atoms import PhonopyAtoms
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,3 +157,71 @@ def symmetrize(crystal: HarmonicCrystal) -> HarmonicCrystal:
     phonopy = crystal.to_phonopy()
     phonopy.symmetrize_force_constants(show_drift=False)
     return replace(crystal, force_constants=np.array(phonopy.force_constants, dtype=float))
+
+
+def from_phonopy_yaml(path: str | PathLike[str]) -> HarmonicCrystal:
+    """Read a phonopy file with force constants, or with displacements and forces.
+
+    Force constants are taken as they are; those made here from forces are symmetrized.
+    Only `path` is read: phonopy's own loader would also take FORCE_SETS, FORCE_CONSTANTS
+    and BORN from the working directory. Masses are the file's, else phonopy's own table.
+
+    Raises:
+        InputError: no such file, no phonopy file, other units than eV and angstrom, or
+            neither forces nor force constants in it.
+    """
+    contents = _read_yaml(Path(path))
+    unit_cell = contents.unitcell
+    phonopy = bare_phonopy(
+        unit_cell.numbers,
+        unit_cell.cell,
+        unit_cell.positions,
+        unit_cell.masses,
+        contents.supercell_matrix,
+        np.eye(3) if contents.primitive_matrix is None else contents.primitive_matrix,
+    )
+    if contents.supercell is not None:
+        _check_order(phonopy.supercell, contents.supercell)
+    if contents.force_constants is not None:
+        phonopy.force_constants = contents.force_constants
+        return HarmonicCrystal.from_phonopy(phonopy)
+    phonopy.dataset = contents.dataset
+    phonopy.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
+    return symmetrize(HarmonicCrystal.from_phonopy(phonopy))
+
+
+def _read_yaml(path: Path) -> PhonopyYaml:
+    from phonopy.interface.phonopy_yaml import read_phonopy_yaml
+
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.")
+    try:
+        contents = read_phonopy_yaml(path)
+    except Exception as error:  # whatever the YAML and phonopy layers make of foreign text
+        raise InputError(f"{path.name} is no phonopy file: {error}") from error
+    if contents.unitcell is None or contents.supercell_matrix is None:
+        raise InputError(f"{path.name} has no unit cell with a supercell matrix.")
+    units = contents.physical_units
+    if units and (units.distance_to_A, units.force_to_eVperA) != (1.0, 1.0):
+        raise InputError(
+            f"{path.name} is in units of {contents.calculator}, not eV and angstrom.",
+            hint="Save it from phonopy without a calculator interface, forces in eV/angstrom.",
+        )
+    dataset = contents.dataset or {}
+    has_forces = "forces" in dataset or any("forces" in d for d in dataset.get("first_atoms", ()))
+    if contents.force_constants is None and not has_forces:
+        raise InputError(
+            f"{path.name} has neither forces nor force constants.",
+            hint='Save it with `phonopy.save(settings={"force_constants": True})`.',
+        )
+    return contents
+
+
+def _check_order(made: PhonopyAtoms, stored: PhonopyAtoms) -> None:
+    shift = made.scaled_positions - stored.scaled_positions
+    apart = np.abs((shift - np.round(shift)) @ made.cell).max()
+    if len(made) != len(stored) or apart > 1e-3 or (made.numbers != stored.numbers).any():
+        raise InputError(
+            "The supercell in the file is not the one phonopy makes from its unit cell.",
+            hint="Compute its force constants again with this version of phonopy.",
+        )

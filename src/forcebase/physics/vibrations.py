@@ -1,0 +1,239 @@
+"""Vibrations of a harmonic crystal: bands, densities of states, thermal properties.
+
+Frequencies are in THz; an imaginary one is given as a negative number. Born charges and the
+non-analytical term are left out, for most models have none: both sides of a comparison then
+show the same, analytical part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from forcebase.errors import InputError
+from forcebase.physics.band_path import BandPath
+from forcebase.physics.harmonic_crystal import HarmonicCrystal
+
+SIGMA = 0.05
+"""THz; standard deviation of the Gaussians of a DOS."""
+
+GRID_POINTS_PER_SIGMA = 5
+GRID_MARGIN = 6.0
+"""In sigma: what a frequency grid adds on both sides of the spectrum."""
+
+NORMALISATION_TOLERANCE = 1e-3
+"""Relative; a DOS that misses more of its modes than this is refused."""
+
+IMAGINARY = -1e-2
+"""THz; below this a mode counts as imaginary, above it is rounding of an acoustic mode."""
+
+KJ_PER_MOL_TO_EV = 1.0 / 96.48533212331002  # CODATA 2018: 1000 / (e N_A)
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Normal modes at given q-points.
+
+    Attributes:
+        q_points: (n_q, 3) fractional, of the reciprocal primitive lattice.
+        frequencies: (n_q, 3 n_primitive) THz, rising.
+        eigenvectors: (n_q, 3 n_primitive, 3 n_primitive) of the dynamical matrix; mode j of
+            q-point i is `eigenvectors[i, :, j]`, with atom and x, y, z running together.
+    """
+
+    q_points: NDArray[np.float64]
+    frequencies: NDArray[np.float64]
+    eigenvectors: NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """Frequencies along a path.
+
+    Attributes:
+        path: the q-points, their distances and labels.
+        frequencies: (n_q, 3 n_primitive) THz, rising at each q-point.
+    """
+
+    path: BandPath
+    frequencies: NDArray[np.float64]
+
+    @property
+    def distances(self) -> NDArray[np.float64]:
+        """(n_q,) length of path, 1/angstrom."""
+        return self.path.distances
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the special points of the path."""
+        return self.path.labels
+
+
+@dataclass(frozen=True, eq=False)
+class DensityOfStates:
+    """Density of vibrational states of one primitive cell.
+
+    Attributes:
+        frequencies: (n,) THz.
+        total: (n,) states per THz; its integral is 3 n_primitive.
+        projected: element symbol -> (n,) states per THz; they add up to `total`, each with
+            the integral 3 times the number of its atoms.
+    """
+
+    frequencies: NDArray[np.float64]
+    total: NDArray[np.float64]
+    projected: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class ThermalProperties:
+    """Harmonic thermodynamics at constant volume, per primitive cell (mol: of these cells).
+
+    Attributes:
+        temperatures: (n,) K.
+        free_energy: (n,) eV, Helmholtz, zero-point energy included.
+        entropy: (n,) J/K/mol.
+        heat_capacity: (n,) J/K/mol.
+        imaginary_share: of all modes, the share that is imaginary and so left out.
+    """
+
+    temperatures: NDArray[np.float64]
+    free_energy: NDArray[np.float64]
+    entropy: NDArray[np.float64]
+    heat_capacity: NDArray[np.float64]
+    imaginary_share: float
+
+
+def modes(crystal: HarmonicCrystal, q_points: ArrayLike) -> Modes:
+    """Diagonalise the dynamical matrix at `q_points` (n_q, 3), fractional."""
+    points = np.asarray(q_points, dtype=float).reshape(-1, 3)
+    crystal.phonopy.run_qpoints(points, with_eigenvectors=True)
+    found = crystal.phonopy.qpoints
+    return Modes(points, np.array(found.frequencies), np.array(found.eigenvectors))
+
+
+def bands(crystal: HarmonicCrystal, path: BandPath) -> Bands:
+    """Compute the frequencies along `path`, sorted at each q-point (no band connection)."""
+    crystal.phonopy.run_qpoints(path.q_points)
+    return Bands(path, np.sort(crystal.phonopy.qpoints.frequencies, axis=1))
+
+
+def gamma_frequencies(crystal: HarmonicCrystal) -> NDArray[np.float64]:
+    """(3 n_primitive,) THz at Gamma, rising."""
+    crystal.phonopy.run_qpoints([[0.0, 0.0, 0.0]])
+    return np.sort(crystal.phonopy.qpoints.frequencies[0])
+
+
+def frequency_grid(
+    crystals: Sequence[HarmonicCrystal], mesh: Sequence[int], sigma: float = SIGMA
+) -> NDArray[np.float64]:
+    """Make one grid, THz, that holds the DOS of all `crystals` on `mesh`."""
+    spectra = [_run_mesh(crystal, mesh)[0] for crystal in crystals]
+    return _grid_over(np.concatenate([frequencies.ravel() for frequencies in spectra]), sigma)
+
+
+def density_of_states(
+    crystal: HarmonicCrystal,
+    mesh: Sequence[int],
+    frequencies: ArrayLike | None = None,
+    sigma: float = SIGMA,
+) -> DensityOfStates:
+    """Sum Gaussians over the modes of a Gamma-centred mesh, in total and by element.
+
+    Sums over the atoms of an element are the same for equivalent q-points, so only the
+    irreducible ones are computed.
+
+    Args:
+        crystal: the crystal.
+        mesh: (3,) q-points along the reciprocal primitive vectors.
+        frequencies: (n,) THz, rising; None fits the grid to the spectrum. Give the same
+            one (`frequency_grid`) to what shall be compared.
+        sigma: standard deviation, THz.
+
+    Raises:
+        InputError: a grid too short or too coarse to hold all modes to 1e-3.
+    """
+    modes_found, weights, element_shares = _run_mesh(crystal, mesh)
+    grid = (
+        _grid_over(modes_found, sigma)
+        if frequencies is None
+        else np.asarray(frequencies, dtype=float)
+    )
+    projected = {symbol: np.zeros(len(grid)) for symbol in element_shares}
+    for i, weight in enumerate(weights):
+        gaussians = _gaussians(grid, modes_found[i], sigma)
+        for symbol, shares in element_shares.items():
+            projected[symbol] += weight * (gaussians @ shares[i])
+    total = np.sum(list(projected.values()), axis=0)
+    _check_normalisation(grid, total, modes_found.shape[1])
+    return DensityOfStates(grid, total, projected)
+
+
+def thermal_properties(
+    crystal: HarmonicCrystal, temperatures: ArrayLike, mesh: Sequence[int]
+) -> ThermalProperties:
+    """Compute free energy, entropy and heat capacity at `temperatures` (n,), K.
+
+    The three acoustic modes at Gamma, whose frequency is zero, are left out.
+    """
+    frequencies, weights, _ = _run_mesh(crystal, mesh)
+    crystal.phonopy.run_thermal_properties(
+        temperatures=np.atleast_1d(np.asarray(temperatures, dtype=float)),
+        exclude_gamma_acoustic=True,
+    )
+    found = crystal.phonopy.thermal_properties
+    return ThermalProperties(
+        temperatures=np.array(found.temperatures),
+        free_energy=np.array(found.free_energy) * KJ_PER_MOL_TO_EV,
+        entropy=np.array(found.entropy),
+        heat_capacity=np.array(found.heat_capacity),
+        imaginary_share=float(weights @ (frequencies < IMAGINARY).mean(axis=1)),
+    )
+
+
+def _run_mesh(
+    crystal: HarmonicCrystal, mesh: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Frequencies and elements' shares (n_q, n_modes) at irreducible points, weights (n_q,)."""
+    crystal.phonopy.run_mesh(list(mesh), with_eigenvectors=True, is_gamma_center=True)
+    found = crystal.phonopy.mesh
+    atom_shares = (np.abs(found.eigenvectors) ** 2).reshape(
+        len(found.frequencies), -1, 3, found.frequencies.shape[1]
+    )
+    symbols = np.array(crystal.primitive_symbols)
+    element_shares = {
+        str(symbol): atom_shares[:, symbols == symbol].sum(axis=(1, 2))
+        for symbol in dict.fromkeys(symbols)
+    }
+    weights = np.asarray(found.weights, dtype=float)
+    return np.array(found.frequencies), weights / weights.sum(), element_shares
+
+
+def _grid_over(frequencies: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
+    margin = GRID_MARGIN * sigma
+    low, high = frequencies.min() - margin, frequencies.max() + margin
+    return np.linspace(low, high, int(np.ceil((high - low) / sigma * GRID_POINTS_PER_SIGMA)) + 1)
+
+
+def _gaussians(
+    grid: NDArray[np.float64], centres: NDArray[np.float64], sigma: float
+) -> NDArray[np.float64]:
+    scaled = (grid[:, None] - centres) / sigma
+    return np.exp(-(scaled**2) / 2) / (sigma * np.sqrt(2 * np.pi))
+
+
+def _check_normalisation(
+    grid: NDArray[np.float64], total: NDArray[np.float64], n_modes: int
+) -> None:
+    found = float(np.trapezoid(total, grid))
+    if not abs(found / n_modes - 1) <= NORMALISATION_TOLERANCE:
+        raise InputError(
+            f"On this frequency grid ({grid[0]:.2f} to {grid[-1]:.2f} THz, {len(grid)} points) "
+            f"the DOS holds {found:.3f} of {n_modes} modes.",
+            hint="Take a grid from `frequency_grid`, or none.",
+            integral=found,
+            n_modes=n_modes,
+        )
