@@ -1,0 +1,278 @@
+"""GPAW as an atomate2 static maker, with a document that says all that was done."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from atomate2.ase.jobs import AseRelaxMaker
+from atomate2.ase.schemas import AseResult, AseStructureTaskDoc, AseTaskDoc
+from jobflow import job
+from pydantic import Field
+from pymatgen.core import Structure
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from forcebase.errors import CalculationError, InputError, MissingDependencyError
+from forcebase.physics.periodicity import kpoint_mesh, vacuum_axes
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+NEUTRAL = frozenset({"eigensolver", "maxiter", "mixer", "nbands", "parallel", "random"})
+"""GPAW parameters that change the way to the answer, not the answer."""
+
+
+class GPAWTaskDocument(AseStructureTaskDoc):
+    """A static GPAW calculation: atomate2's document, and what it leaves out.
+
+    Energies, forces and stress stand here in the units, signs and precision of ASE;
+    `output.stress` is in kbar with the sign turned, as everywhere in atomate2.
+    """
+
+    code: Literal["gpaw"] = "gpaw"
+    code_version: str
+    method: dict[str, Any] = Field(description="all that changes the answers, see dft_method")
+    calculator_parameters: dict[str, Any] = Field(description="as given to GPAW")
+    setups: dict[str, dict[str, str]] = Field(description="symbol -> PAW data set, fingerprint")
+    xc: str
+    libxc_version: str
+    cutoff: float = Field(description="plane-wave cutoff, eV")
+    k_mesh: tuple[int, int, int] = Field(description="Gamma-centred mesh actually used")
+    n_k_points: int = Field(description="irreducible k-points")
+    k_spacing: float = Field(description="1/angstrom, 2 pi included")
+    smearing_width: float = Field(description="Fermi-Dirac width, eV")
+    spin_polarized: bool
+    energy: float = Field(description="extrapolated to zero width, eV")
+    free_energy: float = Field(description="consistent with the forces, eV")
+    forces: list[list[float]] = Field(description="(n, 3) eV/angstrom")
+    stress: list[float] = Field(description="(6,) eV/angstrom^3, xx yy zz yz xz xy, tension +")
+    converged: bool
+    n_iterations: int = Field(description="SCF iterations")
+    convergence: dict[str, float] = Field(description="criteria asked for")
+    scf_criteria: dict[str, dict[str, Any]] = Field(description="criteria in force, GPAW's names")
+    wall_time: float = Field(description="s")
+    n_cores: int
+
+
+def dft_method(
+    *,
+    code_version: str,
+    functional: str,
+    cutoff: float,
+    dataset_version: str,
+    k_spacing: float,
+    smearing_width: float,
+    libxc_version: str,
+) -> dict[str, Any]:
+    """Describe a GPAW method: what changes its answers, convergence criteria left aside.
+
+    Calculations of equal description may stand in one data set.
+
+    Args:
+        code_version: of GPAW.
+        functional: as "PBE".
+        cutoff: of the plane waves, eV.
+        dataset_version: of gpaw-data, the PAW data sets.
+        k_spacing: 1/angstrom.
+        smearing_width: Fermi-Dirac, eV.
+        libxc_version: of the library that evaluates the functional.
+    """
+    return {
+        "code": "gpaw",
+        "code_version": code_version,
+        "functional": functional,
+        "basis": {"type": "plane waves", "cutoff_eV": cutoff},
+        "pseudopotentials": {"type": "PAW", "library": "gpaw-data", "version": dataset_version},
+        "k_points": {
+            "rule": "Gamma-centred, ceil(|b| / spacing), 1 along vacuum",
+            "spacing_per_A": k_spacing,
+        },
+        "smearing": {"type": "Fermi-Dirac", "width_eV": smearing_width},
+        "spin": "none",
+        "dispersion": "none",
+        "spin_orbit": False,
+        "libxc_version": libxc_version,
+    }
+
+
+@dataclass
+class GPAWStaticMaker(AseRelaxMaker):
+    """Energy, forces and stress of a structure with GPAW, plane waves, not spin-polarised.
+
+    Takes the place of any static maker of atomate2. The defaults are those of the WSe2 data that
+    comes with the project.
+
+    Attributes:
+        name: of the job.
+        cutoff: of the plane waves, eV.
+        xc: exchange-correlation functional.
+        k_spacing: largest distance of k-points, 1/angstrom (2 pi included); the mesh is
+            Gamma-centred, with one point along a vacuum axis.
+        smearing_width: of the Fermi-Dirac occupations, eV.
+        force_tolerance: change of the forces at convergence, eV/angstrom.
+        density_tolerance: change of the density at convergence, electrons per valence electron.
+        calculator_kwargs: further GPAW parameters, of those that leave the method as it is.
+        text: file for GPAW's own text output, in the folder of the job.
+    """
+
+    name: str = "GPAW static"
+    relax_cell: bool = False
+    steps: int = 1
+    ionic_step_data: tuple[str, ...] | None = None
+    relax_kwargs: dict = field(default_factory=lambda: {"final_atoms_object_file": None})
+    cutoff: float = 350.0
+    xc: str = "PBE"
+    k_spacing: float = 0.38
+    smearing_width: float = 0.01
+    force_tolerance: float = 1e-3
+    density_tolerance: float = 1e-5
+    text: str = "gpaw.txt"
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that would make another method under the same description."""
+        super().__post_init__()
+        foreign = sorted(set(self.calculator_kwargs) - NEUTRAL)
+        if foreign:
+            raise InputError(
+                f"calculator_kwargs of {type(self).__name__} cannot hold {', '.join(foreign)}.",
+                hint=f"Use the maker's own fields; allowed here: {', '.join(sorted(NEUTRAL))}.",
+            )
+
+    @job(output_schema=GPAWTaskDocument)
+    def make(self, structure: Structure, prev_dir: str | Path | None = None) -> GPAWTaskDocument:
+        """Calculate one structure.
+
+        Args:
+            structure: pymatgen's.
+            prev_dir: not used; every static maker has it.
+
+        Raises:
+            CalculationError: the self-consistent field did not converge.
+            MissingDependencyError: GPAW, or a library that it needs, is not installed.
+        """
+        mesh = self.k_mesh(AseAtomsAdaptor.get_atoms(structure))
+        self._calculator = self._gpaw(mesh)
+        start = time.perf_counter()
+        result = self._converge(structure, prev_dir)
+        seconds = time.perf_counter() - start
+        task = AseTaskDoc.from_ase_compatible_result(
+            "gpaw",
+            result,
+            self.steps,
+            relax_cell=self.relax_cell,
+            ionic_step_data=self.ionic_step_data,
+            tags=self.tags,
+        )
+        # atomate2 keeps a static's structure three times, wrapped and with all labels again;
+        # the one that was asked for says the same.
+        task.mol_or_struct = structure
+        task.input.mol_or_struct = task.output.mol_or_struct = None
+        return GPAWTaskDocument.from_ase_task_doc(
+            task,
+            **self._described(),
+            **_found(self._calculator),
+            k_mesh=mesh,
+            wall_time=seconds,
+        )
+
+    def k_mesh(self, atoms: Atoms) -> tuple[int, int, int]:
+        """Mesh for these atoms by the k-spacing; one point along a vacuum axis."""
+        cell = atoms.cell.array
+        n1, n2, n3 = kpoint_mesh(cell, self.k_spacing, vacuum_axes(cell, atoms.positions))
+        return int(n1), int(n2), int(n3)
+
+    def parameters(self, mesh: tuple[int, int, int]) -> dict[str, Any]:
+        """GPAW's input parameters for a k-mesh."""
+        return {
+            "mode": {"name": "pw", "ecut": self.cutoff},
+            "xc": self.xc,
+            "kpts": {"size": mesh, "gamma": True},
+            "occupations": {"name": "fermi-dirac", "width": self.smearing_width},
+            "spinpol": False,
+            "convergence": {"forces": self.force_tolerance, "density": self.density_tolerance},
+            **self.calculator_kwargs,
+        }
+
+    def _gpaw(self, mesh: tuple[int, int, int]) -> Any:
+        try:
+            from gpaw import GPAW
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"GPAW cannot be used here: {error}.",
+                hint="Debian packages libxc-dev libopenblas-dev libopenmpi-dev, then "
+                "`pip install 'forcebase[dft]'`.",
+            ) from None
+        return GPAW(**self.parameters(mesh), txt=self.text)
+
+    def _converge(self, structure: Structure, prev_dir: str | Path | None) -> AseResult:
+        from gpaw import KohnShamConvergenceError
+
+        try:
+            return self.run_ase(structure, prev_dir=prev_dir)
+        except KohnShamConvergenceError:
+            n = int(self.calculator.dft.scf_loop.niter)
+            raise CalculationError(
+                f"GPAW did not converge {structure.composition.formula} in {n} iterations.",
+                hint="Look at the structure, or give calculator_kwargs={'maxiter': ...}.",
+                converged=False,
+                n_iterations=n,
+            ) from None
+
+    def _described(self) -> dict[str, Any]:
+        from gpaw import cgpaw
+
+        libxc_version = str(cgpaw.libxc_version)
+        return {
+            "code_version": version("gpaw"),
+            "libxc_version": libxc_version,
+            "method": dft_method(
+                code_version=version("gpaw"),
+                functional=self.xc,
+                cutoff=self.cutoff,
+                dataset_version=version("gpaw-data"),
+                k_spacing=self.k_spacing,
+                smearing_width=self.smearing_width,
+                libxc_version=libxc_version,
+            ),
+            "xc": self.xc,
+            "cutoff": self.cutoff,
+            "k_spacing": self.k_spacing,
+            "smearing_width": self.smearing_width,
+            "spin_polarized": False,
+            "convergence": {
+                "forces_eV_per_A": self.force_tolerance,
+                "density_per_electron": self.density_tolerance,
+            },
+        }
+
+
+def _found(calculator: Any) -> dict[str, Any]:
+    """What a converged GPAW calculator knows of its calculation."""
+    results, dft = calculator.results, calculator.dft
+    return {
+        "energy": float(results["energy"]),
+        "free_energy": float(results["free_energy"]),
+        "forces": results["forces"].tolist(),
+        "stress": results["stress"].tolist(),
+        "converged": True,
+        "n_iterations": int(dft.scf_loop.niter),
+        "scf_criteria": {
+            name: {key: _plain(value) for key, value in criterion.todict().items()}
+            for name, criterion in dft.scf_loop.convergence.items()
+        },
+        "n_k_points": len(calculator.get_ibz_k_points()),
+        "calculator_parameters": calculator.params.todict(),
+        "setups": {
+            setup.symbol: {"file": Path(setup.filename).name, "fingerprint": setup.fingerprint}
+            for setup in dft.setups.setups.values()
+        },
+        "n_cores": int(calculator.comm.size),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no infinity; GPAW says it where a criterion does not apply."""
+    return None if value == float("inf") else value
