@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DENSITY = 40.0
 """Points per 1/angstrom of path: about 120 on G-M-K-G of a 3.3 angstrom layer."""
 
-LATTICE_TOLERANCE = 1e-3
+LATTICE_TOLERANCE = 2e-3
 """Relative; a relaxed hexagonal layer that is off by less is still hexagonal."""
 
 USUAL_LAYER_PATHS = {"HEX2D": "GMKG", "SQR": "GXMG", "RECT": "GXSYG"}
@@ -104,10 +104,12 @@ def _check_vacuum(lattice: Cell, vacuum_axes: Sequence[bool]) -> None:
 
 
 def _special_path(lattice: Cell, periodic: Sequence[bool]) -> ASEBandPath:
+    # ASE's tolerance is absolute; special points are fractional, so the scale is free.
+    scaled = Cell(lattice.array / lattice.lengths()[list(periodic)].min())
     try:
-        bravais = lattice.get_bravais_lattice(pbc=periodic, eps=LATTICE_TOLERANCE)
+        bravais = scaled.get_bravais_lattice(pbc=periodic, eps=LATTICE_TOLERANCE)
         usual = USUAL_LAYER_PATHS.get(bravais.name)
-        return lattice.bandpath(usual, pbc=periodic, npoints=0, eps=LATTICE_TOLERANCE)
+        return scaled.bandpath(usual, pbc=periodic, npoints=0, eps=LATTICE_TOLERANCE)
     except (RuntimeError, ValueError, NotImplementedError) as error:
         raise InputError(
             f"No standard band path fits this cell: {error}.",
