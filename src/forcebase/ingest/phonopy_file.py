@@ -12,8 +12,7 @@ from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.description import describe
 from forcebase.ingest.outputs import phonon_record
-from forcebase.physics.harmonic_crystal import HarmonicCrystal
-from forcebase.physics.vibrations import from_phonopy_yaml
+from forcebase.physics.harmonic_crystal import HarmonicCrystal, from_phonopy_yaml
 from forcebase.records import Structure
 
 

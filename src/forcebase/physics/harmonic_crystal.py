@@ -198,7 +198,7 @@ def _read_yaml(path: Path) -> PhonopyYaml:
     try:
         contents = read_phonopy_yaml(path)
     except Exception as error:  # whatever the YAML and phonopy layers make of foreign text
-        raise InputError(f"{path.name} is no phonopy file: {error}") from error
+        raise InputError(f"{path.name} cannot be read as a phonopy file: {error}") from error
     if contents.unitcell is None or contents.supercell_matrix is None:
         raise InputError(f"{path.name} has no unit cell with a supercell matrix.")
     units = contents.physical_units

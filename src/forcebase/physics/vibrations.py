@@ -131,7 +131,7 @@ def frequency_grid(
     crystals: Sequence[HarmonicCrystal], mesh: Sequence[int], sigma: float = SIGMA
 ) -> NDArray[np.float64]:
     """Make one grid, THz, that holds the DOS of all `crystals` on `mesh`."""
-    spectra = [_run_mesh(crystal, mesh)[0] for crystal in crystals]
+    spectra = [_mesh_frequencies(crystal, mesh)[0] for crystal in crystals]
     return _grid_over(np.concatenate([frequencies.ravel() for frequencies in spectra]), sigma)
 
 
@@ -156,19 +156,16 @@ def density_of_states(
     Raises:
         InputError: a grid too short or too coarse to hold all modes to 1e-3.
     """
-    modes_found, weights, element_shares = _run_mesh(crystal, mesh)
-    grid = (
-        _grid_over(modes_found, sigma)
-        if frequencies is None
-        else np.asarray(frequencies, dtype=float)
-    )
+    centres, weights = _mesh_frequencies(crystal, mesh, with_eigenvectors=True)
+    element_shares = _element_shares(crystal)
+    grid = _grid_over(centres, sigma) if frequencies is None else np.asarray(frequencies, float)
     projected = {symbol: np.zeros(len(grid)) for symbol in element_shares}
     for i, weight in enumerate(weights):
-        gaussians = _gaussians(grid, modes_found[i], sigma)
+        gaussians = _gaussians(grid, centres[i], sigma)
         for symbol, shares in element_shares.items():
             projected[symbol] += weight * (gaussians @ shares[i])
     total = np.sum(list(projected.values()), axis=0)
-    _check_normalisation(grid, total, modes_found.shape[1])
+    _check_normalisation(grid, total, centres.shape[1])
     return DensityOfStates(grid, total, projected)
 
 
@@ -179,7 +176,7 @@ def thermal_properties(
 
     The three acoustic modes at Gamma, whose frequency is zero, are left out.
     """
-    frequencies, weights, _ = _run_mesh(crystal, mesh)
+    frequencies, weights = _mesh_frequencies(crystal, mesh)
     crystal.phonopy.run_thermal_properties(
         temperatures=np.atleast_1d(np.asarray(temperatures, dtype=float)),
         exclude_gamma_acoustic=True,
@@ -194,22 +191,26 @@ def thermal_properties(
     )
 
 
-def _run_mesh(
-    crystal: HarmonicCrystal, mesh: Sequence[int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.float64]]]:
-    """Frequencies and elements' shares (n_q, n_modes) at irreducible points, weights (n_q,)."""
-    crystal.phonopy.run_mesh(list(mesh), with_eigenvectors=True, is_gamma_center=True)
+def _mesh_frequencies(
+    crystal: HarmonicCrystal, mesh: Sequence[int], *, with_eigenvectors: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n_q, n_modes) THz at the irreducible points, and their weights (n_q,), sum 1."""
+    crystal.phonopy.run_mesh(list(mesh), with_eigenvectors=with_eigenvectors, is_gamma_center=True)
     found = crystal.phonopy.mesh
-    atom_shares = (np.abs(found.eigenvectors) ** 2).reshape(
-        len(found.frequencies), -1, 3, found.frequencies.shape[1]
-    )
+    weights = np.asarray(found.weights, dtype=float)
+    return np.array(found.frequencies), weights / weights.sum()
+
+
+def _element_shares(crystal: HarmonicCrystal) -> dict[str, NDArray[np.float64]]:
+    """Element symbol -> (n_q, n_modes) share of its atoms in each mode of the mesh just run."""
+    vectors = crystal.phonopy.mesh.eigenvectors
+    n_q, n_modes = vectors.shape[0], vectors.shape[2]
+    atom_shares = (np.abs(vectors) ** 2).reshape(n_q, -1, 3, n_modes).sum(axis=2)
     symbols = np.array(crystal.primitive_symbols)
-    element_shares = {
-        str(symbol): atom_shares[:, symbols == symbol].sum(axis=(1, 2))
+    return {
+        str(symbol): atom_shares[:, symbols == symbol].sum(axis=1)
         for symbol in dict.fromkeys(symbols)
     }
-    weights = np.asarray(found.weights, dtype=float)
-    return np.array(found.frequencies), weights / weights.sum(), element_shares
 
 
 def _grid_over(frequencies: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
