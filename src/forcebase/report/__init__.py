@@ -1,0 +1,1 @@
+"""Reports: what was computed, as figures and one self-contained page."""

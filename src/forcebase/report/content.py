@@ -1,0 +1,184 @@
+"""Content of a report: all that is shown, as plain arrays and text, each with its record ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+SHORT_ID = 10
+"""Characters of a record id that a reader is shown."""
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a dataset holds and what was left out.
+
+    Attributes:
+        title: name and version, for a reader.
+        id: record id.
+        counts: name of a count ("train", "atoms", ...) -> number.
+        kinds: kind of configuration -> split -> number of configurations.
+        dropped: (calculation id, curation step, reason) of each calculation left out.
+    """
+
+    title: str
+    id: str
+    counts: dict[str, int]
+    kinds: dict[str, dict[str, int]]
+    dropped: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class ParityData:
+    """Labels and predictions of the test split.
+
+    Attributes:
+        energies_reference: (n,) eV/atom.
+        energies_model: (n,) eV/atom.
+        kinds: (n,) kind of each configuration.
+        forces_reference: (N, 3) eV/angstrom, the atoms of all configurations in a row.
+        forces_model: (N, 3) eV/angstrom.
+        symbols: (N,) element of each atom.
+    """
+
+    energies_reference: Array
+    energies_model: Array
+    kinds: NDArray[np.str_]
+    forces_reference: Array
+    forces_model: Array
+    symbols: NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class BandsData:
+    """Bands of reference and model at the same q-points.
+
+    Attributes:
+        distances: (n_q,) length of path, 1/angstrom.
+        frequencies_reference: (n_q, n_modes) THz.
+        frequencies_model: (n_q, n_modes) THz.
+        tick_positions: (n_ticks,) distances of the special points.
+        tick_labels: their names; "G" is Gamma.
+    """
+
+    distances: Array
+    frequencies_reference: Array
+    frequencies_model: Array
+    tick_positions: Array
+    tick_labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DosData:
+    """Densities of states of reference and model on one frequency grid.
+
+    Attributes:
+        frequencies: (n,) THz.
+        reference_total: (n,) states per THz and cell.
+        reference_projected: element symbol -> (n,), adding up to the total.
+        model_total: as the reference's.
+        model_projected: as the reference's.
+    """
+
+    frequencies: Array
+    reference_total: Array
+    reference_projected: dict[str, Array]
+    model_total: Array
+    model_projected: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number with its unit, its target and the records it comes from.
+
+    Attributes:
+        name: key for scripts, e.g. "test_energy_mae_meV_per_atom".
+        label: what a reader is shown.
+        value: in `unit`.
+        unit: "" for a pure number.
+        target: the largest value aimed for, in `unit`; None where there is none.
+        sources: record ids.
+        precision: digits after the decimal point.
+        note: what it is held to, or how it was computed.
+    """
+
+    name: str
+    label: str
+    value: float
+    unit: str
+    target: float | None
+    sources: tuple[str, ...]
+    precision: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall times of one configuration by the reference and by the model.
+
+    Attributes:
+        kind: kind of configuration.
+        n_atoms: atoms of the configuration.
+        reference_seconds: of the reference calculation.
+        model_seconds: of the prediction.
+    """
+
+    kind: str
+    n_atoms: int
+    reference_seconds: float
+    model_seconds: float
+
+
+@dataclass(frozen=True)
+class ProvenanceNode:
+    """One record in the lineage of what is shown.
+
+    Attributes:
+        record: record id.
+        collection: where it is kept: "models", "datasets", ...
+        title: what it is, for a reader.
+        made_by: the activity that made it, in a few words.
+        parents: (role, record id) of each record it was made from.
+    """
+
+    record: str
+    collection: str
+    title: str
+    made_by: str
+    parents: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ReportContent:
+    """All that a report shows.
+
+    Attributes:
+        title: heading of the page.
+        facts: (label, text) of system, methods, model, versions.
+        dataset: what the model was trained and tested on.
+        parity: labels and predictions of the test split.
+        learning_curve: one entry per epoch: epoch, loss, energy_mae (eV/atom), force_mae
+            (eV/angstrom), stress_mae (eV/angstrom^3), seconds.
+        bands: phonon bands.
+        dos: phonon densities of states.
+        metrics: numbers with their units, targets and sources.
+        timings: one per configuration held to its reference.
+        steps: seconds by step of the job.
+        provenance: every record that a number comes from, and its ancestors.
+    """
+
+    title: str
+    facts: list[tuple[str, str]]
+    dataset: DatasetFacts
+    parity: ParityData
+    learning_curve: list[dict[str, float]]
+    bands: BandsData
+    dos: DosData
+    metrics: list[Metric]
+    timings: list[Timing]
+    steps: dict[str, float]
+    provenance: list[ProvenanceNode]
