@@ -1,1 +1,56 @@
-"""forcebase: any machine-learning force field against any DFT record."""
+"""forcebase: any machine-learning force field against any DFT record.
+
+import forcebase as fb
+
+db = fb.connect()
+db.calculations.find(method_class="dft", elements=["W", "Se"]).to_dataframe()
+fb.compare("wse2-mace", "gpaw-pbe", on="wse2-pbe@1:test").metrics
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forcebase.database.database import Database
+    from forcebase.records import Validation
+    from forcebase.settings import Settings
+
+__all__ = ["compare", "connect"]
+
+
+def connect(settings: Settings | None = None) -> Database:
+    """Open the database that the settings (by default the environment's) name.
+
+    The embedded MongoDB is started where no other is named, and found where it runs already.
+    """
+    from forcebase.database.database import Database
+    from forcebase.settings import Settings
+
+    return Database(settings or Settings.from_environment())
+
+
+def compare(
+    model: str,
+    reference: str,
+    on: str | Mapping[str, Any] | None = None,
+    db: Database | None = None,
+) -> Validation:
+    """Hold a model (or any method, or a phonon) to a reference; see `forcebase.comparison`.
+
+    Args:
+        model: id, name or tag.
+        reference: id, name or tag.
+        on: "dataset", "dataset:split", or keyword arguments of `db.calculations.find`.
+        db: a connected database; by default one is opened for this call.
+    """
+    from forcebase.comparison import compare as compare_records
+
+    if db is not None:
+        return compare_records(db, model, reference, on)
+    opened = connect()
+    try:
+        return compare_records(opened, model, reference, on)
+    finally:
+        opened.close()

@@ -172,3 +172,39 @@ def _keep(db: Database, validation: Validation, name: str) -> Validation:
     activity = Activity(id=activity_id, kind="comparison", name=name)
     Batch(validations=[validation]).write(db, activity)
     return db.validations.get(validation.id)
+
+
+def compare(
+    db: Database,
+    model: str,
+    reference: str,
+    on: str | Mapping[str, Any] | None = None,
+) -> Validation:
+    """Hold one record to another: method to method on common structures, or phonon to phonon.
+
+    Args:
+        db: the database.
+        model: id, name or tag of a method or phonon.
+        reference: the same kind of record.
+        on: for methods: "dataset", "dataset:split", or keyword arguments of
+            `db.calculations.find`; None for all structures that both have labelled.
+
+    Raises:
+        InputError: a method and a phonon cannot be compared.
+    """
+    place, left = db.resolve(model)
+    other_place, right = db.resolve(reference)
+    if isinstance(left, Phonon) and isinstance(right, Phonon):
+        return compare_phonons(db, left, right)
+    if not (isinstance(left, Method) and isinstance(right, Method)):
+        raise InputError(
+            f"{model!r} is in {place} and {reference!r} in {other_place}.",
+            hint="Compare a method with a method, or a phonon with a phonon.",
+        )
+    if isinstance(on, str):
+        name, _, split = on.partition(":")
+        dataset = db.resolve(name, "datasets")[1]
+        if not isinstance(dataset, Dataset):
+            raise InputError(f"{name!r} is no dataset.")
+        return compare_labels(db, left, right, dataset=dataset, split=split or None)
+    return compare_labels(db, left, right, query=db.calculations.selector(**(on or {})))

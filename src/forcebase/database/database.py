@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from ase import Atoms
-from forcebase.database.connection import open_client, server_uri
 from jobflow import JobStore
 from mongoengine import Document
 from pymongo import MongoClient
@@ -14,6 +13,7 @@ from pymongo import MongoClient
 from forcebase import records
 from forcebase.database.blobs import BlobStore
 from forcebase.database.collections import RecordCollection
+from forcebase.database.connection import open_client, server_uri
 from forcebase.database.installation import install
 from forcebase.database.job_store import open_job_store
 from forcebase.database.labels import Labels

@@ -1,0 +1,205 @@
+"""What the command line and the main job do: one step each, found again when it was done before.
+
+Each action publishes its inputs, runs one flow here, collects, and gives the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jobflow import Flow, Job
+
+from forcebase.curation.pipeline import CurationRecipe, Parent
+from forcebase.curation.steps import Reserved, default_steps
+from forcebase.database.database import Database
+from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
+from forcebase.database.reading import read_frames, read_unlabelled_frames
+from forcebase.datasets import dataset_frames, families_of, latest
+from forcebase.digest import content_digest
+from forcebase.errors import CalculationError, NotFoundError
+from forcebase.launch import run_here
+from forcebase.makers.curation import CurateMaker
+from forcebase.makers.phonon import PhononMaker
+from forcebase.makers.prediction import PredictMaker
+from forcebase.makers.training import MACETrainMaker
+from forcebase.models.training_settings import TrainingSettings
+from forcebase.progress import following
+from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
+
+Progress = Callable[[str, int, int, dict[str, Any]], None]
+
+
+def build_dataset(
+    db: Database,
+    name: str,
+    filters: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Curate the calculations that `filters` find into the next version of dataset `name`.
+
+    Families of DFT phonons stay out: they are what models are held to later. The same
+    candidates and recipe as an earlier version's give that version.
+
+    Args:
+        db: the database.
+        name: of the dataset.
+        filters: keyword arguments of `db.calculations.find`; converged DFT by default.
+        seed: of the split.
+        progress: told of each stage.
+
+    Raises:
+        NotFoundError: no calculation fits.
+    """
+    chosen = {"method_class": "dft", "converged": True, **filters}
+    frames = read_frames(db, db.calculations.selector(**chosen))
+    if not len(frames):
+        raise NotFoundError(
+            "No calculation fits the filters.", hint="`forcebase ls calculations` shows them."
+        )
+    steps = [*default_steps(chosen.get("method")), *_reservations(db)]
+    recipe = CurationRecipe(name=name, steps=tuple(steps), seed=seed)
+    asked = {
+        "filters": dict(chosen),
+        "candidates": frames.to_blob().sha256,
+        "recipe": content_digest(_described(recipe)),
+    }
+    same = db.datasets.one(query=asked, name=name)
+    if same is not None:
+        return same
+    recipe = CurationRecipe(name=name, query=asked, steps=recipe.steps, seed=seed)
+    before = latest(db, name)
+    job = CurateMaker(recipe=recipe).make(publish_frames(db, frames), parent=_parent(db, before))
+    _run(db, job, progress)
+    return _found(db.datasets.one(query=asked, name=name), "dataset", name)
+
+
+def train_model(
+    db: Database,
+    dataset: Dataset,
+    settings: TrainingSettings,
+    *,
+    progress: Progress | None = None,
+) -> ModelMethod:
+    """Train MACE on a dataset; a model of the same dataset and settings is found again."""
+    wanted = {"dataset": dataset.id, "hyperparameters": settings.as_settings()}
+    same = db.methods.one(**wanted)
+    if isinstance(same, ModelMethod):
+        return same
+    job = MACETrainMaker(settings=settings).make(
+        publish_frames(db, dataset_frames(db, dataset)),
+        publish_dataset(db, dataset),
+        dataset=dataset.id,
+    )
+    _run(db, job, progress)
+    return _found(db.methods.one(**wanted), "model of", dataset.title)
+
+
+def predict(
+    db: Database,
+    model: ModelMethod,
+    structure_ids: Sequence[str],
+    *,
+    progress: Progress | None = None,
+) -> int:
+    """Have the model label the structures that it has not labelled yet, and give their number."""
+    known = db.calculations.raw.find(
+        {"method": model.id, "structure": {"$in": list(structure_ids)}}, {"structure": 1}
+    )
+    done = {found["structure"] for found in known}
+    missing = sorted(set(structure_ids) - done)
+    if missing:
+        frames = read_unlabelled_frames(db, missing)
+        job = PredictMaker().make(publish_model(db, model), publish_frames(db, frames))
+        _run(db, job, progress)
+    return len(missing)
+
+
+def compute_phonon(
+    db: Database,
+    model: ModelMethod,
+    structure: Structure,
+    supercell_matrix: Sequence[Sequence[int]],
+    maker: PhononMaker | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Phonon:
+    """Relax a structure with the model and compute its force constants.
+
+    A phonon of the same model, structure, supercell and protocol is found again.
+    """
+    maker = maker or PhononMaker()
+    matrix = [[int(n) for n in row] for row in supercell_matrix]
+    wanted = {
+        "method": model.id,
+        "initial_structure": structure.id,
+        "query": {"supercell_matrix": matrix},
+    }
+    for same in db.phonons.find(**wanted):
+        if maker.asked_for(same.protocol):
+            return same
+    job = maker.make(publish_model(db, model), structure.to_pymatgen(), matrix)
+    _run(db, job, progress)
+    found = [p for p in db.phonons.find(**wanted) if maker.asked_for(p.protocol)]
+    return _found(found[0] if found else None, "phonon of", structure.formula)
+
+
+def structures_of(db: Database, dataset: Dataset, split: str | None) -> list[str]:
+    """Structure ids of a dataset, or of one of its splits."""
+    return [str(s) for s in dataset_frames(db, dataset, split).structures]
+
+
+def reference_phonon(db: Database, method: Method | None = None) -> Phonon:
+    """The DFT phonon to hold models to; with several, the one of the largest supercell."""
+    fields = {"method": method.id} if method else {"method_class": "dft"}
+    found = db.phonons.find(sort="-n_atoms_supercell", limit=1, **fields)
+    if not found:
+        raise NotFoundError(
+            "There is no DFT phonon in the database.", hint="`forcebase import` a phonopy file."
+        )
+    return found[0]
+
+
+def _reservations(db: Database) -> list[Reserved]:
+    families = {
+        db.structures.get(phonon.structure).family for phonon in db.phonons.find(method_class="dft")
+    }
+    if not families:
+        return []
+    return [
+        Reserved(why="the DFT phonon that models are held to", families=tuple(sorted(families)))
+    ]
+
+
+def _parent(db: Database, before: Dataset | None) -> Parent | None:
+    if before is None:
+        return None
+    return {"dataset": before.id, "version": before.version, "splits": families_of(db, before)}
+
+
+def _described(recipe: CurationRecipe) -> dict[str, Any]:
+    return {
+        "steps": [{"name": step.name, **step.parameters()} for step in recipe.steps],
+        "fractions": list(recipe.fractions),
+        "seed": recipe.seed,
+        "e0s": recipe.e0s,
+    }
+
+
+def _run(db: Database, work: Flow | Job, progress: Progress | None) -> None:
+    with following(progress):
+        report = run_here(db, work)
+    if report.failed:
+        name, reason = report.failed[0]
+        raise CalculationError(f"The output of job {name!r} could not be collected: {reason}")
+
+
+def _found(record: Any, what: str, name: str) -> Any:
+    if record is None:
+        raise CalculationError(
+            f"The {what} {name} was computed, but its record is not there.",
+            hint="Run `forcebase collect`.",
+        )
+    return record

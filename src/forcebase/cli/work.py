@@ -1,0 +1,254 @@
+"""Commands that do work: import, collect, launch, train, predict, phonon, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from forcebase.cli.console import (
+    JsonOption,
+    console,
+    open_database,
+    print_json,
+    print_table,
+    stage_bars,
+)
+from forcebase.cli.records import parse_filters
+from forcebase.errors import InputError
+
+ModelArgument = Annotated[str, typer.Argument(help="Model: id, name or tag.")]
+NameOption = Annotated[str | None, typer.Option(help="Name the result, to call it by.")]
+
+
+def import_files(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Turn files into records: extxyz, phonopy YAML, GPAW task documents.
+
+    A method.yaml beside the files says how labels were made. The same import twice adds
+    nothing; the exit code is 2 when a file could not be read.
+
+    Example:
+      forcebase import data/
+    """
+    from forcebase.ingest.importing import import_paths
+
+    with open_database() as db, stage_bars() as bars:
+        report = import_paths(db, paths, lambda _, n, total: bars("import", n, total, {}))
+    _print_report(report, f"{report.files} files read, {len(report.unchanged)} known", as_json)
+    if report.failed:
+        raise typer.Exit(InputError.exit_code)
+
+
+def collect(as_json: JsonOption = False) -> None:
+    """Turn finished job outputs in the JobStore into records; safe to repeat.
+
+    Example:
+      forcebase collect
+    """
+    from forcebase.ingest.collect import collect as collect_outputs
+
+    with open_database() as db, stage_bars() as bars:
+        report = collect_outputs(db, lambda _, n, total: bars("collect", n, total, {}))
+    _print_report(report, f"{report.jobs} jobs collected", as_json)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _print_report(report: Any, what: str, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        print_json(asdict(report))
+        return
+    added = ", ".join(f"{n} {name}" for name, n in sorted(report.added.items())) or "nothing"
+    console.print(f"{what}; new: {added}.")
+    for name, reason in report.failed:
+        console.print(f"[red]not read[/] {name}: {reason}")
+
+
+def launch(
+    flow_file: Annotated[Path, typer.Argument(help="A file with build(...) -> Flow.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="An argument of build, as key=value.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a flow here and turn its outputs into records.
+
+    Examples:
+      forcebase launch flows/wse2_training_structures.py --set seed=7
+      forcebase launch flows/wse2_main_job.py --set epochs=20
+    """
+    from forcebase.launch import load_flow, run_here
+    from forcebase.progress import following
+
+    pairs = dict(_key_value(text) for text in settings or [])
+    with open_database() as db, stage_bars() as bars:
+        flow = load_flow(db, flow_file, pairs)
+        with following(bars):
+            report = run_here(db, flow)
+    _print_report(report, f"flow {flow.name!r}: {report.jobs} jobs collected", as_json)
+
+
+def _key_value(text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise InputError(f"--set {text}: there is no value.", hint="Write --set key=value.")
+    return key, value
+
+
+def train(
+    dataset: Annotated[str, typer.Argument(help="name@version, name (newest) or id.")],
+    name: NameOption = None,
+    full: Annotated[bool, typer.Option(help="The long, accurate settings.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 1,
+    epochs: Annotated[int | None, typer.Option(help="Other than the settings' own.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train MACE on a dataset; the same dataset and settings give the model there is.
+
+    Examples:
+      forcebase train wse2-pbe@1 --name wse2-mace
+      forcebase train wse2-pbe@2 --full
+    """
+    from dataclasses import replace
+
+    from forcebase.actions import train_model
+    from forcebase.models.training_settings import DEMO, FULL
+
+    settings = replace(FULL if full else DEMO, seed=seed)
+    if epochs is not None:
+        settings = replace(settings, epochs=epochs)
+    with open_database() as db, stage_bars() as bars:
+        data: Any = db.resolve(dataset, "datasets")[1]
+        model = train_model(db, data, settings, progress=bars)
+        if name:
+            db.labels.name(name, "methods", model.id)
+        summary = {"id": model.id, "title": model.title, "dataset": data.title}
+    _print_summary({**summary, "seconds": model.wall_time}, as_json)
+
+
+def predict(
+    model: ModelArgument,
+    dataset: Annotated[str | None, typer.Option(help="Label this dataset's structures.")] = None,
+    split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
+    structure: Annotated[list[str] | None, typer.Option(help="Or these structures.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Label structures with a model; what it labelled before is not computed again.
+
+    Examples:
+      forcebase predict wse2-mace --dataset wse2-pbe@1 --split test
+      forcebase predict wse2-mace --structure 3fa91c
+    """
+    from forcebase.actions import predict as predict_structures
+    from forcebase.actions import structures_of
+
+    with open_database() as db, stage_bars() as bars:
+        method = db.require_model(model)
+        ids = [db.resolve(text, "structures")[1].id for text in structure or []]
+        if dataset:
+            ids += structures_of(db, db.resolve(dataset, "datasets")[1], split)  # type: ignore[arg-type]
+        if not ids:
+            raise InputError("There is nothing to predict.", hint="Give --dataset or --structure.")
+        n_new = predict_structures(db, method, ids, progress=bars)
+    _print_summary({"model": method.id, "structures": len(ids), "new": n_new}, as_json)
+
+
+def phonon(
+    model: ModelArgument,
+    structure: Annotated[str, typer.Argument(help="Unit cell: id, name or tag.")],
+    supercell: Annotated[str, typer.Option(help="As 3x3x1.")] = "3x3x1",
+    displacement: Annotated[float, typer.Option(help="angstrom")] = 0.02,
+    as_json: JsonOption = False,
+) -> None:
+    """Relax a structure with a model (vacuum fixed) and compute its force constants.
+
+    Example:
+      forcebase phonon wse2-mace wse2-unit-cell --supercell 3x3x1
+    """
+    from forcebase.actions import compute_phonon
+    from forcebase.makers.phonon import PhononMaker
+
+    with open_database() as db, stage_bars() as bars:
+        method = db.require_model(model)
+        unit_cell: Any = _structure(db, structure)
+        maker = PhononMaker(displacement=displacement)
+        found = compute_phonon(db, method, unit_cell, _matrix(supercell), maker, progress=bars)
+        relaxed = db.structures.get(found.structure)
+    lengths = [float(x) for x in relaxed.to_atoms().cell.lengths()]
+    summary = {"id": found.id, "formula": found.formula, "lattice_A": lengths}
+    _print_summary({**summary, "seconds": found.wall_time}, as_json)
+
+
+def _structure(db: Any, text: str) -> Any:
+    """A structure itself, or the one of a calculation or phonon of that name."""
+    collection, record = db.resolve(text)
+    if collection == "structures":
+        return record
+    if collection in ("calculations", "phonons"):
+        return db.structures.get(record.structure)
+    raise InputError(f"{text!r} is in {collection}: it is no structure.")
+
+
+def _matrix(text: str) -> list[list[int]]:
+    parts = text.split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise InputError(f"{text!r} is no supercell.", hint="Write three numbers, as 3x3x1.")
+    return [[int(parts[i]) if i == j else 0 for j in range(3)] for i in range(3)]
+
+
+def compare(
+    model: ModelArgument,
+    reference: Annotated[str, typer.Argument(help="Any other method, or a phonon for a phonon.")],
+    on: Annotated[str | None, typer.Option(help="dataset, dataset:split, or field=value")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a model to a reference: energies, forces and stress, or two phonons.
+
+    Examples:
+      forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test
+      forcebase compare wse2-mace gpaw-pbe --on kind=Se-vacancy-2x2
+      forcebase compare MODEL_PHONON wse2-dft-phonon
+    """
+    from forcebase.comparison import compare as compare_records
+
+    with open_database() as db:
+        validation = compare_records(db, model, reference, on=parse_on(db, on))
+        if as_json:
+            print_json({"id": validation.id, **validation.to_mongo().to_dict()})
+            return
+        rows = [[key, value] for key, value in flatten(dict(validation.metrics))]
+        print_table(f"validation {validation.id[:10]}, n = {validation.n}", ["metric", ""], rows)
+        for key, value in (validation.leakage or {}).items():
+            console.print(f"  {key} {value}")
+
+
+def parse_on(db: Any, text: str | None) -> str | dict[str, Any] | None:
+    """Read --on: a dataset and split stay text, field=value becomes a query."""
+    if text is None or "=" not in text:
+        return text
+    return parse_filters(db, text.split(" "))
+
+
+def flatten(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested metrics as dotted names, numbers only."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in metrics.items():
+        if isinstance(value, dict):
+            rows += flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, (int, float)):
+            rows.append((f"{prefix}{key}", value))
+    return rows
+
+
+def _print_summary(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(summary)
+        return
+    for key, value in summary.items():
+        console.print(f"{key:<10} {value}")

@@ -1,0 +1,1 @@
+"""MongoDB: the embedded server, connections, collections, blobs, labels, the JobStore."""

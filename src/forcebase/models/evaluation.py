@@ -1,0 +1,109 @@
+"""Applying a model to many structures, in batches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forcebase.frames import Frames
+from forcebase.models.mace_calculator import LoadedModel
+
+ATOMS_PER_BATCH = 100
+"""On a CPU, 4 to 16 small cells at a time are fastest, and cells of this size go alone."""
+
+ATOMS_PER_BATCH_GPU = 4000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's labels."""
+
+    frames: Frames
+    """The structures with energies, forces and stresses."""
+    wall_times: NDArray[np.float64]
+    """(n,) s: the time of each batch, shared out by atoms."""
+
+
+def evaluate(
+    frames: Frames,
+    model: LoadedModel,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Label structures; the answers do not depend on how they are batched.
+
+    Args:
+        frames: structures; labels that they have are replaced.
+        model: loaded, its dtype being that of the computation.
+        on_batch: told of (structures done, in all).
+
+    Raises:
+        ModelError: an element that the model does not know.
+    """
+    model.require(frames.numbers)
+    energies = np.empty(len(frames))
+    forces = np.empty((len(frames.numbers), 3))
+    stresses = np.empty((len(frames), 6))
+    seconds = np.empty(len(frames))
+    offsets = frames.offsets
+    done = 0
+    for first, last in _batches(frames, model.device):
+        started = time.perf_counter()
+        rows = slice(offsets[first], offsets[last])
+        energies[first:last], forces[rows], stresses[first:last] = _evaluate_batch(
+            frames.take(np.arange(first, last)), model
+        )
+        elapsed = time.perf_counter() - started
+        share = frames.n_atoms[first:last]
+        seconds[first:last] = elapsed * share / share.sum()
+        done += last - first
+        on_batch(done, len(frames))
+    labelled = replace(frames, energies=energies, forces=forces, stresses=stresses)
+    return Evaluation(labelled, seconds)
+
+
+def _batches(frames: Frames, device: str) -> Iterator[tuple[int, int]]:
+    limit = ATOMS_PER_BATCH if device == "cpu" else ATOMS_PER_BATCH_GPU
+    first, atoms = 0, 0
+    for i, n in enumerate(frames.n_atoms):
+        if i > first and atoms + n > limit:
+            yield first, i
+            first, atoms = i, 0
+        atoms += int(n)
+    if first < len(frames):
+        yield first, len(frames)
+
+
+def _evaluate_batch(
+    frames: Frames, model: LoadedModel
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    import mace  # before e3nn  # noqa: F401
+    from mace import data
+    from mace.tools import torch_geometric, torch_tools
+    from mace.tools.utils import AtomicNumberTable
+
+    torch_tools.set_default_dtype(model.dtype)  # AtomicData is built in torch's default dtype
+    table = AtomicNumberTable(list(model.numbers))
+    heads = getattr(model.network, "heads", None) or ["Default"]
+    graphs = [
+        data.AtomicData.from_config(
+            data.config_from_atoms(atoms, head_name=model.head or heads[-1]),
+            z_table=table,
+            cutoff=model.r_max,
+            heads=heads,
+        )
+        for atoms in frames.atoms()
+    ]
+    loader = torch_geometric.dataloader.DataLoader(graphs, batch_size=len(graphs), shuffle=False)
+    batch = next(iter(loader)).to(model.device)
+    output = model.network(batch.to_dict(), compute_stress=True)
+    stress = output["stress"].detach().cpu().numpy().astype(float)
+    i, j = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
+    return (
+        output["energy"].detach().cpu().numpy().astype(float),
+        output["forces"].detach().cpu().numpy().astype(float),
+        stress[:, i, j],
+    )

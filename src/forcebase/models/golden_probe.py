@@ -1,0 +1,55 @@
+"""The golden probe: a structure and a model's answers, to notice when they change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pymatgen.core import Structure
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from forcebase.errors import ModelError
+from forcebase.frames import Frames
+from forcebase.models.evaluation import evaluate
+from forcebase.models.mace_calculator import LoadedModel
+from forcebase.outputs import GoldenProbe
+
+TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
+"""eV and eV/angstrom; versions and machines differ in the last digits."""
+
+
+def make_probe(frames: Frames, model: LoadedModel) -> GoldenProbe:
+    """Take the first structure of `frames` and the model's answers to it."""
+    first = evaluate(frames.take([0]), model).frames
+    structure = AseAtomsAdaptor.get_structure(next(first.atoms()))
+    return {
+        "structure": structure.as_dict(),
+        "energy": float(first.energies[0]),
+        "forces": first.forces.tolist(),
+        "stress": first.stresses[0].tolist(),
+    }
+
+
+def check_probe(probe: GoldenProbe, model: LoadedModel) -> float:
+    """Ask again, and give the largest deviation in eV or eV/angstrom.
+
+    Raises:
+        ModelError: the answers are no longer those that were stored.
+    """
+    given: Any = probe["structure"]
+    structure = given if isinstance(given, Structure) else Structure.from_dict(given)
+    atoms = AseAtomsAdaptor.get_atoms(structure)
+    now = evaluate(Frames.from_atoms([atoms], ids=["probe"]), model).frames
+    deviation = max(
+        abs(float(now.energies[0]) - probe["energy"]),
+        float(np.abs(now.forces - np.array(probe["forces"])).max()),
+        float(np.abs(now.stresses[0] - np.array(probe["stress"])).max()),
+    )
+    if deviation > TOLERANCE[model.dtype]:
+        raise ModelError(
+            f"The model {model.weights_sha256[:10]} no longer gives the answers that were "
+            f"stored with it: off by {deviation:.2e} eV or eV/angstrom.",
+            hint="Compare the installed package versions with those in its record.",
+            deviation=deviation,
+        )
+    return deviation

@@ -1,0 +1,133 @@
+"""Loading a MACE model: a pickle, which runs code, so only bytes of a known digest are loaded."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from forcebase.digest import bytes_digest
+from forcebase.errors import IntegrityError, ModelError
+
+if TYPE_CHECKING:
+    from ase.calculators.calculator import Calculator
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model ready to be applied.
+
+    Attributes:
+        network: the torch module, its parameters frozen.
+        weights_sha256: digest of the file that it was loaded from.
+        dtype: float64 or float32.
+        device: as torch names it.
+        head: readout head, None for a model with one.
+        r_max: cutoff, angstrom.
+        numbers: atomic numbers that it knows, as its one-hot encoding orders them.
+    """
+
+    network: Any
+    weights_sha256: str
+    dtype: str
+    device: str
+    head: str | None
+    r_max: float
+    numbers: tuple[int, ...]
+
+    @property
+    def elements(self) -> list[str]:
+        """Symbols that it knows, sorted."""
+        return sorted(chemical_symbols[z] for z in self.numbers)
+
+    def require(self, numbers: Iterable[int]) -> None:
+        """Refuse atoms that the model was never trained on.
+
+        Raises:
+            ModelError: naming the elements asked for and those known.
+        """
+        foreign = sorted({int(z) for z in np.unique(list(numbers))} - set(self.numbers))
+        if foreign:
+            names = ", ".join(chemical_symbols[z] for z in foreign)
+            raise ModelError(
+                f"The model {self.weights_sha256[:10]} does not know {names}; "
+                f"it knows {', '.join(self.elements)}.",
+                hint="Choose another model, or train one on data with these elements.",
+            )
+
+    def calculator(self) -> Calculator:
+        """Give an ASE calculator."""
+        from mace.calculators import MACECalculator
+
+        head = {"head": self.head} if self.head else {}
+        return MACECalculator(
+            models=[self.network], device=self.device, default_dtype=self.dtype, **head
+        )
+
+
+def load_mace(
+    weights: bytes, sha256: str, dtype: str = "float64", head: str | None = None
+) -> LoadedModel:
+    """Load a model from its bytes, once a process for each digest and dtype.
+
+    Args:
+        weights: MACE's model file.
+        sha256: the digest that a record or a training gave for it.
+        dtype: the precision to compute in.
+        head: readout head of a multi-head model.
+
+    Raises:
+        IntegrityError: the bytes are not those of the digest; they are not unpickled.
+        ModelError: this version of MACE cannot read the file.
+    """
+    found = bytes_digest(weights)
+    if found != sha256:
+        raise IntegrityError(
+            f"The model file has digest {found[:10]}, not {sha256[:10]}: it is not loaded.",
+            hint="Get the weights from the database again.",
+            expected=sha256,
+            found=found,
+        )
+    return _load(weights, sha256, dtype, head)
+
+
+def best_device() -> str:
+    """CUDA where torch sees it, else the CPU."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@lru_cache(maxsize=4)
+def _load(weights: bytes, sha256: str, dtype: str, head: str | None) -> LoadedModel:
+    import mace  # before e3nn  # noqa: F401
+    import torch
+    from mace.tools import torch_tools
+
+    device = best_device()
+    torch_tools.set_default_dtype(dtype)
+    try:
+        network = torch.load(io.BytesIO(weights), map_location=device, weights_only=False)
+    except (AttributeError, ImportError, RuntimeError) as error:
+        raise ModelError(
+            f"The model {sha256[:10]} cannot be read by the installed mace-torch: {error}",
+            hint="Its record says with which versions it was trained.",
+        ) from error
+    network = network.double() if dtype == "float64" else network.float()
+    network.eval()
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return LoadedModel(
+        network=network,
+        weights_sha256=sha256,
+        dtype=dtype,
+        device=device,
+        head=head,
+        r_max=float(network.r_max),
+        numbers=tuple(int(z) for z in network.atomic_numbers),
+    )

@@ -1,0 +1,219 @@
+"""Training MACE: one subprocess a training, watched while it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.data import atomic_numbers
+from ase.io import write
+
+from forcebase.errors import InputError, ModelError
+from forcebase.frames import Frames
+from forcebase.models.training_settings import TrainingSettings
+
+NAME = "model"
+POLL_SECONDS = 0.2
+KEYS = {"energy": "REF_energy", "forces": "REF_forces", "stress": "REF_stress"}
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Errors on the valid split after an epoch."""
+
+    epoch: int
+    loss: float
+    energy_mae: float
+    """eV/atom"""
+    force_mae: float
+    """eV/angstrom"""
+    stress_mae: float
+    """eV/angstrom^3"""
+    seconds: float
+    """Since the training's start."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What a training leaves."""
+
+    weights: bytes
+    """MACE's model file, saved for the CPU: a pickle."""
+    learning_curve: list[Epoch]
+    seconds: float
+
+
+def train_mace(
+    splits: Mapping[str, Frames],
+    e0s: Mapping[str, float],
+    settings: TrainingSettings,
+    folder: Path,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> TrainedModel:
+    """Train a model from scratch.
+
+    One thread, the same seed and the same data give the same bits. A second run in one
+    process would not, hence the subprocess, which also ends with this process.
+
+    Args:
+        splits: `train` and `valid`, labelled.
+        e0s: element symbol -> eV, of the method of the labels.
+        settings: all hyperparameters.
+        folder: for the files of the run; must be empty.
+        on_epoch: told of each epoch as it ends.
+
+    Raises:
+        InputError: a split is empty or a label is missing.
+        ModelError: MACE failed, did not read all labels, or diverged; the message holds its
+            own last words.
+    """
+    started = time.perf_counter()
+    files = {split: _write_split(splits, split, folder) for split in ("train", "valid")}
+    command = _command(files, e0s, settings)
+    with (folder / "output.log").open("w") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=_environment(settings.threads),
+            start_new_session=True,
+        )
+        try:
+            curve = list(_watch(process, folder, started, on_epoch))
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+    _check(process.returncode, curve, splits, folder)
+    return TrainedModel(
+        weights=(folder / f"{NAME}.model").read_bytes(),
+        learning_curve=curve,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _write_split(splits: Mapping[str, Frames], split: str, folder: Path) -> Path:
+    frames = splits[split]
+    if not len(frames):
+        raise InputError(f"The {split} split is empty.", hint="MACE needs train and valid data.")
+    labels = (frames.energies, frames.forces, frames.stresses)
+    if not all(np.isfinite(array).all() for array in labels):
+        raise InputError(f"A label of the {split} split is missing or not a finite number.")
+    offsets = frames.offsets
+    configurations = []
+    for i, atoms in enumerate(frames.atoms()):
+        atoms.info = {
+            KEYS["energy"]: float(frames.energies[i]),
+            KEYS["stress"]: frames.stresses[i],
+        }
+        atoms.arrays[KEYS["forces"]] = frames.forces[offsets[i] : offsets[i + 1]]
+        configurations.append(atoms)
+    path = folder / f"{split}.extxyz"
+    write(path, configurations, format="extxyz")
+    return path
+
+
+def _command(
+    files: Mapping[str, Path], e0s: Mapping[str, float], settings: TrainingSettings
+) -> list[str]:
+    by_number = {atomic_numbers[symbol]: float(energy) for symbol, energy in e0s.items()}
+    return [
+        sys.executable,
+        *("-m", "mace.cli.run_train"),
+        f"--name={NAME}",
+        f"--train_file={files['train'].name}",
+        f"--valid_file={files['valid'].name}",
+        f"--E0s={by_number}",
+        *(f"--{label}_key={key}" for label, key in KEYS.items()),
+        "--device=cpu",
+        "--save_cpu",
+        *settings.as_arguments(),
+    ]
+
+
+def _environment(threads: int) -> dict[str, str]:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return {**os.environ, **dict.fromkeys(names, str(threads))}
+
+
+def _watch(
+    process: subprocess.Popen,
+    folder: Path,
+    started: float,
+    on_epoch: Callable[[Epoch], None],
+) -> Iterator[Epoch]:
+    """Yield each epoch as MACE writes it to its results file."""
+    read = 0
+    while True:
+        ended = process.poll() is not None
+        for path in folder.glob("results/*_train.txt"):
+            lines = path.read_text().split("\n")[:-1]  # the last one may be half written
+            for line in lines[read:]:
+                epoch = _epoch(json.loads(line), time.perf_counter() - started)
+                if epoch is not None:
+                    on_epoch(epoch)
+                    yield epoch
+            read = len(lines)
+        if ended:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _epoch(entry: dict[str, Any], seconds: float) -> Epoch | None:
+    if entry.get("mode") != "eval" or entry.get("epoch") is None:
+        return None
+    return Epoch(
+        epoch=int(entry["epoch"]),
+        loss=float(entry["loss"]),
+        energy_mae=float(entry["mae_e_per_atom"]),
+        force_mae=float(entry["mae_f"]),
+        stress_mae=float(entry["mae_stress"]),
+        seconds=seconds,
+    )
+
+
+def _check(code: int, curve: list[Epoch], splits: Mapping[str, Frames], folder: Path) -> None:
+    log = (folder / "output.log").read_text(errors="replace")
+    if code != 0 or not (folder / f"{NAME}.model").is_file():
+        raise ModelError(
+            f"MACE's training ended with code {code}: {_last_words(log)}",
+            hint="Check the settings and the dataset; with code -9, the memory.",
+            log_tail=log[-2000:],
+        )
+    if not curve or not np.isfinite(curve[-1].loss):
+        raise ModelError(
+            "The training diverged: its loss is not a number.",
+            hint="Lower the learning rate, or look for wrong labels.",
+        )
+    for split, name in (("train", "Training"), ("valid", "Validation")):
+        _check_counts(log, name, len(splits[split]))
+
+
+def _check_counts(log: str, name: str, expected: int) -> None:
+    """A label that MACE does not find is left out without a word: its own counts tell."""
+    counts = re.search(rf"Total {name} set \[(.*?)\]", log)
+    read = dict(re.findall(r"(\w+): (\d+)", counts.group(1))) if counts else {}
+    for label in KEYS:
+        if int(read.get(label, 0)) != expected:
+            raise ModelError(
+                f"MACE read {label} of {read.get(label, 0)} of the {expected} configurations "
+                f"of its {name.lower()} set.",
+                hint="The installed mace-torch reads other keys than this forcebase writes.",
+            )
+
+
+def _last_words(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"^\w*(Error|Exception)\b", line)]
+    return (errors or lines or ["it said nothing."])[-1][:400]

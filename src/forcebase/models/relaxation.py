@@ -1,0 +1,89 @@
+"""Relaxing a structure with a calculator, a vacuum axis staying as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from ase.constraints import FixSymmetry
+from ase.filters import FrechetCellFilter
+from ase.optimize import BFGS
+from numpy.typing import NDArray
+
+from forcebase.errors import CalculationError
+from forcebase.physics.periodicity import strain_mask, vacuum_axes
+
+SYMMETRY_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """A relaxed structure and how far it came.
+
+    Attributes:
+        atoms: relaxed, without calculator or constraint.
+        steps: taken by the optimiser.
+        energy: eV.
+        max_force: largest |F| of an atom, eV/angstrom.
+        stress: (6,) eV/angstrom^3, ASE Voigt order.
+        fixed_axes: lattice axes with vacuum, which kept their length.
+    """
+
+    atoms: Atoms
+    steps: int
+    energy: float
+    max_force: float
+    stress: NDArray[np.float64]
+    fixed_axes: tuple[bool, bool, bool]
+
+
+def relax(
+    atoms: Atoms,
+    calculator: Calculator,
+    fmax: float = 1e-4,
+    max_steps: int = 500,
+    on_step: Callable[[int, float], None] = lambda step, force: None,
+) -> Relaxation:
+    """Relax positions and the periodic part of the cell, keeping the symmetry.
+
+    Args:
+        atoms: the start; a vacuum axis is found from it and stays as it is.
+        calculator: ASE's.
+        fmax: largest force, eV/angstrom, and largest cell gradient by ASE's measure.
+        max_steps: at most so many.
+        on_step: told of (step, largest force).
+
+    Raises:
+        CalculationError: not converged within `max_steps`.
+    """
+    moving = atoms.copy()
+    moving.calc = calculator
+    fixed = vacuum_axes(moving.cell.array, moving.positions)
+    moving.set_constraint(FixSymmetry(moving, symprec=SYMMETRY_TOLERANCE))
+    mask = strain_mask(fixed, moving.cell.array)
+    optimizer = BFGS(FrechetCellFilter(moving, mask=mask), logfile=None)
+    optimizer.attach(lambda: on_step(optimizer.nsteps, _largest(moving)))
+    converged = optimizer.run(fmax=fmax, steps=max_steps)
+    if not converged:
+        raise CalculationError(
+            f"The relaxation did not reach {fmax} eV/angstrom in {max_steps} steps; "
+            f"the largest force is {_largest(moving):.2e} eV/angstrom.",
+            hint="Allow more steps, or start closer to the minimum.",
+            max_force=_largest(moving),
+        )
+    relaxed = Atoms(moving.numbers, moving.positions, cell=moving.cell.array, pbc=moving.pbc)
+    return Relaxation(
+        atoms=relaxed,
+        steps=int(optimizer.nsteps),
+        energy=float(moving.get_potential_energy()),
+        max_force=_largest(moving),
+        stress=np.asarray(moving.get_stress(apply_constraint=False), dtype=float),
+        fixed_axes=fixed,
+    )
+
+
+def _largest(atoms: Atoms) -> float:
+    return float(np.linalg.norm(atoms.get_forces(apply_constraint=False), axis=1).max())

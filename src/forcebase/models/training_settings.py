@@ -1,0 +1,85 @@
+"""How MACE is trained: all that decides the weights, but for the data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from monty.json import MSONable
+
+
+@dataclass(frozen=True)
+class TrainingSettings(MSONable):
+    """Hyperparameters, by the names of MACE's command line where it has one.
+
+    With the `stress` loss each term is a mean square: energy per atom (eV/atom), forces
+    (eV/angstrom) and stress (eV/angstrom^3), hence the unlike weights. Without a weight on the
+    stress the model has no equation of state, and lattice constant and phonons are wrong.
+
+    Attributes:
+        num_channels: width of the messages.
+        max_L: largest angular momentum of the messages.
+        correlation: body order of the products, less one.
+        r_max: cutoff, angstrom.
+        num_interactions: message-passing layers.
+        epochs: passes over the train split; the weights kept are those with the least loss on
+            the valid split, of an exponential moving average.
+        batch_size: configurations per step.
+        lr: initial learning rate; each epoch multiplies it by `lr_gamma`.
+        energy_weight, forces_weight, stress_weight: of the loss.
+        ema_decay: of the moving average of the weights.
+        seed: of initial weights and of the order of batches.
+        dtype: float64, or float32 for speed.
+        threads: 1 makes two runs give the same bits; 2 do not.
+    """
+
+    num_channels: int = 64
+    max_L: int = 0
+    correlation: int = 3
+    r_max: float = 5.0
+    num_interactions: int = 2
+    epochs: int = 150
+    batch_size: int = 1
+    lr: float = 0.01
+    lr_gamma: float = 0.985
+    energy_weight: float = 100.0
+    forces_weight: float = 10.0
+    stress_weight: float = 1000.0
+    ema_decay: float = 0.99
+    seed: int = 1
+    dtype: Literal["float64", "float32"] = "float64"
+    threads: int = 1
+
+    def as_settings(self) -> dict[str, Any]:
+        """Plain data, as models keep it."""
+        return asdict(self)
+
+    def as_arguments(self) -> list[str]:
+        """Arguments of `mace_run_train`, files and E0s apart."""
+        same = ("num_channels", "max_L", "correlation", "r_max", "num_interactions", "batch_size")
+        weights = ("energy_weight", "forces_weight", "stress_weight", "ema_decay", "lr", "seed")
+        return [
+            *(f"--{name}={getattr(self, name)}" for name in (*same, *weights)),
+            f"--max_num_epochs={self.epochs}",
+            f"--default_dtype={self.dtype}",
+            f"--lr_scheduler_gamma={self.lr_gamma}",
+            "--scheduler=ExponentialLR",
+            "--model=MACE",
+            "--loss=stress",
+            "--compute_stress=True",
+            "--ema",
+            "--amsgrad",
+            "--eval_interval=1",
+            "--valid_batch_size=8",
+            "--error_table=PerAtomMAE",
+        ]
+
+
+DEMO = TrainingSettings()
+"""Minutes on one core."""
+
+FULL = TrainingSettings(num_channels=128, max_L=1, epochs=400, lr_gamma=0.993)
+"""An hour and more; for numbers that are to be relied on."""
+
+QUICK = TrainingSettings(num_channels=8, correlation=2, r_max=4.5, epochs=4)
+"""Seconds: a model that works and is no good."""

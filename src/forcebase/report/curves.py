@@ -1,0 +1,51 @@
+"""Learning curve: errors on the valid split, epoch by epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from forcebase.report import style
+
+FEW_EPOCHS = 3
+"""Up to so many, points are drawn, for a line would not be seen."""
+
+
+@style.in_house_style
+def draw_learning_curve(curve: list[dict[str, float]]) -> Figure:
+    """Energy and force errors on the valid split, logarithmic.
+
+    Args:
+        curve: entries as in `ReportContent.learning_curve`.
+    """
+    figure = style.new_figure(3.4)
+    energy, force = figure.subplots(1, 2)
+    _draw_errors(energy, curve, "energy_mae", "Energy MAE (meV/atom)", style.BLUE)
+    _draw_errors(force, curve, "force_mae", "Force MAE (meV/Å)", style.VERMILLION)
+    return figure
+
+
+def _draw_errors(
+    axes: Axes, curve: list[dict[str, float]], key: str, label: str, color: str
+) -> None:
+    epochs = np.array([entry["epoch"] for entry in curve])
+    errors = 1e3 * np.array([entry[key] for entry in curve])
+    axes.semilogy(epochs, errors, color=color, marker="o" if len(curve) <= FEW_EPOCHS else "")
+    axes.plot(epochs[-1], errors[-1], "o", color=color, markersize=5)
+    axes.annotate(
+        f"{errors[-1]:.3g}",
+        (epochs[-1], errors[-1]),
+        xytext=(0, 9),
+        textcoords="offset points",
+        ha="center",
+        color=color,
+        fontweight="bold",
+    )
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.margins(x=0.05, y=0.08)
+    axes.set(xlabel="Epoch", ylabel=label)
+    axes.grid(True)

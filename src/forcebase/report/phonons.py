@@ -1,0 +1,115 @@
+"""Phonon figures: bands side by side, densities of states overlaid and subtracted."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from forcebase.report import style
+from forcebase.report.content import BandsData, DosData
+from forcebase.units import THZ_TO_CM1, THZ_TO_MEV
+
+Array = NDArray[np.float64]
+
+
+class FrequencyUnit(Enum):
+    """What frequencies are drawn in: (name on the axis, of one THz)."""
+
+    PER_CM = ("cm⁻¹", THZ_TO_CM1)
+    THZ = ("THz", 1.0)
+    MEV = ("meV", THZ_TO_MEV)
+
+    @property
+    def symbol(self) -> str:
+        """As written on an axis."""
+        return self.value[0]
+
+    @property
+    def per_thz(self) -> float:
+        """How many of this unit are one THz."""
+        return self.value[1]
+
+
+@style.in_house_style
+def draw_bands(
+    bands: BandsData, dos: DosData, unit: FrequencyUnit = FrequencyUnit.PER_CM
+) -> Figure:
+    """DFT and model bands side by side, then overlaid, with the DOS of both at the right."""
+    figure = style.new_figure(4.3, 11.0)
+    panels = figure.subplots(1, 4, sharey=True, width_ratios=(3, 3, 3, 1.5))
+    reference_panel, model_panel, overlay, dos_panel = panels
+    reference = bands.frequencies_reference * unit.per_thz
+    model = bands.frequencies_model * unit.per_thz
+    _draw_branches(reference_panel, bands, reference, style.REFERENCE, "-")
+    _draw_branches(model_panel, bands, model, style.MODEL, "-")
+    _draw_branches(overlay, bands, reference, style.REFERENCE, "-")
+    _draw_branches(overlay, bands, model, style.MODEL, "--")
+    mae = float(np.abs(model - reference).mean())
+    titles = ("DFT", "MACE", f"Overlay, MAE {mae:.2f} {unit.symbol}", "DOS")
+    for axes, title in zip(panels, titles, strict=True):
+        axes.set_title(title)
+        style.zero_line(axes)
+    _draw_dos(dos_panel, dos, unit)
+    reference_panel.set_ylabel(f"Frequency ({unit.symbol})")
+    low, high = min(reference.min(), model.min()), max(reference.max(), model.max())
+    reference_panel.set_ylim(min(0.0, low * 1.05), high * 1.05)
+    return figure
+
+
+@style.in_house_style
+def draw_pdos(dos: DosData, unit: FrequencyUnit = FrequencyUnit.PER_CM) -> Figure:
+    """Element-projected DOS of both, and below it the model's minus the DFT's."""
+    figure = style.new_figure(5.6)
+    overlay, difference = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    frequencies = dos.frequencies * unit.per_thz
+    for symbol, states in dos.reference_projected.items():
+        color = style.element_color(symbol)
+        reference = states / unit.per_thz
+        model = dos.model_projected[symbol] / unit.per_thz
+        overlay.fill_between(
+            frequencies, reference, color=color, alpha=0.3, linewidth=0, label=f"{symbol}, DFT"
+        )
+        overlay.plot(frequencies, model, color=color, label=f"{symbol}, MACE")
+        difference.plot(frequencies, model - reference, color=color, label=symbol)
+        difference.fill_between(frequencies, model - reference, color=color, alpha=0.15, lw=0)
+    style.zero_line(difference)
+    overlay.legend(loc="upper left", ncols=len(dos.reference_projected))
+    overlay.set_ylabel(f"PDOS (states/{unit.symbol}/cell)".replace("/cm⁻¹", " per cm⁻¹"))
+    difference.set_ylabel("MACE − DFT")
+    difference.set_xlabel(f"Frequency ({unit.symbol})")
+    overlay.set_ylim(bottom=0.0)
+    difference.set_xlim(frequencies[0], frequencies[-1])
+    figure.align_ylabels([overlay, difference])
+    return figure
+
+
+def _draw_branches(axes: Axes, bands: BandsData, frequencies: Array, color: str, line: str) -> None:
+    axes.plot(bands.distances, frequencies, color=color, linestyle=line, linewidth=1.2)
+    for position in bands.tick_positions:
+        axes.axvline(position, color="#d0d0d0", linewidth=0.7, zorder=0)
+    axes.set_xticks(bands.tick_positions, [_point_name(label) for label in bands.tick_labels])
+    axes.set_xlim(bands.distances[0], bands.distances[-1])
+
+
+def _draw_dos(axes: Axes, dos: DosData, unit: FrequencyUnit) -> None:
+    frequencies = dos.frequencies * unit.per_thz
+    axes.fill_betweenx(
+        frequencies, dos.reference_total / unit.per_thz, color=style.REFERENCE, alpha=0.22, lw=0
+    )
+    axes.plot(dos.model_total / unit.per_thz, frequencies, color=style.MODEL, linewidth=1.2)
+    axes.set_xlim(left=0.0)
+    axes.set_xlabel(f"states per {unit.symbol}")
+    shown = [
+        Line2D([], [], color=style.REFERENCE, alpha=0.22, linewidth=6, label="DFT"),
+        Line2D([], [], color=style.MODEL, label="MACE"),
+    ]
+    axes.legend(handles=shown, loc="center right", handlelength=1.2)
+
+
+def _point_name(label: str) -> str:
+    return "Γ" if label in {"G", "Gamma", "GAMMA"} else label
