@@ -66,14 +66,15 @@ def build_dataset(
         "candidates": frames.to_blob().sha256,
         "recipe": content_digest(_described(recipe)),
     }
-    same = db.datasets.one(query=asked, name=name)
+    wanted = {f"query.{key}": asked[key] for key in ("candidates", "recipe")}
+    same = db.datasets.one(query=wanted, name=name)
     if same is not None:
         return same
     recipe = CurationRecipe(name=name, query=asked, steps=recipe.steps, seed=seed)
     before = latest(db, name)
     job = CurateMaker(recipe=recipe).make(publish_frames(db, frames), parent=_parent(db, before))
     _run(db, job, progress)
-    return _found(db.datasets.one(query=asked, name=name), "dataset", name)
+    return _found(db.datasets.one(query=wanted, name=name), "dataset", name)
 
 
 def train_model(

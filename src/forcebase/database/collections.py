@@ -192,9 +192,9 @@ class RecordCollection(Generic[R]):
             )
         return self.document._from_son(found)
 
-    def one(self, **fields: Any) -> R | None:
+    def one(self, query: Mapping[str, Any] | None = None, **fields: Any) -> R | None:
         """Give one record that fits, or None."""
-        return next(self.iterate(limit=1, **fields), None)
+        return next(self.iterate(query, limit=1, **fields), None)
 
     def count(self, query: Mapping[str, Any] | None = None, **fields: Any) -> int:
         """Count records that fit."""

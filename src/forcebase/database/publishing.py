@@ -11,6 +11,7 @@ from typing import Any
 
 from jobflow import OutputReference
 from jobflow.core.schemas import JobStoreDocument
+from monty.json import jsanitize
 
 from forcebase.blob import DATA_STORE, Blob
 from forcebase.database.database import Database
@@ -88,7 +89,7 @@ def _publish(db: Database, what: str, digest: str, output: dict[str, Any]) -> Ou
         document = JobStoreDocument(
             uuid=uuid,
             index=1,
-            output=output,
+            output=jsanitize(output, strict=True, allow_bson=True),
             completed_at=datetime.now().isoformat(),
             metadata={PUBLISHED: what, "digest": digest},
             hosts=[],
