@@ -6,6 +6,7 @@ Each action publishes its inputs, runs one flow here, collects, and gives the re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jobflow import Flow, Job
@@ -18,6 +19,7 @@ from forcebase.database.reading import read_frames, read_unlabelled_frames
 from forcebase.datasets import dataset_frames, families_of, latest
 from forcebase.digest import content_digest
 from forcebase.errors import CalculationError, NotFoundError
+from forcebase.frames import Frames
 from forcebase.launch import run_here
 from forcebase.makers.curation import CurateMaker
 from forcebase.makers.phonon import PhononMaker
@@ -59,22 +61,35 @@ def build_dataset(
         raise NotFoundError(
             "No calculation fits the filters.", hint="`forcebase ls calculations` shows them."
         )
-    steps = [*default_steps(chosen.get("method")), *_reservations(db)]
-    recipe = CurationRecipe(name=name, steps=tuple(steps), seed=seed)
-    asked = {
-        "filters": dict(chosen),
-        "candidates": frames.to_blob().sha256,
-        "recipe": content_digest(_described(recipe)),
-    }
-    wanted = {f"query.{key}": asked[key] for key in ("candidates", "recipe")}
+    recipe = dataset_recipe(db, name, chosen, frames, seed)
+    wanted = {f"query.{key}": recipe.query[key] for key in ("candidates", "recipe")}
     same = db.datasets.one(query=wanted, name=name)
     if same is not None:
         return same
-    recipe = CurationRecipe(name=name, query=asked, steps=recipe.steps, seed=seed)
     before = latest(db, name)
     job = CurateMaker(recipe=recipe).make(publish_frames(db, frames), parent=_parent(db, before))
     _run(db, job, progress)
     return _found(db.datasets.one(query=wanted, name=name), "dataset", name)
+
+
+def dataset_recipe(
+    db: Database, name: str, filters: Mapping[str, Any], frames: Frames, seed: int = 0
+) -> CurationRecipe:
+    """The usual steps, the reservation of DFT phonons, and a query that names what went in."""
+    steps = (*default_steps(filters.get("method")), *_reservations(db))
+    recipe = CurationRecipe(name=name, steps=steps, seed=seed)
+    described = {
+        "steps": [{"name": step.name, **step.parameters()} for step in recipe.steps],
+        "fractions": list(recipe.fractions),
+        "seed": recipe.seed,
+        "e0s": recipe.e0s,
+    }
+    asked = {
+        "filters": dict(filters),
+        "candidates": frames.to_blob().sha256,
+        "recipe": content_digest(described),
+    }
+    return replace(recipe, query=asked)
 
 
 def train_model(
@@ -178,15 +193,6 @@ def _parent(db: Database, before: Dataset | None) -> Parent | None:
     if before is None:
         return None
     return {"dataset": before.id, "version": before.version, "splits": families_of(db, before)}
-
-
-def _described(recipe: CurationRecipe) -> dict[str, Any]:
-    return {
-        "steps": [{"name": step.name, **step.parameters()} for step in recipe.steps],
-        "fractions": list(recipe.fractions),
-        "seed": recipe.seed,
-        "e0s": recipe.e0s,
-    }
 
 
 def _run(db: Database, work: Flow | Job, progress: Progress | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +80,7 @@ def compare_labels(
         split: one split of the dataset.
         query: or on the reference calculations that a MongoDB query finds.
     """
+    started = time.perf_counter()
     selection = dict(query or {})
     if dataset is not None:
         rows = db.members.raw.find(
@@ -106,7 +108,7 @@ def compare_labels(
     validation.made_from("reference", "methods", reference.id)
     if dataset is not None:
         validation.made_from("on", "datasets", dataset.id)
-    return _keep(db, validation.sealed(), "compare labels")
+    return _keep(db, validation.sealed(), "compare labels", started)
 
 
 def leakage(db: Database, model: Method, frames: Frames) -> dict[str, int]:
@@ -135,6 +137,7 @@ def compare_phonons(db: Database, model: Phonon, reference: Phonon) -> Validatio
         InputError: the two differ in formula, supercell or another part of the protocol that
             changes the answer.
     """
+    started = time.perf_counter()
     if model.formula != reference.formula:
         raise InputError(f"A phonon of {model.formula} cannot be held to {reference.formula}.")
     left, right = crystal_of(db, model), crystal_of(db, reference)
@@ -158,7 +161,7 @@ def compare_phonons(db: Database, model: Phonon, reference: Phonon) -> Validatio
     )
     validation.made_from("model phonon", "phonons", model.id)
     validation.made_from("reference phonon", "phonons", reference.id)
-    return _keep(db, validation.sealed(), "compare phonons")
+    return _keep(db, validation.sealed(), "compare phonons", started)
 
 
 def _one_per_structure(frames: Frames) -> Frames:
@@ -167,9 +170,10 @@ def _one_per_structure(frames: Frames) -> Frames:
     return frames.take(np.sort(first))
 
 
-def _keep(db: Database, validation: Validation, name: str) -> Validation:
+def _keep(db: Database, validation: Validation, name: str, started: float) -> Validation:
     activity_id = content_digest({"comparison": validation.id})
-    activity = Activity(id=activity_id, kind="comparison", name=name)
+    seconds = time.perf_counter() - started
+    activity = Activity(id=activity_id, kind="comparison", name=name, wall_time=seconds)
     Batch(validations=[validation]).write(db, activity)
     return db.validations.get(validation.id)
 

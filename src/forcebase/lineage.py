@@ -67,7 +67,7 @@ def _walk(
             for next_role, n in listed.items()
             if n > MANY
         ]
-    return Node(role, collection, record_id, title(collection, record), _made_by(db, record), links)
+    return Node(role, collection, record_id, title(collection, record), made_by(db, record), links)
 
 
 def _parents(db: Database, collection: str, record: Record) -> Iterator[tuple[str, str, str]]:
@@ -106,7 +106,8 @@ def title(collection: str, record: Document) -> str:
     return f"{record.kind} n={record.n}"
 
 
-def _made_by(db: Database, record: Record) -> str:
+def made_by(db: Database, record: Record) -> str:
+    """The job, import or comparison that made a record, in words."""
     activity_id = record.provenance.activity
     found = db.activities.raw.find_one({"_id": activity_id}) if activity_id else None
     if found is None:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
 from forcebase.physics.band_path import BandPath, layer_path
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
-from forcebase.physics.periodicity import vacuum_axes
-from forcebase.physics.vibrations import Bands, DensityOfStates, bands, density_of_states
+from forcebase.physics.periodicity import kpoint_mesh, vacuum_axes
+from forcebase.physics.vibrations import (
+    Bands,
+    DensityOfStates,
+    bands,
+    density_of_states,
+    frequency_grid,
+)
 from forcebase.records import Phonon
 
-MESH_POINTS = 48
-"""q-points along each periodic direction; the DOS is converged to its smearing."""
-
-SMEARING = 0.05
-"""THz, standard deviation of the DOS's Gaussians."""
-
-MARGIN = 6 * SMEARING
+Q_SPACING = 0.05
+"""1/angstrom, between q-points of the DOS; large cells need few of them."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,13 @@ def spectra_of(model: HarmonicCrystal, reference: HarmonicCrystal) -> Spectra:
     """Compute both sides' bands on the reference's path, and DOS on one mesh and grid."""
     vacuum = vacuum_axes(reference.cell, reference.positions)
     path = layer_path(reference.primitive_cell, vacuum)
-    x, y, z = (1 if flag else MESH_POINTS for flag in vacuum)
-    model_bands, reference_bands = bands(model, path), bands(reference, path)
-    grid = _frequency_grid(model_bands, reference_bands)
+    mesh = kpoint_mesh(reference.primitive_cell, Q_SPACING, vacuum)
+    grid = frequency_grid([model, reference], mesh)
     return Spectra(
         path=path,
-        mesh=(x, y, z),
-        model_bands=model_bands,
-        reference_bands=reference_bands,
-        model_dos=density_of_states(model, (x, y, z), frequencies=grid, sigma=SMEARING),
-        reference_dos=density_of_states(reference, (x, y, z), frequencies=grid, sigma=SMEARING),
+        mesh=mesh,
+        model_bands=bands(model, path),
+        reference_bands=bands(reference, path),
+        model_dos=density_of_states(model, mesh, frequencies=grid),
+        reference_dos=density_of_states(reference, mesh, frequencies=grid),
     )
-
-
-def _frequency_grid(*sides: Bands) -> NDArray[np.float64]:
-    low = min(side.frequencies.min() for side in sides) - MARGIN
-    high = max(side.frequencies.max() for side in sides) + MARGIN
-    return np.arange(low, high, SMEARING / 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,7 @@ def _files(paths: Iterable[Path]) -> list[tuple[Path, Reader]]:
 
 def _reader(path: Path) -> Reader | None:
     if path.suffix in (".extxyz", ".xyz"):
-        return lambda db, file: read_extxyz(file)  # noqa: ARG005
+        return lambda db, file: read_extxyz(file)
     if path.suffix in (".yaml", ".yml") and path.name != FILE_NAME:
         return read_phonopy if _begins_with(path, "phonopy") else None
     if path.suffix == ".json":
@@ -98,8 +99,15 @@ def _import_file(db: Database, path: Path, reader: Reader, report: ImportReport)
         if db.activities.count(id=activity_id):
             report.unchanged.append(path.name)
             return
+        started = time.perf_counter()
         batch = reader(db, path)
-        activity = Activity(id=activity_id, kind="import", name=path.name, source=source)
+        activity = Activity(
+            id=activity_id,
+            kind="import",
+            name=path.name,
+            source=source,
+            wall_time=time.perf_counter() - started,
+        )
         report.add(batch.write(db, activity))
         report.files += 1
     except ForcebaseError as error:

@@ -1,0 +1,36 @@
+"""The main job as one flow: curate, train, predict and phonons, from records in the database.
+
+    forcebase import data/wse2_gpaw
+    forcebase launch flows/wse2_main_job.py --set epochs=20
+
+`forcebase demo` does the same step by step, and writes the report.
+"""
+
+from dataclasses import replace
+
+from jobflow import Flow
+
+from forcebase.actions import dataset_recipe, reference_phonon
+from forcebase.database.database import Database
+from forcebase.database.publishing import publish_frames
+from forcebase.database.reading import read_frames
+from forcebase.makers.curation import CurateMaker
+from forcebase.makers.phonon import PhononMaker
+from forcebase.makers.prediction import PredictMaker
+from forcebase.makers.training import MACETrainMaker
+from forcebase.models.training_settings import DEMO
+
+
+def build(db: Database, name: str = "wse2-flow", epochs: int = DEMO.epochs) -> Flow:
+    """Curate dataset `name` from all converged DFT records of W and Se, and go on from there."""
+    filters = {"method_class": "dft", "converged": True, "elements": ["Se", "W"]}
+    frames = read_frames(db, db.calculations.selector(**filters))
+    candidates = publish_frames(db, frames)
+    curating = CurateMaker(recipe=dataset_recipe(db, name, filters, frames)).make(candidates)
+    maker = MACETrainMaker(settings=replace(DEMO, epochs=epochs))
+    training = maker.make(candidates, curating.output)
+    predicting = PredictMaker(split="test").make(training.output, candidates, curating.output)
+    reference = reference_phonon(db)
+    unit_cell = db.structures.get(reference.structure).to_pymatgen()
+    vibrating = PhononMaker().make(training.output, unit_cell, reference.supercell_matrix)
+    return Flow([curating, training, predicting, vibrating], name=f"main job of {name}")

@@ -1,0 +1,105 @@
+"""The key numbers of the main job, each with its unit, target and sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from forcebase.database.database import Database
+from forcebase.report.content import Metric, Timing
+
+if TYPE_CHECKING:
+    from forcebase.report.gathering import MainResult
+
+
+def key_metrics(
+    db: Database, result: MainResult, timings: Sequence[Timing], targets: dict[str, float]
+) -> list[Metric]:
+    """Read the numbers from the validations and records."""
+    return [
+        *_label_metrics(result, targets),
+        *_phonon_metrics(result, targets),
+        *_lattice_metrics(db, result, targets),
+        *_time_metrics(result, timings, targets),
+    ]
+
+
+def _label_metrics(result: MainResult, targets: dict[str, float]) -> list[Metric]:
+    overall: dict[str, Any] = dict(result.labels.metrics)["overall"]
+    sources = (result.labels.id,)
+    test = f"{result.labels.n} test cells"
+    rows = [
+        ("test_energy_mae_meV_per_atom", "Energy MAE", "energy", "mae", "meV/atom"),
+        ("test_energy_rmse_meV_per_atom", "Energy RMSE", "energy", "rmse", "meV/atom"),
+        ("test_force_mae_meV_per_A", "Force MAE", "forces", "mae", "meV/A"),
+        ("test_force_rmse_meV_per_A", "Force RMSE", "forces", "rmse", "meV/A"),
+        ("test_stress_mae_meV_per_A3", "Stress MAE", "stress", "mae", "meV/A^3"),
+    ]
+    found = [
+        Metric(name, label, float(overall[part][key]), unit, targets.get(name), sources, 2, test)
+        for name, label, part, key, unit in rows
+    ]
+    for element, errors in sorted(overall["forces_by_element"].items()):
+        for key in ("mae", "rmse"):
+            name = f"test_force_{key}_{element}_meV_per_A"
+            label = f"Force {key.upper()}, {element}"
+            found.append(Metric(name, label, float(errors[key]), "meV/A", None, sources, 2, test))
+    return found
+
+
+def _phonon_metrics(result: MainResult, targets: dict[str, float]) -> list[Metric]:
+    metrics: dict[str, Any] = dict(result.phonons.metrics)
+    sources = (result.phonons.id,)
+    path = f"{result.phonons.n} q-points on {result.phonons.on['path']}"
+    rows = [
+        ("band_mae_THz", "Band MAE", "THz", 4),
+        ("band_rmse_THz", "Band RMSE", "THz", 4),
+        ("band_max_THz", "Largest band error", "THz", 4),
+        ("band_mae_cm1", "Band MAE", "cm^-1", 2),
+        ("band_rmse_cm1", "Band RMSE", "cm^-1", 2),
+        ("dos_wasserstein_THz", "DOS distance (Wasserstein)", "THz", 4),
+    ]
+    return [
+        Metric(name, label, float(metrics[name]), unit, targets.get(name), sources, digits, path)
+        for name, label, unit, digits in rows
+    ]
+
+
+def _lattice_metrics(db: Database, result: MainResult, targets: dict[str, float]) -> list[Metric]:
+    model = db.structures.get(result.phonon.structure)
+    reference = db.structures.get(result.reference_phonon.structure)
+    a_model, a_reference = (float(s.to_atoms().cell.lengths()[0]) for s in (model, reference))
+    note = "relaxed, vacuum axis fixed"
+    error = abs(a_model - a_reference)
+    both = (model.id, reference.id)
+    return [
+        Metric("lattice_constant_A", "Lattice constant", a_model, "A", None, both[:1], 4, note),
+        Metric("reference_lattice_constant_A", "DFT's", a_reference, "A", None, both[1:], 4, note),
+        Metric(
+            "lattice_constant_error_A",
+            "Lattice constant error",
+            error,
+            "A",
+            targets.get("lattice_constant_error_A"),
+            both,
+            4,
+            note,
+        ),
+    ]
+
+
+def _time_metrics(
+    result: MainResult, timings: Sequence[Timing], targets: dict[str, float]
+) -> list[Metric]:
+    if not timings:
+        return []
+    ratios = [timing.reference_seconds / timing.model_seconds for timing in timings]
+    name = "dft_over_model_time"
+    note = f"median of {len(ratios)} test cells, wall times of their records"
+    sources = (result.reference.id, result.model.id)
+    value = float(np.median(ratios))
+    return [
+        Metric(name, "DFT time over model time", value, "", targets.get(name), sources, 0, note)
+    ]
