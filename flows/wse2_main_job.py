@@ -7,6 +7,7 @@
 """
 
 from dataclasses import replace
+from typing import Any
 
 from jobflow import Flow
 
@@ -23,7 +24,7 @@ from forcebase.models.training_settings import DEMO
 
 def build(db: Database, name: str = "wse2-flow", epochs: int = DEMO.epochs) -> Flow:
     """Curate dataset `name` from all converged DFT records of W and Se, and go on from there."""
-    filters = {"method_class": "dft", "converged": True, "elements": ["Se", "W"]}
+    filters: dict[str, Any] = {"method_class": "dft", "converged": True, "elements": ["Se", "W"]}
     frames = read_frames(db, db.calculations.selector(**filters))
     candidates = publish_frames(db, frames)
     curating = CurateMaker(recipe=dataset_recipe(db, name, filters, frames)).make(candidates)

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
@@ -111,7 +112,7 @@ class EmbeddedServer:
 
     def status(self) -> ServerStatus:
         """Look, without starting anything."""
-        place = {"home": str(self.home), "data": str(self.data), "log": str(self.log)}
+        place: dict[str, Any] = {"home": str(self.home), "data": str(self.data), "log": str(self.log)}
         process = self._process()
         if process is None or not self._password.is_file():
             return ServerStatus(running=False, **place)

@@ -71,7 +71,7 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
     name = job.get("name") or "job"
     try:
         document = db.job_store.query_one({"uuid": job["uuid"], "index": job["index"]}, load=True)
-        output = (document or {}).get("output")
+        output: Any = (document or {}).get("output")
         batch = _read(db, output, drawn_of(document or {}))
         if batch is None:
             report.unknown.append(name)

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forcebase.frames import Frames
+from forcebase.models.boundaries import close_boundaries
 from forcebase.models.mace_calculator import LoadedModel
 
 ATOMS_PER_BATCH = 100
-"""On a CPU, 4 to 16 small cells at a time are fastest, and cells of this size go alone."""
+"""On a CPU, small cells together are 2 to 3 times as fast as one by one; cells of this size gain
+nothing."""
 
 ATOMS_PER_BATCH_GPU = 4000
 
@@ -41,7 +43,8 @@ def evaluate(
         on_batch: told of (structures done, in all).
 
     Raises:
-        ModelError: an element that the model does not know.
+        ModelError: an element that the model does not know, or a direction that is not periodic
+            with less vacuum than its cutoff.
     """
     model.require(frames.numbers)
     energies = np.empty(len(frames))
@@ -90,7 +93,9 @@ def _evaluate_batch(
     heads = getattr(model.network, "heads", None) or ["Default"]
     graphs = [
         data.AtomicData.from_config(
-            data.config_from_atoms(atoms, head_name=model.head or heads[-1]),
+            data.config_from_atoms(
+                close_boundaries(atoms, model.r_max), head_name=model.head or heads[-1]
+            ),
             z_table=table,
             cutoff=model.r_max,
             heads=heads,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,8 +14,10 @@ from ase.data import chemical_symbols
 
 from forcebase.digest import bytes_digest
 from forcebase.errors import IntegrityError, ModelError
+from forcebase.models.boundaries import close_boundaries
 
 if TYPE_CHECKING:
+    from ase import Atoms
     from ase.calculators.calculator import Calculator
 
 
@@ -64,8 +67,14 @@ class LoadedModel:
         """Give an ASE calculator."""
         from mace.calculators import MACECalculator
 
+        r_max = self.r_max
+
+        class ClosedMACECalculator(MACECalculator):
+            def _atoms_to_batch(self, atoms: Atoms) -> Any:
+                return super()._atoms_to_batch(close_boundaries(atoms, r_max))
+
         head = {"head": self.head} if self.head else {}
-        return MACECalculator(
+        return ClosedMACECalculator(
             models=[self.network], device=self.device, default_dtype=self.dtype, **head
         )
 
@@ -113,7 +122,7 @@ def _load(weights: bytes, sha256: str, dtype: str, head: str | None) -> LoadedMo
     torch_tools.set_default_dtype(dtype)
     try:
         network = torch.load(io.BytesIO(weights), map_location=device, weights_only=False)
-    except (AttributeError, ImportError, RuntimeError) as error:
+    except (AttributeError, EOFError, ImportError, RuntimeError, pickle.UnpicklingError) as error:
         raise ModelError(
             f"The model {sha256[:10]} cannot be read by the installed mace-torch: {error}",
             hint="Its record says with which versions it was trained.",

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from ase.io import write
 
 from forcebase.errors import InputError, ModelError
 from forcebase.frames import Frames
+from forcebase.models.boundaries import close_boundaries
 from forcebase.models.training_settings import TrainingSettings
 
 NAME = "model"
@@ -63,7 +64,7 @@ def train_mace(
     """Train a model from scratch.
 
     One thread, the same seed and the same data give the same bits. A second run in one
-    process would not, hence the subprocess, which also ends with this process.
+    process would not, hence the subprocess; Ctrl-C ends it too.
 
     Args:
         splits: `train` and `valid`, labelled.
@@ -73,12 +74,15 @@ def train_mace(
         on_epoch: told of each epoch as it ends.
 
     Raises:
-        InputError: a split is empty or a label is missing.
+        InputError: a split is empty, a label is missing, or an element has no E0.
         ModelError: MACE failed, did not read all labels, or diverged; the message holds its
             own last words.
     """
     started = time.perf_counter()
-    files = {split: _write_split(splits, split, folder) for split in ("train", "valid")}
+    files = {
+        split: _write_split(splits, split, e0s, settings.r_max, folder)
+        for split in ("train", "valid")
+    }
     command = _command(files, e0s, settings)
     with (folder / "output.log").open("w") as log:
         process = subprocess.Popen(
@@ -92,8 +96,9 @@ def train_mace(
         try:
             curve = list(_watch(process, folder, started, on_epoch))
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
             raise
     _check(process.returncode, curve, splits, folder)
     return TrainedModel(
@@ -103,16 +108,29 @@ def train_mace(
     )
 
 
-def _write_split(splits: Mapping[str, Frames], split: str, folder: Path) -> Path:
+def _write_split(
+    splits: Mapping[str, Frames],
+    split: str,
+    e0s: Mapping[str, float],
+    r_max: float,
+    folder: Path,
+) -> Path:
     frames = splits[split]
     if not len(frames):
         raise InputError(f"The {split} split is empty.", hint="MACE needs train and valid data.")
     labels = (frames.energies, frames.forces, frames.stresses)
     if not all(np.isfinite(array).all() for array in labels):
         raise InputError(f"A label of the {split} split is missing or not a finite number.")
+    lacking = {chemical_symbols[z] for z in np.unique(frames.numbers)} - set(e0s)
+    if lacking:
+        raise InputError(
+            f"There is no E0 of {', '.join(sorted(lacking))}.",
+            hint="Fit the E0s on data that holds every element.",
+        )
     offsets = frames.offsets
     configurations = []
-    for i, atoms in enumerate(frames.atoms()):
+    for i, given in enumerate(frames.atoms()):
+        atoms = close_boundaries(given, r_max)
         atoms.info = {
             KEYS["energy"]: float(frames.energies[i]),
             KEYS["stress"]: frames.stresses[i],
@@ -153,7 +171,7 @@ def _watch(
     started: float,
     on_epoch: Callable[[Epoch], None],
 ) -> Iterator[Epoch]:
-    """Yield each epoch as MACE writes it to its results file."""
+    """Yield each epoch as MACE writes it to its results file; a loss of NaN ends it."""
     read = 0
     while True:
         ended = process.poll() is not None
@@ -162,6 +180,7 @@ def _watch(
             for line in lines[read:]:
                 epoch = _epoch(json.loads(line), time.perf_counter() - started)
                 if epoch is not None:
+                    _check_loss(epoch)
                     on_epoch(epoch)
                     yield epoch
             read = len(lines)
@@ -191,13 +210,21 @@ def _check(code: int, curve: list[Epoch], splits: Mapping[str, Frames], folder: 
             hint="Check the settings and the dataset; with code -9, the memory.",
             log_tail=log[-2000:],
         )
-    if not curve or not np.isfinite(curve[-1].loss):
+    if not curve:
         raise ModelError(
-            "The training diverged: its loss is not a number.",
-            hint="Lower the learning rate, or look for wrong labels.",
+            "MACE wrote no learning curve.",
+            hint="The installed mace-torch writes its results elsewhere than this forcebase reads.",
         )
     for split, name in (("train", "Training"), ("valid", "Validation")):
         _check_counts(log, name, len(splits[split]))
+
+
+def _check_loss(epoch: Epoch) -> None:
+    if not np.isfinite(epoch.loss):
+        raise ModelError(
+            f"The training diverged: its loss is not a finite number after epoch {epoch.epoch}.",
+            hint="Lower the learning rate, or look for wrong labels.",
+        )
 
 
 def _check_counts(log: str, name: str, expected: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -61,10 +62,11 @@ def relax(
     """
     moving = atoms.copy()
     moving.calc = calculator
-    fixed = vacuum_axes(moving.cell.array, moving.positions)
+    fixed = vacuum_axes(moving.cell.array, moving.positions, moving.pbc)
     moving.set_constraint(FixSymmetry(moving, symprec=SYMMETRY_TOLERANCE))
     mask = strain_mask(fixed, moving.cell.array)
-    optimizer = BFGS(FrechetCellFilter(moving, mask=mask), logfile=None)
+    cell_filter: Any = FrechetCellFilter(moving, mask=mask)  # ASE types it as Atoms
+    optimizer = BFGS(cell_filter, logfile=None)
     optimizer.attach(lambda: on_step(optimizer.nsteps, _largest(moving)))
     converged = optimizer.run(fmax=fmax, steps=max_steps)
     if not converged:
