@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 SERIOUS = ("F", "E")
+
+
+def last_words(log: Path, start: int) -> str:
+    """Explanation from what the log holds beyond byte `start`."""
+    try:
+        with log.open(errors="replace") as file:
+            file.seek(start)
+            return explanation(file)
+    except OSError:
+        return "it left no log, as on a full disk."
 
 
 def explanation(lines: Iterable[str]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import fcntl
-import os
 import secrets
 import signal
 import socket
@@ -20,25 +19,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psutil
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from forcebase.database.mongod_binary import find_mongod
+from forcebase.database.mongod_log import last_words
+from forcebase.database.private_file import write_private_file
+from forcebase.database.replica_set import (
+    HOST,
+    REPLICA_SET,
+    TIMEOUT_MS,
+    admin_uri,
+    bootstrap,
+)
 from forcebase.errors import DatabaseError
 
-USER = "forcebase"
-HOST = "127.0.0.1"
-REPLICA_SET = "forcebase"
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+PASSWORD_SECONDS = 5.0
 CACHE_GB = 1.0
-ALREADY_INITIALIZED = 23
-"""MongoDB's error code for a second replSetInitiate."""
 LOG_LIMIT = 50_000_000
 """bytes; a larger log is set aside at the next start, and the one before it goes."""
+PORT_ATTEMPTS = 3
+PORT_TAKEN = "Address already in use"
+UNAUTHORIZED = 13
+"""MongoDB's error code for what only a user may do."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +71,17 @@ class EmbeddedServer:
     """
 
     def __init__(self, home: Path) -> None:
-        self.home = home
-        self.data = home / "data"
-        self.log = home / "mongod.log"
-        self._password = home / "password"
-        self._key = home / "replica.key"
-        self._port = home / "port"
+        self.home = home.expanduser().resolve()  # one name for one folder, links or not
+        self.data = self.home / "data"
+        self.log = self.home / "mongod.log"
+        self._password = self.home / "password"
+        self._key = self.home / "replica.key"
+        self._port = self.home / "port"
 
     @property
     def uri(self) -> str:
         """Where it listens, credentials included: not for eyes or logs."""
-        password = quote(self._password.read_text().strip(), safe="")
-        return (
-            f"mongodb://{USER}:{password}@{HOST}:{self._read_port()}"
-            "/?authSource=admin&directConnection=true"
-        )
+        return admin_uri(self._read_port(), self._password.read_text().strip())
 
     def start(self) -> ServerStatus:
         """Start it, or find the one that runs; concurrent starts wait for one another.
@@ -87,18 +90,19 @@ class EmbeddedServer:
             DatabaseError: the folder cannot be written, there is no mongod, or it died at once
                 (a full disk, a damaged data folder): its own words are in the message.
         """
-        self._make_home()
-        with self._locked():
-            if self._process() is None:
-                self._spawn()
-            self._prepare()
+        with self._usable_home():
+            self._make_home()
+            with self._locked():
+                port = self._listening_port() or self._spawn()
+                self._record_port(port)
+                self._prepare(port)
         return self.status()
 
     def stop(self) -> bool:
         """Stop it cleanly; False when it was not running."""
         if not self.home.is_dir():
             return False
-        with self._locked():
+        with self._usable_home(), self._locked():
             process = self._process()
             if process is None:
                 return False
@@ -112,15 +116,20 @@ class EmbeddedServer:
 
     def status(self) -> ServerStatus:
         """Look, without starting anything."""
-        place: dict[str, Any] = {"home": str(self.home), "data": str(self.data), "log": str(self.log)}
-        process = self._process()
-        if process is None or not self._password.is_file():
+        place: dict[str, Any] = {
+            "home": str(self.home),
+            "data": str(self.data),
+            "log": str(self.log),
+        }
+        process, port = self._process(), self._listening_port()
+        if process is None or port is None:
             return ServerStatus(running=False, **place)
-        port = self._read_port()
         try:
-            with self._client() as client:
+            uri = admin_uri(port, self._password.read_text().strip())
+            client: MongoClient
+            with MongoClient(uri, serverSelectionTimeoutMS=TIMEOUT_MS) as client:
                 version = client.server_info()["version"]
-        except PyMongoError:
+        except (OSError, PyMongoError):
             version = None
         return ServerStatus(
             running=version is not None,
@@ -133,12 +142,16 @@ class EmbeddedServer:
         )
 
     def _make_home(self) -> None:
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.data.mkdir(exist_ok=True, mode=0o700)
+        self.home.chmod(0o700)
+        write_private_file(self._password, secrets.token_urlsafe(32))
+        write_private_file(self._key, base64.b64encode(secrets.token_bytes(96)).decode())
+
+    @contextmanager
+    def _usable_home(self) -> Iterator[None]:
         try:
-            self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.data.mkdir(exist_ok=True, mode=0o700)
-            self.home.chmod(0o700)
-            _write_secret(self._password, secrets.token_urlsafe(32))
-            _write_secret(self._key, base64.b64encode(secrets.token_bytes(96)).decode())
+            yield
         except OSError as error:
             raise DatabaseError(
                 f"The database folder {self.home} cannot be used: {error.strerror}.",
@@ -164,12 +177,39 @@ class EmbeddedServer:
             pass
         return None
 
-    def _spawn(self) -> None:
-        """Start mongod in a session of its own, so that it outlives this process."""
-        port = _free_port(self._recorded_port())
-        self._port.write_text(str(port))
+    def _listening_port(self) -> int | None:
+        """Port of the mongod that runs, from its command line."""
+        process = self._process()
+        try:
+            command = process.cmdline() if process else []
+            return int(command[command.index("--port") + 1])
+        except (ValueError, psutil.Error):
+            return None
+
+    def _spawn(self) -> int:
+        """Run mongod on the port it had before, or on any when that is taken; give the port."""
         if self.log.is_file() and self.log.stat().st_size > LOG_LIMIT:
             self.log.replace(self.log.with_suffix(".log.1"))
+        words = ""
+        for attempt in range(PORT_ATTEMPTS):
+            port = _free_port(None if attempt else self._recorded_port())
+            log_start = self.log.stat().st_size if self.log.is_file() else 0
+            process = self._run_mongod(port)
+            if self._await_port(process, port):
+                return port
+            words = last_words(self.log, log_start)
+            running = self._listening_port()
+            if running is not None:  # one whose starter was killed before it had its pid file
+                return running
+            if PORT_TAKEN not in words:
+                break
+        raise DatabaseError(
+            f"mongod stopped at its start: {words}",
+            hint=f"Its log is {self.log}. `forcebase doctor` looks at disk and folders.",
+        )
+
+    def _run_mongod(self, port: int) -> subprocess.Popen:
+        """Start it in a session of its own, so that it outlives this process."""
         command = [
             str(find_mongod(self.home)),
             *("--dbpath", str(self.data)),
@@ -178,95 +218,64 @@ class EmbeddedServer:
             *("--replSet", REPLICA_SET, "--keyFile", str(self._key)),
             *("--wiredTigerCacheSizeGB", str(CACHE_GB)),
         ]
-        started_at = self.log.stat().st_size if self.log.is_file() else 0
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd=self.home,
-        )
-        self._await_port(process, port, started_at)
+        with self.log.open("ab") as log:  # where it also says what keeps it from running at all
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.home,
+            )
 
-    def _await_port(self, process: subprocess.Popen, port: int, log_start: int) -> None:
+    def _await_port(self, process: subprocess.Popen, port: int) -> bool:
+        """Wait until it listens; False when it stopped instead."""
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             if process.poll() is not None:
-                raise DatabaseError(
-                    f"mongod stopped at its start: {self._last_words(log_start)}",
-                    hint=f"Its log is {self.log}. `forcebase doctor` looks at disk and folders.",
-                )
+                return False
             with socket.socket() as probe:
                 probe.settimeout(0.5)
                 if probe.connect_ex((HOST, port)) == 0:
-                    return
+                    return True
             time.sleep(0.05)
         process.terminate()
         raise DatabaseError(
             f"mongod did not answer within {START_SECONDS:.0f} s.", hint=f"Its log is {self.log}."
         )
 
-    def _last_words(self, start: int) -> str:
-        from forcebase.database.mongod_log import explanation
-
-        try:
-            with self.log.open(errors="replace") as file:
-                file.seek(start)
-                return explanation(file.readlines())
-        except OSError:
-            return "it left no log, as on a full disk."
-
-    def _prepare(self) -> None:
-        """Make the replica set and the user, where an earlier start did not come so far."""
-        end = time.monotonic() + START_SECONDS
+    def _prepare(self, port: int) -> None:
+        """Make the replica set and the admin, where an earlier start did not come so far."""
+        start = time.monotonic()
+        log_start = self.log.stat().st_size if self.log.is_file() else 0
         while True:
             try:
-                self._bootstrap()
+                bootstrap(port, self._password.read_text().strip())
                 return
             except PyMongoError as error:
-                if time.monotonic() > end:
+                waited = time.monotonic() - start
+                if self._process() is None:
+                    raise DatabaseError(
+                        f"mongod stopped at its start: {last_words(self.log, log_start)}",
+                        hint=f"Its log is {self.log}.",
+                    ) from None
+                if getattr(error, "code", None) == UNAUTHORIZED and waited > PASSWORD_SECONDS:
+                    raise DatabaseError(
+                        f"{self._password} is not the password of the database in {self.data}.",
+                        hint="Bring the folder back from a copy in which both belong together.",
+                    ) from None
+                if waited > START_SECONDS:
                     raise DatabaseError(
                         f"The embedded database does not become ready: {error}",
                         hint=f"Its log is {self.log}; `forcebase db stop`, then try again.",
                     ) from None
                 time.sleep(0.1)
 
-    def _bootstrap(self) -> None:
-        with self._client() as client:
-            try:
-                if _is_primary(client):
-                    return
-            except OperationFailure:
-                pass  # no user yet: only a first start, or one cut off, gets here
-            else:
-                self._readdress(client)
-                _await_primary(client)
-                return
-        with _local_client(self._read_port()) as client:  # the localhost exception
-            member = f"{HOST}:{self._read_port()}"
-            members = [{"_id": 0, "host": member}]
-            try:
-                client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
-            except OperationFailure as error:
-                if error.code != ALREADY_INITIALIZED:
-                    raise
-            _await_primary(client)
-            client.admin.command(
-                "createUser", USER, pwd=self._password.read_text().strip(), roles=["root"]
-            )
-
-    def _readdress(self, client: MongoClient) -> None:
-        """After a start on another port the replica set's only member has to learn its own."""
-        config = client.admin.command("replSetGetConfig")["config"]
-        member = f"{HOST}:{self._read_port()}"
-        if config["members"][0]["host"] != member:
-            config["members"][0]["host"] = member
-            config["version"] += 1
-            client.admin.command("replSetReconfig", config, force=True)
-
-    def _client(self) -> MongoClient:
-        return MongoClient(self.uri, serverSelectionTimeoutMS=5000)
+    def _record_port(self, port: int) -> None:
+        if port != self._recorded_port():
+            part = self._port.with_suffix(".part")
+            part.write_text(str(port))
+            part.replace(self._port)
 
     def _recorded_port(self) -> int | None:
         try:
@@ -276,23 +285,6 @@ class EmbeddedServer:
 
     def _read_port(self) -> int:
         return int(self._port.read_text())
-
-
-def _is_primary(client: MongoClient) -> bool:
-    client.admin.command("ping")  # connecting fails without the user
-    return bool(client.admin.command("hello").get("isWritablePrimary"))
-
-
-def _await_primary(client: MongoClient) -> None:
-    end = time.monotonic() + START_SECONDS
-    while not client.admin.command("hello").get("isWritablePrimary"):
-        if time.monotonic() > end:
-            raise DatabaseError("The embedded database did not become primary.")
-        time.sleep(0.05)
-
-
-def _local_client(port: int) -> MongoClient:
-    return MongoClient(HOST, port, directConnection=True, serverSelectionTimeoutMS=5000)
 
 
 def _free_port(preferred: int | None) -> int:
@@ -308,20 +300,3 @@ def _free_port(preferred: int | None) -> int:
                 continue
             return int(probe.getsockname()[1])
     raise DatabaseError("There is no free port on 127.0.0.1.")
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Write once, whole, for the owner alone."""
-    if path.is_file() and path.stat().st_size:
-        path.chmod(0o600)
-        return
-    part = path.with_suffix(f".{os.getpid()}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    try:
-        os.link(part, path)  # of two starters, the first one's secret stays
-    except FileExistsError:
-        pass
-    finally:
-        part.unlink()
