@@ -16,7 +16,7 @@ from forcebase.makers.gpaw import GPAWStaticMaker
 from forcebase.makers.sampling import LabelStructuresMaker, SampleStructuresMaker
 from forcebase.physics.sampling import CellDraws, SamplingPlan
 
-UNIT_CELL = Path(__file__).parent.parent / "data" / "wse2_gpaw_unitcell.extxyz"
+UNIT_CELL = Path(__file__).parent.parent / "data" / "wse2_gpaw" / "wse2_gpaw_unitcell.extxyz"
 
 
 def build(

@@ -13,7 +13,7 @@ from forcebase.errors import InputError, MixedMethodsError
 from forcebase.frames import Frames
 from forcebase.physics.reference_energies import fit_e0s
 
-DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw_pbe.extxyz"
+DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw" / "wse2_gpaw_pbe.extxyz"
 RECIPE = CurationRecipe("wse2", query={"formula": "W*Se*"})
 
 

@@ -1,7 +1,6 @@
 import numpy as np
 from ase.build import bulk
-from jobflow import Flow, JobStore, job, run_locally
-from maggma.stores import MemoryStore
+from jobflow import Flow, job, run_locally
 
 from forcebase.blob import Blob
 from forcebase.curation.pipeline import CurationRecipe, curate
@@ -31,10 +30,9 @@ def publish(blob: Blob) -> dict:
     return {"forcebase": "candidates", "frames": blob}
 
 
-def test_the_job_says_the_same_as_the_function_with_frames_in_the_data_store(tmp_path):
+def test_the_job_says_the_same_as_the_function_with_frames_in_the_data_store(tmp_path, store):
     frames = candidates()
     recipe = CurationRecipe("cu", steps=(OneMethod(), LabelsPresent()), seed=5)
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     published = publish(frames.to_blob())
     curated = CurateMaker(recipe=recipe).make(published.output)
     responses = run_locally(

@@ -10,7 +10,6 @@ import yaml
 from ase.build import bulk, mx2
 from ase.io import read
 from jobflow import JobStore
-from maggma.stores import MemoryStore
 from monty.json import MontyDecoder, MontyEncoder
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
@@ -19,7 +18,7 @@ from forcebase.errors import CalculationError, InputError, MissingDependencyErro
 from forcebase.makers.gpaw import GPAWStaticMaker, GPAWTaskDocument, dft_method
 from forcebase.units import stress_from_kbar_pressure
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw"
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +34,7 @@ def layer() -> Structure:
     return AseAtomsAdaptor.get_structure(atoms)
 
 
-def run(maker: GPAWStaticMaker, structure: Structure) -> GPAWTaskDocument:
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-    store.connect()
+def run(maker: GPAWStaticMaker, structure: Structure, store: JobStore) -> GPAWTaskDocument:
     return maker.make(structure).run(store).output
 
 
@@ -68,20 +65,20 @@ def test_parameters_that_make_another_method_are_refused(name: str) -> None:
 
 
 def test_without_gpaw_the_packages_are_named(
-    monkeypatch: pytest.MonkeyPatch, layer: Structure
+    monkeypatch: pytest.MonkeyPatch, layer: Structure, store: JobStore
 ) -> None:
     monkeypatch.setitem(sys.modules, "gpaw", None)  # as Python does for a failed import
     with pytest.raises(MissingDependencyError) as caught:
-        run(GPAWStaticMaker(), layer)
+        run(GPAWStaticMaker(), layer, store)
     for word in ("forcebase[dft]", "libxc-dev", "libopenblas-dev", "libopenmpi-dev"):
         assert word in str(caught.value)
 
 
 @pytest.mark.dft
-def test_the_document_says_all_that_was_done(layer: Structure) -> None:
+def test_the_document_says_all_that_was_done(layer: Structure, store: JobStore) -> None:
     pytest.importorskip("gpaw")
     maker = GPAWStaticMaker(cutoff=150.0, k_spacing=1.2, force_tolerance=0.05)
-    document = run(maker, layer)
+    document = run(maker, layer, store)
     assert document.k_mesh == (2, 2, 1)
     assert document.calculator_parameters["kpts"] == {"size": (2, 2, 1), "gamma": True}
     assert document.method["basis"]["cutoff_eV"] == 150.0
@@ -110,31 +107,31 @@ def _survives_the_road(document: GPAWTaskDocument) -> None:
 
 
 @pytest.mark.dft
-def test_a_compressed_crystal_has_negative_stress() -> None:
+def test_a_compressed_crystal_has_negative_stress(store: JobStore) -> None:
     pytest.importorskip("gpaw")
     small = AseAtomsAdaptor.get_structure(bulk("Si", a=5.1))
-    document = run(GPAWStaticMaker(cutoff=250.0, k_spacing=0.9), small)
+    document = run(GPAWStaticMaker(cutoff=250.0, k_spacing=0.9), small, store)
     assert document.k_mesh == (3, 3, 3)
     assert max(document.stress[:3]) < -0.05
     assert np.mean(np.diag(document.output.stress)) > 50
 
 
 @pytest.mark.dft
-def test_no_convergence_is_an_error(layer: Structure) -> None:
+def test_no_convergence_is_an_error(layer: Structure, store: JobStore) -> None:
     pytest.importorskip("gpaw")
     hasty = GPAWStaticMaker(cutoff=150.0, k_spacing=1.2, calculator_kwargs={"maxiter": 2})
     with pytest.raises(CalculationError, match="2 iterations") as caught:
-        run(hasty, layer)
+        run(hasty, layer, store)
     assert caught.value.evidence == {"converged": False, "n_iterations": 2}
 
 
 @pytest.mark.dft
 @pytest.mark.slow
-def test_the_data_which_comes_along_is_reproduced() -> None:
+def test_the_data_which_comes_along_is_reproduced(store: JobStore) -> None:
     pytest.importorskip("gpaw")
     frames = read(DATA / "wse2_gpaw_pbe.extxyz", ":")
     atoms = next(frame for frame in frames if frame.info["dft_index"] == 3)
-    document = run(GPAWStaticMaker(), AseAtomsAdaptor.get_structure(atoms))
+    document = run(GPAWStaticMaker(), AseAtomsAdaptor.get_structure(atoms), store)
     assert document.energy == pytest.approx(atoms.info["REF_energy"], abs=1e-4)
     np.testing.assert_allclose(document.forces, atoms.arrays["REF_forces"], atol=1e-3)
     np.testing.assert_allclose(document.stress, atoms.info["REF_stress"], atol=1e-5)

@@ -10,7 +10,6 @@ from atomate2.ase.jobs import LennardJonesStaticMaker
 from atomate2.cp2k.jobs.core import StaticMaker as CP2KStaticMaker
 from atomate2.vasp.jobs.core import StaticMaker as VASPStaticMaker
 from jobflow import Flow, JobStore, Maker, run_locally
-from maggma.stores import MemoryStore
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
@@ -21,13 +20,6 @@ from forcebase.physics.sampling import CellDraws, SamplingPlan, sample
 
 FLOW = Path(__file__).parents[2] / "flows" / "wse2_training_structures.py"
 PLAN = SamplingPlan(cells=(CellDraws(1, 2), CellDraws(2, 1, vacancy="Se")), seed=5)
-
-
-@pytest.fixture
-def store() -> JobStore:
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-    store.connect()
-    return store
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from forcebase.errors import InputError
 from forcebase.physics.band_path import band_path, layer_path
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw"
 IN_Z = (False, False, True)
 A = 3.31
 ANGLE_120 = np.array([[A, 0, 0], [-A / 2, A * np.sqrt(3) / 2, 0], [0, 0, 16]])

@@ -15,7 +15,7 @@ from forcebase.physics.finite_displacement import (
 )
 from forcebase.physics.harmonic_crystal import from_phonopy_yaml, symmetrize
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw"
 UNIT_CELL = ase.io.read(DATA / "wse2_gpaw_unitcell.extxyz")
 
 

@@ -14,7 +14,7 @@ from forcebase.physics.harmonic_crystal import (
     symmetry_error,
 )
 
-YAML = Path(__file__).parents[2] / "data" / "phonopy_wse2_gpaw_3x3.yaml"
+YAML = Path(__file__).parents[2] / "data" / "wse2_gpaw" / "phonopy_wse2_gpaw_3x3.yaml"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from forcebase.errors import InputError
 from forcebase.physics.periodicity import kpoint_mesh, periodicity, strain_mask, vacuum_axes
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw"
 LABELLED = ase.io.read(DATA / "wse2_gpaw_pbe.extxyz", ":")
 IN_PLANE = [1, 1, 0, 0, 0, 1]
 

@@ -10,7 +10,7 @@ from forcebase.physics.harmonic_crystal import from_phonopy_yaml, symmetrize
 from forcebase.physics.phonon_comparison import check_protocols, compare_bands, compare_dos
 from forcebase.physics.vibrations import Bands, bands, density_of_states, frequency_grid
 
-YAML = Path(__file__).parents[2] / "data" / "phonopy_wse2_gpaw_3x3.yaml"
+YAML = Path(__file__).parents[2] / "data" / "wse2_gpaw" / "phonopy_wse2_gpaw_3x3.yaml"
 MESH = (12, 12, 1)
 
 

@@ -19,7 +19,7 @@ from forcebase.physics.vibrations import (
 )
 from forcebase.units import THZ_TO_CM1
 
-YAML = Path(__file__).parents[2] / "data" / "phonopy_wse2_gpaw_3x3.yaml"
+YAML = Path(__file__).parents[2] / "data" / "wse2_gpaw" / "phonopy_wse2_gpaw_3x3.yaml"
 MESH = (12, 12, 1)
 PLANCK_EV_PER_THZ = 4.135667696923859e-3
 GAS_CONSTANT = 8.31446261815324

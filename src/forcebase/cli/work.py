@@ -32,7 +32,7 @@ def import_files(
     nothing; the exit code is 2 when a file could not be read.
 
     Example:
-      forcebase import data/
+      forcebase import data/wse2_gpaw
     """
     from forcebase.ingest.importing import import_paths
 

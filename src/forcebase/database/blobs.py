@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import time
 
 from gridfs import GridFS
-from gridfs.errors import FileExists, NoFile
+from gridfs.errors import CorruptGridFile, FileExists, NoFile
 from pymongo.database import Database as MongoDatabase
 
 from forcebase.digest import bytes_digest
 from forcebase.errors import IntegrityError, NotFoundError
 
 BUCKET = "blobs"
+WRITER_SECONDS = 10.0
+"""A writer that has not finished one blob in this time is taken for dead."""
 
 
 class BlobStore:
@@ -23,9 +25,15 @@ class BlobStore:
     def put(self, data: bytes) -> str:
         """Keep the bytes and give their digest; keeping them twice changes nothing."""
         sha256 = bytes_digest(data)
-        if not self._files.exists(sha256):
-            with suppress(FileExists):  # another process was faster
+        end = time.monotonic() + WRITER_SECONDS
+        while not self._files.exists(sha256):
+            try:
                 self._files.put(data, _id=sha256)
+            except FileExists:  # pieces are there: another writer is at it, or one died over it
+                if time.monotonic() > end:
+                    self._files.delete(sha256)
+                else:
+                    time.sleep(0.1)
         return sha256
 
     def get(self, sha256: str) -> bytes:
@@ -36,14 +44,16 @@ class BlobStore:
             IntegrityError: the stored bytes are no longer those of the digest.
         """
         try:
-            data = self._files.get(sha256).read()
+            data: bytes | None = self._files.get(sha256).read()
         except NoFile:
             raise NotFoundError(
                 f"Blob {sha256[:10]} is not in the database.",
                 hint="Collect or import again what it came from.",
                 sha256=sha256,
             ) from None
-        if bytes_digest(data) != sha256:
+        except CorruptGridFile:
+            data = None
+        if data is None or bytes_digest(data) != sha256:
             raise IntegrityError(
                 f"Blob {sha256[:10]} was changed in the database: its bytes do not match its name.",
                 hint="Restore it from a backup.",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Document)
 DUPLICATE_KEY = 11000
+IDS_AT_ONCE = 50_000
+"""A query, like any document, has at most 16 MB: 200,000 ids."""
 HIDDEN_COLUMNS = {"provenance", "learning_curve", "golden_probe", "_cls"}
 
 
@@ -164,7 +166,8 @@ class RecordCollection(Generic[R]):
         """Like `find`, one record after another, so that memory stays bounded."""
         cursor = self.raw.find(self.selector(query, tag=tag, **fields)).limit(limit)
         if sort:
-            cursor = cursor.sort(sort.lstrip("-"), -1 if sort.startswith("-") else 1)
+            field = sort.lstrip("-")
+            cursor = cursor.sort("_id" if field == "id" else field, -1 if sort[0] == "-" else 1)
         return (self.document._from_son(found) for found in cursor)
 
     def selector(
@@ -177,7 +180,9 @@ class RecordCollection(Generic[R]):
             key = "_id" if name == "id" else name
             several = isinstance(value, (list, tuple))
             conditions.append({key: {operator: list(value)} if several else value})
-        if tag is not None and self._narrow is not None:
+        if tag is not None:
+            if self._narrow is None:
+                raise InputError(f"Records of {self.name} carry no tags.")
             conditions.append({"_id": {"$in": self._narrow(tag, self.name)}})
         return {"$and": conditions} if conditions else {}
 
@@ -203,8 +208,15 @@ class RecordCollection(Generic[R]):
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids that are not here."""
         wanted = set(ids)
-        found = self.raw.find({"_id": {"$in": list(wanted)}}, {"_id": 1})
+        found = self.by_ids(wanted, {"_id": 1})
         return wanted - {document["_id"] for document in found}
+
+    def by_ids(self, ids: Iterable[str], fields: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield these fields of the records of these ids, in no order, in bounded queries."""
+        wanted = list(ids)
+        for start in range(0, len(wanted), IDS_AT_ONCE):
+            some = {"_id": {"$in": wanted[start : start + IDS_AT_ONCE]}}
+            yield from self.raw.find(some, fields)
 
 
 def _is_duplicate_id(error: Mapping[str, Any]) -> bool:

@@ -42,7 +42,10 @@ def open_client(settings: Settings) -> MongoClient:
         ) from None
     except OperationFailure as error:
         if error.code not in AUTHENTICATION_FAILED:
-            raise
+            raise DatabaseError(
+                f"MongoDB at {where} refuses database {settings.database!r}: {error}",
+                hint="Choose another FORCEBASE_DATABASE.",
+            ) from None
         raise DatabaseError(
             f"MongoDB at {where} does not accept the user or password, or gives no right to "
             f"database {settings.database!r}.",
@@ -64,4 +67,6 @@ def supports_transactions(client: MongoClient) -> bool:
 
 def without_password(text: str) -> str:
     """The text with the password of every MongoDB URI in it blanked out."""
-    return re.sub(r"(mongodb(?:\+srv)?://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
+    return re.sub(
+        r"(\w://[^:/@\s]*):[^\s]*@", r"\1:***@", text
+    )  # up to the last @: it may hold one

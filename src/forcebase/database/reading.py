@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from forcebase.database.database import Database
+from forcebase.errors import NotFoundError
 from forcebase.frames import Frames
 from forcebase.records.array_field import decode_array
 
@@ -50,8 +51,17 @@ def read_unlabelled_frames(db: Database, structure_ids: Sequence[str]) -> Frames
 
 
 def _structures(db: Database, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    cursor = db.structures.raw.find({"_id": {"$in": list(ids)}}, STRUCTURE_FIELDS)
-    return {found["_id"]: found for found in cursor}
+    wanted = set(ids)
+    found = {s["_id"]: s for s in db.structures.by_ids(wanted, STRUCTURE_FIELDS)}
+    if len(found) < len(wanted):
+        missing = min(wanted - found.keys())
+        raise NotFoundError(
+            f"{len(wanted) - len(found)} of {len(wanted)} structures are not in the database, "
+            f"as {missing[:10]}.",
+            hint="Collect or import again what they came from.",
+            structure=missing,
+        )
+    return found
 
 
 def _frames(structures: Sequence[dict[str, Any]], ids: Sequence[str], **labels: Any) -> Frames:

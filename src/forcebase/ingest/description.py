@@ -58,7 +58,7 @@ def describe(path: Path) -> FileDescription:
         raise InputError(
             f"{path.name} does not say how its labels were made, and there is no {FILE_NAME} "
             "beside it.",
-            hint="Write one: see data/method.yaml and docs/import.md.",
+            hint="Write one: see data/wse2_gpaw/method.yaml and docs/import.md.",
         )
     try:
         content = yaml.safe_load(source.read_text())
@@ -72,5 +72,5 @@ def describe(path: Path) -> FileDescription:
     except Exception as error:
         raise InputError(
             f"{source.name} beside {path.name} cannot be used: {error}",
-            hint="data/method.yaml is an example.",
+            hint="data/wse2_gpaw/method.yaml is an example.",
         ) from None

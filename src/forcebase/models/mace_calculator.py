@@ -64,17 +64,18 @@ class LoadedModel:
             )
 
     def calculator(self) -> Calculator:
-        """Give an ASE calculator."""
+        """Give an ASE calculator; it raises what `forcebase.models.evaluation.evaluate` does."""
         from mace.calculators import MACECalculator
 
-        r_max = self.r_max
+        model = self
 
-        class ClosedMACECalculator(MACECalculator):
+        class CheckedMACECalculator(MACECalculator):
             def _atoms_to_batch(self, atoms: Atoms) -> Any:
-                return super()._atoms_to_batch(close_boundaries(atoms, r_max))
+                model.require(atoms.numbers)
+                return super()._atoms_to_batch(close_boundaries(atoms, model.r_max))
 
         head = {"head": self.head} if self.head else {}
-        return ClosedMACECalculator(
+        return CheckedMACECalculator(
             models=[self.network], device=self.device, default_dtype=self.dtype, **head
         )
 

@@ -83,11 +83,13 @@ def train_mace(
         split: _write_split(splits, split, e0s, settings.r_max, folder)
         for split in ("train", "valid")
     }
+    _check_e0s(splits, e0s)
     command = _command(files, e0s, settings)
     with (folder / "output.log").open("w") as log:
         process = subprocess.Popen(
             command,
             cwd=folder,
+            stdin=subprocess.PIPE,  # closes with this process: see mace_process
             stdout=log,
             stderr=subprocess.STDOUT,
             env=_environment(settings.threads),
@@ -115,8 +117,8 @@ def _write_split(
     r_max: float,
     folder: Path,
 ) -> Path:
-    frames = splits[split]
-    if not len(frames):
+    frames = splits.get(split)
+    if frames is None or not len(frames):
         raise InputError(f"The {split} split is empty.", hint="MACE needs train and valid data.")
     labels = (frames.energies, frames.forces, frames.stresses)
     if not all(np.isfinite(array).all() for array in labels):
@@ -142,13 +144,24 @@ def _write_split(
     return path
 
 
+def _check_e0s(splits: Mapping[str, Frames], e0s: Mapping[str, float]) -> None:
+    """MACE would take its own for an element without E0, or fail far from the cause."""
+    numbers = {int(z) for split in ("train", "valid") for z in np.unique(splits[split].numbers)}
+    lacking = sorted(chemical_symbols[z] for z in numbers - {atomic_numbers[s] for s in e0s})
+    if lacking:
+        raise InputError(
+            f"There is no E0 of {', '.join(lacking)}.",
+            hint="E0s are fitted on the train split: is each element in it?",
+        )
+
+
 def _command(
     files: Mapping[str, Path], e0s: Mapping[str, float], settings: TrainingSettings
 ) -> list[str]:
     by_number = {atomic_numbers[symbol]: float(energy) for symbol, energy in e0s.items()}
     return [
         sys.executable,
-        *("-m", "mace.cli.run_train"),
+        *("-m", "forcebase.models.mace_process"),
         f"--name={NAME}",
         f"--train_file={files['train'].name}",
         f"--valid_file={files['valid'].name}",

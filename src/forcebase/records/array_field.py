@@ -60,7 +60,11 @@ class ArrayField(BaseField):
                 "dtype": {"enum": [self.dtype]},
                 "shape": {
                     "bsonType": "array",
-                    "items": {"bsonType": ["int", "long"]},
+                    "items": [
+                        {"bsonType": ["int", "long"], "minimum": n or 0}
+                        | ({} if n is None else {"maximum": n})
+                        for n in self.shape
+                    ],
                     "minItems": len(self.shape),
                     "maxItems": len(self.shape),
                 },
