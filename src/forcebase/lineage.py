@@ -12,7 +12,7 @@ from forcebase.database.database import Database
 from forcebase.records import Activity, Method, Record
 from forcebase.records.dataset import DROPPED
 
-MANY = 8
+MANY = 4
 """So many records of one role are listed; the rest is counted."""
 
 

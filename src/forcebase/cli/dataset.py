@@ -15,7 +15,7 @@ from forcebase.cli.console import (
     print_table,
     stage_bars,
 )
-from forcebase.cli.records import parse_filters
+from forcebase.cli.records import SHORT, parse_filters
 
 app = typer.Typer(help="Frozen, versioned lists of calculations.", no_args_is_help=True)
 DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest) or id.")]
@@ -52,11 +52,7 @@ def list_datasets(as_json: JsonOption = False) -> None:
     if as_json:
         print_json(rows)
         return
-    columns = ["dataset", "id", "train", "valid", "test", "dropped", "method"]
-    short = [
-        [str(row[c])[:10] if c in ("id", "method") else row[c] for c in columns] for row in rows
-    ]
-    print_table("datasets", columns, short)
+    _print_rows(rows)
 
 
 @app.command()
@@ -90,11 +86,13 @@ def diff(before: DatasetArgument, after: DatasetArgument, as_json: JsonOption = 
     for sign, members in (("+", found.added), ("-", found.removed)):
         for split, calculations in members.items():
             for calculation in calculations:
-                console.print(f"{sign} {split:<6} {calculation[:10]} {kinds.get(calculation, '')}")
+                console.print(
+                    f"{sign} {split:<6} {calculation[:SHORT]} {kinds.get(calculation, '')}"
+                )
     for calculation, old, new in found.moved:
-        console.print(f"> {calculation[:10]} {old} -> {new}")
+        console.print(f"> {calculation[:SHORT]} {old} -> {new}")
     for calculation, reason in found.dropped.items():
-        console.print(f"x {calculation[:10]} {reason}")
+        console.print(f"x {calculation[:SHORT]} {reason}")
     for field, (old, new) in found.changed.items():
         console.print(f"~ {field}: {old} -> {new}")
     n_added, n_removed = (sum(map(len, m.values())) for m in (found.added, found.removed))
@@ -136,6 +134,12 @@ def _row(dataset: Any) -> dict[str, Any]:
     return {"dataset": dataset.title, "id": dataset.id, **counts, "method": dataset.method}
 
 
+def _print_rows(rows: list[dict[str, Any]]) -> None:
+    short = [{**row, "id": row["id"][:SHORT], "method": row["method"][:SHORT]} for row in rows]
+    columns = ["dataset", "id", "train", "valid", "test", "dropped", "method"]
+    print_table("datasets", columns, [[row[column] for column in columns] for row in short])
+
+
 def _print_dataset(db: Any, dataset: Any, as_json: bool) -> None:
     dropped = [
         {"calculation": m.calculation, "step": m.step, "reason": m.reason}
@@ -146,13 +150,12 @@ def _print_dataset(db: Any, dataset: Any, as_json: bool) -> None:
         beside = {"e0s": dict(dataset.e0s), "e0s_source": dataset.e0s_source, "steps": steps}
         print_json({**_row(dataset), **beside, "dropped_records": dropped})
         return
-    row = _row(dataset)
-    print_table(dataset.title, list(row), [list(row.values())])
+    _print_rows([_row(dataset)])
     console.print("E0s " + "  ".join(f"{s} {e:.4f} eV" for s, e in dataset.e0s.items()), end="  ")
-    console.print(f"({dataset.e0s_source}, of method {dataset.method[:10]})")
+    console.print(f"({dataset.e0s_source}, of method {dataset.method[:SHORT]})")
     print_table(
         "steps", ["step", "in", "dropped"], [[s["name"], s["n_in"], s["n_dropped"]] for s in steps]
     )
     if dropped:
-        rows = [[d["calculation"][:10], d["step"], d["reason"]] for d in dropped]
+        rows = [[d["calculation"][:SHORT], d["step"], d["reason"]] for d in dropped]
         print_table("dropped", ["calculation", "step", "reason"], rows)

