@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ase.io import read
+from jobflow import JobStore
+from maggma.stores import MemoryStore
 
 from forcebase.database.connection import open_client
 from forcebase.database.database import Database
 from forcebase.database.server import EmbeddedServer
+from forcebase.frames import Frames
+from forcebase.makers.training import MACETrainMaker, split_frames
+from forcebase.models.mace_calculator import LoadedModel, load_mace
+from forcebase.models.training_settings import QUICK
+from forcebase.outputs import CurationOutput, ModelOutput
+from forcebase.physics.reference_energies import fit_e0s
 from forcebase.settings import Settings
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[1] / "data" / "wse2_gpaw"
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +54,85 @@ def db(settings):
 def data_folder():
     """The real DFT data that comes with the project."""
     return DATA
+
+
+@dataclass(frozen=True)
+class QuickModel:
+    """A real MACE model of seconds: it works and is no good.
+
+    Attributes:
+        frames: its 13 cells of 3, 11 and 12 atoms with PBE labels, the sizes mixed.
+        selection: which of them are in which split, and the E0s.
+        output: what `MACETrainMaker` returned.
+    """
+
+    frames: Frames
+    selection: CurationOutput
+    output: ModelOutput
+
+    @property
+    def splits(self) -> dict[str, Frames]:
+        return split_frames(self.frames, self.selection)
+
+    def load(self) -> LoadedModel:
+        """The model in float64, loaded once a process."""
+        return load_mace(self.output["weights"].data, self.output["weights_sha256"])
+
+
+@pytest.fixture(scope="session")
+def quick_model(tmp_path_factory, data_folder):
+    """One MACE training for all tests of the session, by the maker, with QUICK settings."""
+    frames = _some_cells(data_folder / "wse2_gpaw_pbe.extxyz")
+    selection = _selection(frames)
+    job = MACETrainMaker(settings=QUICK).make(
+        {"forcebase": "candidates", "frames": frames.to_blob()}, selection
+    )
+    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
+    store.connect()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("quick"))
+        output = job.run(store).output
+    return QuickModel(frames, selection, output)
+
+
+def _some_cells(path: Path) -> Frames:
+    """The first 7 unit cells, 3 vacancy cells and 3 2x2 cells, sizes mixed."""
+    cells = read(path, ":")
+    sizes = {n: iter([atoms for atoms in cells if len(atoms) == n]) for n in (3, 11, 12)}
+    chosen = [next(sizes[n]) for n in (3, 12, 3, 11, 3, 3, 12, 3, 11, 3, 12, 3, 11)]
+    return Frames.from_atoms(
+        chosen,
+        ids=[f"c{i:02}" for i in range(len(chosen))],
+        methods=["pbe"] * len(chosen),
+        energies=[atoms.info["REF_energy"] for atoms in chosen],
+        forces=[atoms.arrays["REF_forces"] for atoms in chosen],
+        stresses=[atoms.info["REF_stress"] for atoms in chosen],
+    )
+
+
+def _selection(frames: Frames) -> CurationOutput:
+    """Train on the first nine cells, choose the epoch by the next two, test on the last two."""
+    splits = ["train"] * 9 + ["valid"] * 2 + ["test"] * 2
+    return {
+        "forcebase": "curation",
+        "name": "quick",
+        "version": 1,
+        "parent": None,
+        "query": {},
+        "method": "pbe",
+        "members": [
+            {"calculation": str(name), "structure": str(name), "family": str(name), "split": split}
+            for name, split in zip(frames.ids, splits, strict=True)
+        ],
+        "dropped": [],
+        "steps": [],
+        "e0s": fit_e0s(frames.numbers, frames.owners, frames.energies),
+        "e0s_source": "fitted",
+        "wall_time": 0.0,
+    }
+
+
+@pytest.fixture
+def store(db):
+    """The JobStore of a fresh database."""
+    return db.job_store

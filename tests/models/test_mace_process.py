@@ -1,0 +1,47 @@
+"""A training never outlives the process that asked for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+PARENT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from forcebase.blob import Blob
+from forcebase.frames import Frames
+from forcebase.models.mace_training import train_mace
+from forcebase.models.training_settings import QUICK
+
+frames = Frames.from_blob(Blob(Path("frames").read_bytes()))
+splits, e0s = {"train": frames, "valid": frames}, {"Se": -4.0, "W": -8.0}
+train_mace(splits, e0s, replace(QUICK, epochs=100000), Path("run"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_the_parent_alone_ends_the_training(unit_cells, tmp_path, number) -> None:
+    (tmp_path / "frames").write_bytes(unit_cells.take(range(2)).to_blob().data)
+    (tmp_path / "run").mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 180
+    while not list(tmp_path.glob("run/results/*_train.txt")):
+        assert parent.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    (training,) = psutil.Process(parent.pid).children()
+    assert os.getsid(training.pid) == training.pid  # a terminal's Ctrl-C does not reach it
+    parent.send_signal(number)
+    assert parent.wait(20) == -number
+    _, alive = psutil.wait_procs([training], timeout=20)
+    assert not alive
