@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -104,7 +106,7 @@ def stage_bars() -> Iterator[StageBars]:
     """Progress bars on the terminal, or none where the output is no terminal's."""
     columns = (
         TextColumn("{task.description:<18}"),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("[dim]{task.fields[note]}"),
@@ -115,6 +117,7 @@ def stage_bars() -> Iterator[StageBars]:
 
 def run_app(app: typer.Typer) -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
+    _quieten_libraries()
     try:
         app(standalone_mode=True)
     except ForcebaseError as error:
@@ -128,6 +131,12 @@ def run_app(app: typer.Typer) -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+
+
+def _quieten_libraries() -> None:
+    """What libraries log and deprecate is not for the user of a command."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    warnings.simplefilter("ignore", FutureWarning)
 
 
 def _escaped(text: str) -> str:

@@ -71,7 +71,7 @@ class PhononMaker(Maker):
             self.max_steps,
             lambda step, force: report("relax", step, self.max_steps, **{"eV/A": force}),
         )
-        report("relax", self.max_steps, self.max_steps, steps=relaxed.steps)
+        report("relax", relaxed.steps, relaxed.steps)
         crystal, n_displacements = self._force_constants(relaxed, supercell_matrix, loaded)
         return {
             "forcebase": "phonon",

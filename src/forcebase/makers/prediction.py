@@ -10,7 +10,7 @@ from jobflow import Maker, job
 from forcebase.blob import Blob
 from forcebase.frames import Frames
 from forcebase.makers.packages import package_versions
-from forcebase.makers.training import split_frames
+from forcebase.makers.training import member_frames
 from forcebase.models.evaluation import evaluate
 from forcebase.models.golden_probe import check_probe
 from forcebase.models.mace_calculator import load_mace
@@ -45,6 +45,7 @@ class PredictMaker(Maker):
             selection: a dataset's decisions.
 
         Raises:
+            InputError: a member of the selection is no candidate, or there is no such split.
             IntegrityError: the weights are not those of the digest.
             ModelError: an element that the model does not know, or answers that are no longer
                 those of its golden probe.
@@ -56,8 +57,7 @@ class PredictMaker(Maker):
         check_probe(model["golden_probe"], loaded)
         frames = Frames.from_blob(candidates["frames"])
         if selection is not None:
-            splits = split_frames(frames, selection)
-            frames = splits[self.split] if self.split else frames
+            frames = member_frames(frames, selection, self.split)
         found = evaluate(frames, loaded, lambda done, total: report("predict", done, total))
         return {
             "forcebase": "predictions",

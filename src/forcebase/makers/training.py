@@ -6,10 +6,10 @@ import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 from jobflow import Maker, job
 
 from forcebase.blob import Blob
+from forcebase.errors import InputError
 from forcebase.frames import Frames
 from forcebase.makers.packages import package_versions
 from forcebase.models.golden_probe import make_probe
@@ -18,6 +18,8 @@ from forcebase.models.mace_training import Epoch, train_mace
 from forcebase.models.training_settings import DEMO, TrainingSettings
 from forcebase.outputs import CandidatesOutput, CurationOutput, ModelOutput
 from forcebase.progress import report
+
+SPLITS = ("train", "valid", "test")
 
 
 @dataclass
@@ -47,6 +49,7 @@ class MACETrainMaker(Maker):
             dataset: id of the dataset's record, where it is known already.
 
         Raises:
+            InputError: a split is empty, or a member of the selection is no candidate.
             ModelError: MACE failed, did not read all labels, or diverged.
         """
         splits = split_frames(Frames.from_blob(candidates["frames"]), selection)
@@ -83,12 +86,29 @@ class MACETrainMaker(Maker):
 
 
 def split_frames(frames: Frames, selection: CurationOutput) -> dict[str, Frames]:
-    """Frames of each split, in the order of their ids."""
+    """Frames of each split, in the order of their ids; raises as `member_frames`."""
+    return {split: member_frames(frames, selection, split) for split in SPLITS}
+
+
+def member_frames(frames: Frames, selection: CurationOutput, split: str | None = None) -> Frames:
+    """Frames of a selection's members, or of one split of them, in the order of their ids.
+
+    Raises:
+        InputError: no such split, or a member that is not among the frames.
+    """
+    if split not in (None, *SPLITS):
+        raise InputError(f"There is no split {split!r}.", hint=f"There are {', '.join(SPLITS)}.")
     place = {str(name): i for i, name in enumerate(frames.ids)}
-    chosen: dict[str, list[int]] = {"train": [], "valid": [], "test": []}
-    for member in sorted(selection["members"], key=lambda m: m["calculation"]):
-        chosen[member["split"]].append(place[member["calculation"]])
-    return {split: frames.take(np.array(rows, dtype=int)) for split, rows in chosen.items()}
+    members = (m for m in selection["members"] if split in (None, m["split"]))
+    chosen = sorted(member["calculation"] for member in members)
+    missing = [calculation for calculation in chosen if calculation not in place]
+    if missing:
+        raise InputError(
+            f"{len(missing)} members of dataset {selection['name']} are not among the candidates, "
+            f"{missing[0]} for one.",
+            hint="Give the candidates that the dataset was curated from.",
+        )
+    return frames.take([place[calculation] for calculation in chosen])
 
 
 def _report(epoch: Epoch, total: int) -> None:
@@ -96,8 +116,5 @@ def _report(epoch: Epoch, total: int) -> None:
         "train",
         epoch.epoch + 1,
         total,
-        **{
-            "energy, meV/atom": 1000 * epoch.energy_mae,
-            "forces, meV/A": 1000 * epoch.force_mae,
-        },
+        **{"meV/atom": 1000 * epoch.energy_mae, "meV/A": 1000 * epoch.force_mae},
     )

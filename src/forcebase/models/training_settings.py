@@ -19,6 +19,7 @@ class TrainingSettings(MSONable):
     Attributes:
         num_channels: width of the messages.
         max_L: largest angular momentum of the messages.
+        max_ell: largest angular momentum of the edges' spherical harmonics.
         correlation: body order of the products, less one.
         r_max: cutoff, angstrom.
         num_interactions: message-passing layers.
@@ -35,10 +36,11 @@ class TrainingSettings(MSONable):
 
     num_channels: int = 64
     max_L: int = 0
+    max_ell: int = 2
     correlation: int = 3
     r_max: float = 5.0
     num_interactions: int = 2
-    epochs: int = 150
+    epochs: int = 200
     batch_size: int = 1
     lr: float = 0.01
     lr_gamma: float = 0.985
@@ -56,10 +58,10 @@ class TrainingSettings(MSONable):
 
     def as_arguments(self) -> list[str]:
         """Arguments of `mace_run_train`, files and E0s apart."""
-        same = ("num_channels", "max_L", "correlation", "r_max", "num_interactions", "batch_size")
+        same = ("num_channels", "max_L", "max_ell", "correlation", "r_max", "num_interactions")
         weights = ("energy_weight", "forces_weight", "stress_weight", "ema_decay", "lr", "seed")
         return [
-            *(f"--{name}={getattr(self, name)}" for name in (*same, *weights)),
+            *(f"--{name}={getattr(self, name)}" for name in (*same, *weights, "batch_size")),
             f"--max_num_epochs={self.epochs}",
             f"--default_dtype={self.dtype}",
             f"--lr_scheduler_gamma={self.lr_gamma}",
