@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from bson.errors import InvalidDocument
 from mongoengine import Document
 from mongoengine.errors import ValidationError
-from pymongo.errors import BulkWriteError, DocumentTooLarge, PyMongoError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
 from forcebase.errors import DatabaseError, InputError, NotFoundError
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Document)
 DUPLICATE_KEY = 11000
+DOCUMENT_TOO_LARGE = 10334
+"""The server's word for it; the client notices by itself from 48 MB on only."""
 IDS_AT_ONCE = 50_000
 """A query, like any document, has at most 16 MB: 200,000 ids."""
 HIDDEN_COLUMNS = {"provenance", "learning_curve", "golden_probe", "_cls"}
@@ -99,7 +102,7 @@ class RecordCollection(Generic[R]):
         so writing it twice changes nothing.
 
         Raises:
-            InputError: a record does not have the shape of its class.
+            InputError: a record does not have the shape of its class, or holds what BSON cannot.
             DatabaseError: the server refused (full disk, lost connection, over 16 MB).
         """
         documents = [self._checked(record) for record in records]
@@ -115,12 +118,14 @@ class RecordCollection(Generic[R]):
                     hint="Nothing of the refused records was written.",
                 ) from None
             return int(error.details["nInserted"])
-        except DocumentTooLarge as error:
-            raise DatabaseError(
-                f"A record of {self.name} is over MongoDB's 16 MB.",
-                hint="Large arrays belong into blobs.",
-            ) from error
-        except PyMongoError as error:
+        except (PyMongoError, InvalidDocument, OverflowError) as error:
+            if _is_too_large(error):
+                raise DatabaseError(
+                    f"A record of {self.name} is over MongoDB's 16 MB.",
+                    hint="Large arrays belong into blobs.",
+                ) from None
+            if not isinstance(error, PyMongoError):
+                raise InputError(f"A record of {self.name} cannot be stored: {error}") from None
             raise DatabaseError(
                 f"Writing to {self.name} failed: {error}.", hint="Run `forcebase doctor`."
             ) from error
@@ -217,6 +222,11 @@ class RecordCollection(Generic[R]):
         for start in range(0, len(wanted), IDS_AT_ONCE):
             some = {"_id": {"$in": wanted[start : start + IDS_AT_ONCE]}}
             yield from self.raw.find(some, fields)
+
+
+def _is_too_large(error: Exception) -> bool:
+    code = error.code if isinstance(error, OperationFailure) else None
+    return isinstance(error, DocumentTooLarge) or code == DOCUMENT_TOO_LARGE
 
 
 def _is_duplicate_id(error: Mapping[str, Any]) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pymongo import IndexModel
 from pymongo.database import Database as MongoDatabase
-from pymongo.errors import CollectionInvalid
+from pymongo.errors import CollectionInvalid, OperationFailure
 
 from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION, collection_schemas
 from forcebase.errors import DatabaseError
 
 META = "meta"
+NAMESPACE_EXISTS = 48
 Migration = Callable[[MongoDatabase], None]
 MIGRATIONS: dict[tuple[int, int], Migration] = {}
 
@@ -45,21 +47,22 @@ def _create_collections(database: MongoDatabase) -> None:
         validator = {"$jsonSchema": schema}
         try:
             database.create_collection(name, validator=validator)
-        except CollectionInvalid:
+        except (CollectionInvalid, OperationFailure) as error:
+            if isinstance(error, OperationFailure) and error.code != NAMESPACE_EXISTS:
+                raise
             database.command("collMod", name, validator=validator)
 
 
 def _create_indexes(database: MongoDatabase) -> None:
     for document in DOCUMENTS:
-        for spec in document._meta.get("indexes", []):
-            keys, options = _index(spec)
-            database[document._meta["collection"]].create_index(keys, **options)
+        indexes = [_index(spec) for spec in document._meta.get("indexes", [])]
+        database[document._meta["collection"]].create_indexes(indexes)
 
 
-def _index(spec: Any) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+def _index(spec: Any) -> IndexModel:
     options: dict[str, Any] = {}
     if isinstance(spec, dict):
         options = {key: value for key, value in spec.items() if key != "fields"}
         spec = spec["fields"]
     fields = [spec] if isinstance(spec, str) else list(spec)
-    return [(field, 1) for field in fields], options
+    return IndexModel([(field, 1) for field in fields], **options)
