@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ def server_home(tmp_path_factory):
     home = tmp_path_factory.mktemp("forcebase")
     yield home
     EmbeddedServer(home).stop()
+    shutil.rmtree(home)  # 300 MB, which pytest would keep
 
 
 @pytest.fixture

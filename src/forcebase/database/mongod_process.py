@@ -17,6 +17,7 @@ from forcebase.errors import DatabaseError
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
 END_SECONDS = 30.0
+PORT_SECONDS = 1.0
 CACHE_GB = "1"
 OPLOG_MB = "990"
 """MongoDB's smallest by the book; its default, 5% of the free disk, is for real replica sets."""
@@ -109,16 +110,29 @@ def end(process: psutil.Process) -> None:
 
 
 def free_port(preferred: int | None) -> int:
-    """The port used before when it is free, so that addresses written down hold; else any."""
-    for port in (preferred or 0, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except (OSError, OverflowError):
-                continue
-            return int(probe.getsockname()[1])
-    raise DatabaseError(f"There is no free port on {HOST}.")
+    """The port used before when it is free, so that addresses written down hold; else any.
+
+    The port used before is waited for a little: a killed mongod holds it while it dies.
+    """
+    end_time = time.monotonic() + PORT_SECONDS
+    while preferred and time.monotonic() < end_time:
+        if _bound_port(preferred):
+            return preferred
+        time.sleep(0.1)
+    port = _bound_port(0)
+    if port is None:
+        raise DatabaseError(f"There is no free port on {HOST}.")
+    return port
+
+
+def _bound_port(port: int) -> int | None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError):
+            return None
+        return int(probe.getsockname()[1])
 
 
 def _is_gone(process: psutil.Process, seconds: float) -> bool:
@@ -126,7 +140,9 @@ def _is_gone(process: psutil.Process, seconds: float) -> bool:
     end_time = time.monotonic() + seconds
     while time.monotonic() < end_time:
         try:
-            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            if process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1:
+                return True
+            if not process.is_running():
                 return True
         except psutil.NoSuchProcess:
             return True

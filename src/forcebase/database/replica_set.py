@@ -10,9 +10,10 @@ from pymongo.errors import ConnectionFailure, OperationFailure
 
 USER = "forcebase"
 NAME = "forcebase"
-SELECTION_MS = 20_000
-"""Long enough for a mongod that recovers from a kill before it listens."""
-PRIMARY_SECONDS = 30.0
+SELECTION_MS = 5000
+PRIMARY_SECONDS = 90.0
+"""After a change of port mongod asks whoever is at its old one if it is itself, and waits 30 s
+for one that keeps silent; measured."""
 UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18
 ALREADY_INITIALIZED = 23
@@ -53,7 +54,7 @@ def bring_up(host: str, port: int, password: str) -> None:
         raise WrongPasswordError from None
 
 
-def connect(host: str, port: int, password: str, timeout_ms: int = SELECTION_MS) -> MongoClient:
+def connect(host: str, port: int, password: str) -> MongoClient:
     """Open a client as our user; a wrong password shows at the first command."""
     return MongoClient(
         host,
@@ -62,7 +63,7 @@ def connect(host: str, port: int, password: str, timeout_ms: int = SELECTION_MS)
         password=password,
         authSource="admin",
         directConnection=True,
-        serverSelectionTimeoutMS=timeout_ms,
+        serverSelectionTimeoutMS=SELECTION_MS,
     )
 
 
@@ -89,12 +90,12 @@ def _configure(client: MongoClient, member: str) -> None:
     """
     config: dict[str, Any] = {"_id": NAME, "members": [{"_id": 0, "host": member}]}
     try:
-        client.admin.command("replSetInitiate", config)
-    except OperationFailure as error:
-        if error.code != ALREADY_INITIALIZED:
-            raise
         try:
-            client.admin.command("replSetReconfig", {**config, "version": 1}, force=True)
-        except OperationFailure as refusal:
-            if refusal.code not in STILL_LOADING:
+            client.admin.command("replSetInitiate", config)
+        except OperationFailure as error:
+            if error.code != ALREADY_INITIALIZED:
                 raise
+            client.admin.command("replSetReconfig", {**config, "version": 1}, force=True)
+    except OperationFailure as error:
+        if error.code not in STILL_LOADING:
+            raise

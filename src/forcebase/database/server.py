@@ -8,7 +8,7 @@ read: the admin's password and the key of the one-node replica set. The server l
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,8 +29,7 @@ from forcebase.database.mongod_process import (
 from forcebase.database.server_home import ServerHome
 from forcebase.errors import DatabaseError
 
-ATTEMPTS = 3
-STATUS_MS = 5000
+ATTEMPTS = 4
 LITTLE_ROOM = 150_000_000
 """bytes; mongod needs one journal file of 100 MB to start again."""
 
@@ -124,31 +123,21 @@ class EmbeddedServer:
 
     def status(self) -> ServerStatus:
         """Look, without starting anything."""
-        place = {
-            "home": str(self.home.folder),
-            "data": str(self.home.data),
-            "log": str(self.home.log),
-        }
-        process = find_process(self.home.data) if self.home.is_prepared else None
+        home = self.home
+        found = ServerStatus(False, str(home.folder), str(home.data), str(home.log))
+        process = find_process(home.data) if home.is_prepared else None
         port = port_of(process) if process else None
         if process is None or port is None:
-            return ServerStatus(running=False, **place)
+            return found
+        found = replace(found, pid=process.pid, port=port)
         try:
-            with replica_set.connect(HOST, port, self.home.password, STATUS_MS) as client:
+            with replica_set.connect(HOST, port, home.password) as client:
                 version = client.server_info()["version"]
-                client.admin.command("ping")
             age = round(time.time() - process.create_time(), 1)
         except (PyMongoError, psutil.Error):
-            return ServerStatus(running=False, pid=process.pid, port=port, **place)
-        return ServerStatus(
-            running=True,
-            pid=process.pid,
-            port=port,
-            uri=f"mongodb://{HOST}:{port}",
-            version=version,
-            uptime_s=age,
-            **place,
-        )
+            return found
+        uri = f"mongodb://{HOST}:{port}"
+        return replace(found, running=True, uri=uri, version=version, uptime_s=age)
 
     def _run(self) -> int:
         """Have a mongod on the data folder, a new one if need be; gives its port."""
@@ -208,7 +197,7 @@ class EmbeddedServer:
             return self._died(self._last_words(log_start))
         return DatabaseError(
             f"The embedded database does not become ready: {error}",
-            hint=f"Its log is {self.home.log}. Run `forcebase db stop`, then try again.",
+            hint=f"Try again; if that fails, run: forcebase db stop. Its log is {self.home.log}.",
         )
 
     def _wrong_password(self) -> DatabaseError:
