@@ -284,9 +284,9 @@ class Reserved(Step):
                 int(i),
                 f"reserved for {self.why}: "
                 + (
-                    f"structure {frames.structures[i]}"
+                    f"structure {frames.structures[i][:10]}"
                     if by_structure[i]
-                    else f"family {frames.families[i]}"
+                    else f"family {frames.families[i][:10]}"
                 ),
             )
             for i in np.flatnonzero(kept & (by_structure | by_family))
