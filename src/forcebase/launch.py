@@ -7,18 +7,22 @@ import inspect
 import json
 import logging
 import os
+import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from jobflow import Flow, Job, run_locally
+from jobflow import CURRENT_JOB, Flow, Job, run_locally
 
 from forcebase.database.database import Database
 from forcebase.errors import CalculationError, ForcebaseError, InputError
 from forcebase.ingest.collect import CollectReport, collect
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> CollectReport:
@@ -52,15 +56,18 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
             collect(db)
             raise
         except Exception as error:
+            job = f"Job {CURRENT_JOB.job.name!r} of flow" if CURRENT_JOB.job else "Flow"
             collect(db)
             raise CalculationError(
-                f"A job of flow {flow.name!r} failed: {type(error).__name__}: {error}",
+                f"{job} {flow.name!r} failed: {type(error).__name__}: {error}",
                 hint="What finished before it is kept; mend the cause and launch again.",
             ) from error
+        finally:
+            CURRENT_JOB.reset()  # jobflow does not, where a job fails
         return collect(db)
 
 
-def load_flow(db: Database, path: Path, settings: Mapping[str, str]) -> Flow:
+def load_flow(db: Database, path: Path, settings: Mapping[str, str]) -> Flow | Job:
     """Call `build` of a flow file.
 
     Args:
@@ -69,7 +76,8 @@ def load_flow(db: Database, path: Path, settings: Mapping[str, str]) -> Flow:
         settings: its other arguments as text, read as JSON where they are.
 
     Raises:
-        InputError: no such file, no `build`, an argument it does not have, or one it lacks.
+        InputError: no such file or one that cannot be read, no `build`, an argument it does not
+            have or one it lacks, or a `build` that fails or gives no flow.
     """
     build = _load_build(path)
     known = inspect.signature(build).parameters
@@ -81,25 +89,67 @@ def load_flow(db: Database, path: Path, settings: Mapping[str, str]) -> Flow:
         arguments[name] = _parsed(text)
     if "db" in known:
         arguments["db"] = db
-    lacking = [key for key, p in known.items() if p.default is p.empty and key not in arguments]
+    needed = [key for key, p in known.items() if p.default is p.empty and p.kind not in VARIADIC]
+    lacking = [key for key in needed if key not in arguments]
     if lacking:
         raise InputError(
             f"{path.name} needs {', '.join(lacking)}.", hint=f"Give --set {lacking[0]}=VALUE."
         )
-    return build(**arguments)
+    try:
+        flow = build(**arguments)
+    except ForcebaseError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"build of {path.name} failed{_line_of(error, path)}: {type(error).__name__}: {error}",
+            hint="Check the values of --set.",
+        ) from error
+    if not isinstance(flow, Flow | Job):
+        raise InputError(f"build of {path.name} gives a {type(flow).__name__}, not a Flow.")
+    return flow
 
 
-def _load_build(path: Path) -> Callable[..., Flow]:
+def _load_build(path: Path) -> Callable[..., Any]:
     if not path.is_file():
         raise InputError(f"{path} is not there.", hint="Flow files are in flows/.")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path.name} is not a Python file.")
+    if _is_taken(spec.name, path):
+        raise InputError(
+            f"{path.name} has the name of an installed module.",
+            hint="Rename the file: its jobs are found by its name.",
+        )
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "build"):
-        raise InputError(f"{path.name} has no build(...) that gives a Flow.")
+    sys.modules[spec.name] = module  # where dataclasses look for it
+    try:
+        spec.loader.exec_module(module)
+    except ForcebaseError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path.name} cannot be read{_line_of(error, path)}: {type(error).__name__}: {error}",
+            hint="Is it a flow file, and is what it imports installed?",
+        ) from error
+    if not callable(getattr(module, "build", None)):
+        raise InputError(
+            f"{path.name} has no build(...) that gives a Flow.",
+            hint="Flow files are in flows/.",
+        )
     return module.build
+
+
+def _is_taken(name: str, path: Path) -> bool:
+    """Whether a module of this name, other than the file itself, can be imported."""
+    found = PathFinder.find_spec(name)
+    elsewhere = found and found.origin and Path(found.origin).resolve() != path.resolve()
+    return bool(elsewhere) or name in sys.builtin_module_names
+
+
+def _line_of(error: Exception, path: Path) -> str:
+    """Where in the flow file an error arose, if it was there."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    return f", line {lines[-1]}" if lines else ""
 
 
 def _parsed(text: str) -> Any:

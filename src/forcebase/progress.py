@@ -11,7 +11,8 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,16 @@ def report(stage: str, done: int, total: int, **numbers: Any) -> None:
     if not path:
         return
     line = json.dumps({"stage": stage, "done": done, "total": total, "numbers": numbers})
-    with Path(path).open("a") as file:
+    with suppress(OSError), Path(path).open("a") as file:  # nobody listens any more: go on
         file.write(line + "\n")
 
 
 @contextmanager
 def following(listener: Listener | None) -> Iterator[None]:
-    """Let `listener(stage, done, total, numbers)` hear what jobs report meanwhile."""
+    """Let `listener(stage, done, total, numbers)` hear what jobs report meanwhile.
+
+    An error of the listener does not stop the work: it is raised at the end.
+    """
     if listener is None:
         yield
         return
@@ -42,26 +46,30 @@ def following(listener: Listener | None) -> Iterator[None]:
         before = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = str(path)
         stopped = threading.Event()
-        reader = threading.Thread(target=_follow, args=(path, listener, stopped), daemon=True)
-        reader.start()
-        try:
-            yield
-        finally:
-            stopped.set()
-            reader.join()
-            if before is None:
-                del os.environ[VARIABLE]
-            else:
-                os.environ[VARIABLE] = before
+        with ThreadPoolExecutor(1) as pool:
+            reader = pool.submit(_follow, path, listener, stopped)
+            try:
+                yield
+            finally:
+                stopped.set()
+                if before is None:
+                    del os.environ[VARIABLE]
+                else:
+                    os.environ[VARIABLE] = before
+        reader.result()
 
 
 def _follow(path: Path, listener: Listener, stopped: threading.Event) -> None:
+    line = ""
     with path.open() as file:
         while True:
             last_round = stopped.is_set()
-            for line in iter(file.readline, ""):
-                entry = json.loads(line)
-                listener(entry["stage"], entry["done"], entry["total"], entry["numbers"])
+            for part in iter(file.readline, ""):
+                line += part
+                if line.endswith("\n"):  # else its writer is not done with it
+                    entry = json.loads(line)
+                    listener(entry["stage"], entry["done"], entry["total"], entry["numbers"])
+                    line = ""
             if last_round:
                 return
             stopped.wait(POLL_SECONDS)

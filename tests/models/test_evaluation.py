@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.stress import voigt_6_to_full_3x3_stress
 
 from forcebase.errors import ModelError
 from forcebase.frames import Frames
@@ -94,3 +95,33 @@ def test_too_little_vacuum_is_refused(unit_cells, model) -> None:
     atoms.cell[2, 2] = 7.0
     with pytest.raises(ModelError, match="of vacuum in a direction that is not periodic"):
         evaluate(frames_of(atoms), model)
+
+
+def test_energy_and_forces_follow_the_symmetries_of_space(labelled, model) -> None:
+    """Permutation, translation over a boundary and rotation of a vacancy cell of 11 atoms."""
+    frames = labelled.take([int(np.flatnonzero(labelled.n_atoms == 11)[0])])
+    atoms = next(frames.atoms())
+    order = np.random.default_rng(0).permutation(len(atoms))
+    moved = atoms.copy()
+    moved.translate([1.3, -2.1, 7.9])
+    moved.wrap()
+    turned = atoms.copy()
+    turned.rotate(37, (1, 2, 3), rotate_cell=True)
+    rotation = np.linalg.solve(atoms.cell.array, turned.cell.array)  # row vectors: v -> v R
+
+    found = evaluate(frames_of(atoms, atoms[order], moved, turned), model).frames
+    np.testing.assert_allclose(found.energies, found.energies[0], atol=1e-9)
+    given, permuted, shifted, rotated = found.forces.reshape(4, 11, 3)
+    np.testing.assert_allclose(permuted, given[order], atol=1e-9)
+    np.testing.assert_allclose(shifted, given, atol=1e-9)
+    np.testing.assert_allclose(rotated, given @ rotation, atol=1e-9)
+    np.testing.assert_allclose(given.sum(axis=0), 0, atol=1e-9)
+
+    first, last = (voigt_6_to_full_3x3_stress(found.stresses[i]) for i in (0, 3))
+    np.testing.assert_allclose(last, rotation.T @ first @ rotation, atol=1e-10)
+
+
+def test_the_energy_is_extensive(unit_cells, model) -> None:
+    atoms = next(unit_cells.atoms())
+    one, nine = evaluate(frames_of(atoms, atoms.repeat((3, 3, 1))), model).frames.energies
+    assert nine == pytest.approx(9 * one, abs=1e-9)

@@ -66,3 +66,32 @@ def test_no_convergence_is_an_error_that_says_how_far_it_came() -> None:
     with pytest.raises(CalculationError, match="in 2 steps") as caught:
         relax(strained, EMT(), max_steps=2)
     assert caught.value.evidence["max_force"] > 1e-3
+
+
+def test_a_cell_that_did_not_converge_says_so_though_no_force_is_left() -> None:
+    """In fcc Cu no force acts on the atom, whatever the strain."""
+    with pytest.raises(CalculationError, match="in 1 steps") as caught:
+        relax(bulk("Cu", a=3.9), EMT(), max_steps=1)
+    assert caught.value.evidence["max_force"] < 1e-10
+    assert caught.value.evidence["max_gradient"] > 1e-2
+
+
+def test_positions_and_the_cell_given_stay_as_they_are(layer) -> None:
+    before = layer.copy()
+    relax(layer, LennardJones(sigma=2.4, epsilon=0.4, rc=6.0, smooth=True), fmax=1e-3)
+    assert (layer.positions == before.positions).all()
+    assert (layer.cell.array == before.cell.array).all()
+    assert layer.calc is None
+
+
+class Broken(EMT):
+    """A calculator whose forces are no numbers."""
+
+    def calculate(self, *args, **kwargs) -> None:
+        super().calculate(*args, **kwargs)
+        self.results["forces"] = self.results["forces"] * np.nan
+
+
+def test_forces_that_are_no_numbers_are_an_error() -> None:
+    with pytest.raises(CalculationError, match=r"NaN"):
+        relax(bulk("Cu", cubic=True), Broken(), fmax=1e-3)

@@ -58,7 +58,7 @@ def relax(
         on_step: told of (step, largest force).
 
     Raises:
-        CalculationError: not converged within `max_steps`.
+        CalculationError: not converged within `max_steps`, or a force that is no number.
     """
     moving = atoms.copy()
     moving.calc = calculator
@@ -67,14 +67,16 @@ def relax(
     mask = strain_mask(fixed, moving.cell.array)
     cell_filter: Any = FrechetCellFilter(moving, mask=mask)  # ASE types it as Atoms
     optimizer = BFGS(cell_filter, logfile=None)
-    optimizer.attach(lambda: on_step(optimizer.nsteps, _largest(moving)))
+    optimizer.attach(lambda: on_step(optimizer.nsteps, _finite_force(moving)))
     converged = optimizer.run(fmax=fmax, steps=max_steps)
     if not converged:
+        left = float(np.linalg.norm(cell_filter.get_forces(), axis=1).max())
         raise CalculationError(
-            f"The relaxation did not reach {fmax} eV/angstrom in {max_steps} steps; "
-            f"the largest force is {_largest(moving):.2e} eV/angstrom.",
+            f"The relaxation did not reach {fmax} eV/angstrom in {max_steps} steps; the largest "
+            f"force is {_largest(moving):.2e}, with the cell's gradient {left:.2e} eV/angstrom.",
             hint="Allow more steps, or start closer to the minimum.",
             max_force=_largest(moving),
+            max_gradient=left,
         )
     relaxed = Atoms(moving.numbers, moving.positions, cell=moving.cell.array, pbc=moving.pbc)
     return Relaxation(
@@ -85,6 +87,16 @@ def relax(
         stress=np.asarray(moving.get_stress(apply_constraint=False), dtype=float),
         fixed_axes=fixed,
     )
+
+
+def _finite_force(atoms: Atoms) -> float:
+    force = _largest(atoms)
+    if not np.isfinite(force):
+        raise CalculationError(
+            "The relaxation failed: a force is NaN or infinite.",
+            hint="The calculator does not hold for this structure; look at its distances.",
+        )
+    return force
 
 
 def _largest(atoms: Atoms) -> float:
