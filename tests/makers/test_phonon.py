@@ -87,6 +87,18 @@ def test_the_layer_has_nine_modes_of_which_three_are_sound(quick_model, cell, db
     assert len(str(raw)) < 10_000
 
 
+def test_a_layer_that_is_not_periodic_has_the_same_phonon(quick_model, cell, store, tmp_path):
+    outputs = []
+    for pbc in ((True, True, True), (True, True, False)):
+        layer = cell.copy()
+        layer.pbc = pbc
+        given = AseAtomsAdaptor.get_structure(layer).as_dict()
+        output = MAKER.make(quick_model.output, given, MATRIX).run(store).output
+        assert Structure.from_dict(output["structure"]).pbc == pbc
+        outputs.append(output["force_constants"].arrays()["force_constants"])
+    np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-8)
+
+
 def test_a_protocol_is_told_from_another():
     stored = {**PhononMaker().protocol(), "n_displacements": 3}
     assert PhononMaker(name="again").asked_for(stored)

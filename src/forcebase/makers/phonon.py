@@ -44,13 +44,16 @@ class PhononMaker(Maker):
 
     @job(data=[Blob])
     def make(
-        self, model: ModelOutput, structure: Structure, supercell_matrix: list[list[int]]
+        self,
+        model: ModelOutput,
+        structure: Structure | dict[str, Any],
+        supercell_matrix: list[list[int]],
     ) -> PhononOutput:
         """Relax `structure` with its vacuum axis fixed, displace, and solve.
 
         Args:
             model: output of a training, or a model published in the same shape.
-            structure: unit cell.
+            structure: unit cell, also as pymatgen's dict; a layer need not be periodic across.
             supercell_matrix: (3, 3) integers, phonopy's convention.
 
         Raises:
@@ -61,6 +64,8 @@ class PhononMaker(Maker):
         loaded = load_mace(
             model["weights"].data, model["weights_sha256"], model["dtype"], model["head"]
         )
+        if isinstance(structure, dict):
+            structure = Structure.from_dict(structure)
         atoms = AseAtomsAdaptor.get_atoms(structure)
         loaded.require(atoms.numbers)
         initial = structure_digest(atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc)
