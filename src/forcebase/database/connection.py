@@ -61,8 +61,9 @@ def supports_transactions(client: MongoClient) -> bool:
 
 
 def without_password(text: str) -> str:
-    """The text with the password of every MongoDB URI in it blanked out."""
-    return re.sub(r"(mongodb(?:\+srv)?://[^:/@\s]*):\S*@", r"\1:***@", text)
+    """The text with the password of every address in it blanked out."""
+    # up to the last @: a password may hold one; any scheme, for that may be what is mistyped
+    return re.sub(r"(\w://[^:/@\s]*):\S*@", r"\1:***@", text)
 
 
 @contextmanager
@@ -96,7 +97,8 @@ def _explained(uri: str, database: str) -> Iterator[None]:
             ) from None
         reason = (error.details or {}).get("errmsg", "")
         raise DatabaseError(
-            f"MongoDB at {where} refuses: {reason}.", hint="Ask who runs the server."
+            f"MongoDB at {where} refuses database {database!r}: {reason}.",
+            hint="Choose another FORCEBASE_DATABASE, or ask who runs the server.",
         ) from None
     except PyMongoError as error:
         reason = str(error).split(" (configured", 1)[0].split(", Timeout:", 1)[0]
