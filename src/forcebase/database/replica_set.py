@@ -14,8 +14,9 @@ SELECTION_MS = 5000
 PRIMARY_SECONDS = 90.0
 """After a change of port mongod asks whoever is at its old one if it is itself, and waits 30 s
 for one that keeps silent; measured."""
-UNAUTHORIZED = 13
 AUTHENTICATION_FAILED = 18
+USER_IS_THERE = (13, 51003)
+"""Unauthorized, since the localhost exception has ended; and the user already exists."""
 ALREADY_INITIALIZED = 23
 STILL_LOADING = (93, 94, 109)
 """InvalidReplicaSetConfig, NotYetInitialized, ConfigurationInProgress: ask again."""
@@ -35,13 +36,8 @@ def bring_up(host: str, port: int, password: str) -> None:
         WrongPasswordError: the user is there with another password.
         ConnectionFailure: the server does not answer, or went away.
     """
-    try:
-        with connect(host, port, password) as client:
-            _become_primary(client, f"{host}:{port}")
-            return
-    except OperationFailure as error:
-        if error.code != AUTHENTICATION_FAILED:
-            raise
+    if _bring_up_as_user(host, port, password):
+        return
     # A first start, or one that was cut off: until there is a user, MongoDB lets a local
     # client make one (the localhost exception).
     try:
@@ -49,9 +45,23 @@ def bring_up(host: str, port: int, password: str) -> None:
             _become_primary(client, f"{host}:{port}")
             client.admin.command("createUser", USER, pwd=password, roles=["root"])
     except OperationFailure as error:
-        if error.code != UNAUTHORIZED:
+        if error.code not in USER_IS_THERE:
             raise
-        raise WrongPasswordError from None
+        # Of another password, or of a start that was killed while the server made the user.
+        if not _bring_up_as_user(host, port, password):
+            raise WrongPasswordError from None
+
+
+def _bring_up_as_user(host: str, port: int, password: str) -> bool:
+    """Make it primary; False where the server does not accept our user."""
+    try:
+        with connect(host, port, password) as client:
+            _become_primary(client, f"{host}:{port}")
+            return True
+    except OperationFailure as error:
+        if error.code != AUTHENTICATION_FAILED:
+            raise
+        return False
 
 
 def connect(host: str, port: int, password: str) -> MongoClient:
