@@ -68,3 +68,17 @@ def test_unknown_elements_are_named(model) -> None:
     copper.calc = model.calculator()
     with pytest.raises(ModelError, match=r"does not know Cu; it knows Se, W"):
         copper.get_potential_energy()
+
+
+def test_a_calculator_keeps_its_precision_when_another_model_is_used(
+    training, model, unit_cells
+) -> None:
+    frames = unit_cells.take([0])
+    atoms = next(frames.atoms())
+    calculator = model.calculator()
+    before = calculator.get_potential_energy(atoms)
+    single = load_mace(training.trained.weights, model.weights_sha256, dtype="float32")
+    evaluate(frames, single)
+    calculator.reset()
+    assert calculator.get_potential_energy(atoms) == pytest.approx(before, abs=1e-12)
+    assert calculator.get_forces(atoms).dtype == "float64"
