@@ -5,6 +5,7 @@ Each action publishes its inputs, runs one flow here, collects, and gives the re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from forcebase.database.publishing import publish_dataset, publish_frames, publi
 from forcebase.database.reading import read_frames, read_unlabelled_frames
 from forcebase.datasets import dataset_frames, families_of, latest
 from forcebase.digest import content_digest
-from forcebase.errors import CalculationError, NotFoundError
+from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.launch import run_here
 from forcebase.makers.curation import CurateMaker
@@ -29,6 +30,7 @@ from forcebase.models.training_settings import TrainingSettings
 from forcebase.progress import following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
 Progress = Callable[[str, int, int, dict[str, Any]], None]
 
 
@@ -53,8 +55,13 @@ def build_dataset(
         progress: told of each stage.
 
     Raises:
+        InputError: the name could not be told from name@version, or from a path.
         NotFoundError: no calculation fits.
     """
+    if not re.fullmatch(NAME, name):
+        raise InputError(
+            f"{name!r} cannot name a dataset.", hint="Use letters, digits and the signs . _ + -"
+        )
     chosen = {"method_class": "dft", "converged": True, **filters}
     frames = read_frames(db, db.calculations.selector(**chosen))
     if not len(frames):
@@ -76,7 +83,9 @@ def dataset_recipe(
     db: Database, name: str, filters: Mapping[str, Any], frames: Frames, seed: int = 0
 ) -> CurationRecipe:
     """The usual steps, the reservation of DFT phonons, and a query that names what went in."""
-    steps = (*default_steps(filters.get("method")), *_reservations(db))
+    method = filters.get("method")
+    only = method if isinstance(method, str) else None
+    steps = (*default_steps(only), *_reservations(db))
     recipe = CurationRecipe(name=name, steps=steps, seed=seed)
     described = {
         "steps": [{"name": step.name, **step.parameters()} for step in recipe.steps],

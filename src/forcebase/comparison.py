@@ -11,6 +11,7 @@ import numpy as np
 
 from forcebase.database.database import Database
 from forcebase.database.reading import read_frames
+from forcebase.datasets import check_split
 from forcebase.digest import content_digest, merkle_root
 from forcebase.errors import InputError, NotFoundError
 from forcebase.frames import Frames
@@ -81,6 +82,7 @@ def compare_labels(
         query: or on the reference calculations that a MongoDB query finds.
     """
     started = time.perf_counter()
+    check_split(split)
     selection = dict(query or {})
     if dataset is not None:
         rows = db.members.raw.find(

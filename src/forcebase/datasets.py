@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase.io import write
 
 from forcebase.database.database import Database
@@ -63,10 +64,21 @@ def families_of(db: Database, dataset: Dataset) -> dict[str, str]:
 
 
 def dataset_frames(db: Database, dataset: Dataset, split: str | None = None) -> Frames:
-    """Labelled structures of the dataset, or of one split, ordered by calculation id."""
+    """Labelled structures of the dataset, or of one split, ordered by calculation id.
+
+    Raises:
+        InputError: there is no such split.
+    """
+    check_split(split)
     splits = splits_of(db, dataset)
     wanted = [c for c, s in splits.items() if s != DROPPED and split in (None, s)]
     return read_frames(db, {"_id": {"$in": wanted}})
+
+
+def check_split(split: str | None) -> None:
+    """Raise InputError unless it is None (all) or the name of a split."""
+    if split not in (None, *SPLITS):
+        raise InputError(f"There is no split {split!r}.", hint=f"There are {', '.join(SPLITS)}.")
 
 
 def latest(db: Database, name: str) -> Dataset | None:
@@ -128,17 +140,19 @@ def _export_split(db: Database, dataset: Dataset, split: str, folder: Path) -> P
     for i, atoms in enumerate(frames.atoms()):
         atoms.info = {
             "REF_energy": float(frames.energies[i]),
-            "REF_stress": frames.stresses[i],
             "config_type": str(frames.kinds[i]) or "Default",
             "calculation": str(frames.ids[i]),
             "structure": str(frames.structures[i]),
         }
+        if np.isfinite(frames.stresses[i]).all():  # without the key, MACE gives it no weight
+            atoms.info["REF_stress"] = frames.stresses[i]
         atoms.arrays["REF_forces"] = frames.forces[offsets[i] : offsets[i + 1]]
         exported.append(atoms)
     target = folder / f"{dataset.name}-{dataset.version}-{split}.extxyz"
-    with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".part", delete=False) as part:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
+        part = Path(scratch) / target.name
         write(part, exported, format="extxyz")
-    Path(part.name).replace(target)
+        part.replace(target)
     return target
 
 

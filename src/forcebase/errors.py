@@ -9,7 +9,7 @@ class ForcebaseError(Exception):
     """An error a user can act on.
 
     Args:
-        message: what is wrong, naming the thing.
+        message: what is wrong, naming the thing; made one line.
         hint: the next step, as a sentence or a command.
         evidence: values that show it, for scripts and logs.
     """
@@ -17,8 +17,8 @@ class ForcebaseError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str | None = None, **evidence: Any) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = " ".join(message.split())  # it may quote a library that speaks in lines
+        super().__init__(self.message)
         self.hint = hint
         self.evidence = evidence
 

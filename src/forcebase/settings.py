@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from forcebase.errors import InputError
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,7 +28,11 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read FORCEBASE_HOME, FORCEBASE_MONGODB_URI, FORCEBASE_DATABASE, FORCEBASE_THREADS."""
+        """Read FORCEBASE_HOME, FORCEBASE_MONGODB_URI, FORCEBASE_DATABASE, FORCEBASE_THREADS.
+
+        Raises:
+            InputError: the number of threads is none.
+        """
         env = os.environ if environment is None else environment
         share = env.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
         home = Path(env.get("FORCEBASE_HOME") or Path(share) / "forcebase")
@@ -34,5 +40,14 @@ class Settings:
             home=home.expanduser().absolute(),
             mongodb_uri=env.get("FORCEBASE_MONGODB_URI") or None,
             database=env.get("FORCEBASE_DATABASE") or "forcebase",
-            threads=int(env.get("FORCEBASE_THREADS") or 1),
+            threads=_threads(env.get("FORCEBASE_THREADS") or "1"),
         )
+
+
+def _threads(text: str) -> int:
+    if not (text.isdecimal() and int(text) > 0):
+        raise InputError(
+            f"FORCEBASE_THREADS is {text!r}, not a number of threads.",
+            hint="Set it to 1 or more, or unset it.",
+        )
+    return int(text)

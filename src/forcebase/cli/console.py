@@ -121,9 +121,9 @@ def run_app(app: typer.Typer) -> None:
     try:
         app(standalone_mode=True)
     except ForcebaseError as error:
-        error_console.print(f"[bold red]Error:[/] {_escaped(error.message)}")
+        error_console.print(f"[bold red]Error:[/] {_escaped(error.message)}", soft_wrap=True)
         if error.hint:
-            error_console.print(f"[bold]Next:[/]  {_escaped(error.hint)}")
+            error_console.print(f"[bold]Next:[/]  {_escaped(error.hint)}", soft_wrap=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         error_console.print("[bold red]Interrupted.[/] What was finished before is kept.")

@@ -68,7 +68,7 @@ def parse_filters(
     Raises:
         InputError: a filter without `=`, or a field that the collection's records do not have.
     """
-    wanted = dict(map(_filter, filters or []))
+    wanted: dict[str, Any] = dict(map(_filter, filters or []))
     classes = _classes(db.collection(collection).document)
     known = sorted({"id"}.union(*(d._fields for d in classes)))
     for key, value in wanted.items():
@@ -76,8 +76,12 @@ def parse_filters(
             raise InputError(
                 f"{collection} has no field {key!r}.", hint=f"It has: {', '.join(known)}."
             )
-        if key in REFERENCES and isinstance(value, str):
-            wanted[key] = db.resolve(value, REFERENCES[key])[1].id
+        place = collection if key == "id" else REFERENCES.get(key)
+        if place:  # text even where it looks like a number: the first digits of an id
+            ids = [db.resolve(text, place)[1].id for text in value.split(",")]
+            wanted[key] = ids if len(ids) > 1 else ids[0]
+        else:
+            wanted[key] = _value_of(key, value)
     return wanted
 
 
@@ -85,13 +89,17 @@ def _classes(document: Any) -> list[Any]:
     return [document, *document.__subclasses__()]
 
 
-def _filter(text: str) -> tuple[str, Any]:
+def _filter(text: str) -> tuple[str, str]:
     key, sign, value = text.partition("=")
     if not sign:
         raise InputError(f"{text!r} is no filter.", hint="Write field=value.")
-    if "," in value or key == "elements":
-        return key, [_scalar(part) for part in value.split(",")]
-    return key, _scalar(value)
+    return key, value
+
+
+def _value_of(key: str, text: str) -> Any:
+    if "," in text or key == "elements":
+        return [_scalar(part) for part in text.split(",")]
+    return _scalar(text)
 
 
 def _scalar(text: str) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from forcebase.database.connection import supports_transactions
 from forcebase.database.database import Database
+from forcebase.errors import InputError
 from forcebase.records import (
     Activity,
     Calculation,
@@ -63,30 +64,42 @@ class Batch:
                 added["datasets"] = added.get("datasets", 0) + 1
         for text, collection_name, record_id in self.tags:
             db.labels.tag(text, collection_name, record_id)
-        activity.n_records = sum(added.values())
+        activity.n_records = len(self.datasets) + sum(len(found) for _, found in groups)
         db.activities.add([activity])
         return added
 
 
 def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember]) -> bool:
-    """Write head and members together; without transactions, the head comes last."""
-    if db.datasets.raw.count_documents({"_id": dataset.id}):
+    """Write head and members together; without transactions, the head comes last.
+
+    Raises:
+        InputError: another dataset has this name and version.
+    """
+    if db.datasets.count(id=dataset.id):
         return False
-    rows = [member.to_mongo().to_dict() for member in members]
-
-    def write(session: ClientSession | None) -> None:
-        db.members.raw.delete_many({"dataset": dataset.id}, session=session)
-        if rows:
-            db.members.raw.insert_many(rows, session=session)
-        db.datasets.raw.insert_one(dataset.to_mongo().to_dict(), session=session)
-
     dataset.validate()
     try:
         if supports_transactions(db.client):
             with db.client.start_session() as session:
-                session.with_transaction(write)
+                session.with_transaction(lambda s: _insert_dataset(db, dataset, members, s))
         else:
-            write(None)
-    except BulkWriteError:  # another collector wrote the same members first
-        return False
+            db.members.add(members)
+            db.datasets.raw.insert_one(dataset.to_mongo().to_dict())
+    except (DuplicateKeyError, BulkWriteError):
+        if db.datasets.count(id=dataset.id):  # another collector was first
+            return False
+        raise InputError(
+            f"There is another dataset {dataset.title}, with other members.",
+            hint="Curate again: the next version follows the one that is there.",
+        ) from None
     return True
+
+
+def _insert_dataset(
+    db: Database, dataset: Dataset, members: list[DatasetMember], session: ClientSession
+) -> None:
+    db.members.raw.delete_many({"dataset": dataset.id}, session=session)
+    rows = [member.to_mongo().to_dict() for member in members]
+    if rows:
+        db.members.raw.insert_many(rows, session=session)
+    db.datasets.raw.insert_one(dataset.to_mongo().to_dict(), session=session)

@@ -62,6 +62,8 @@ def describe(path: Path) -> FileDescription:
         )
     try:
         content = yaml.safe_load(source.read_text())
+        if not isinstance(content, dict) or not isinstance(content.get("method"), dict):
+            raise ValueError("it has no `method` with fields.")
         method = DFTMethod(**content["method"])
         method.sealed()
         entry = dict(content.get("files", {}).get(path.name) or {})

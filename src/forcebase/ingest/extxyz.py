@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,14 +40,20 @@ def read_extxyz(path: Path) -> Batch:
             raise InputError(
                 f"{path.name}, frame {index}: {error.message}", hint=error.hint
             ) from None
+        except Exception as error:  # whatever text stands where a number is meant
+            raise InputError(
+                f"{path.name}, frame {index} cannot be used: {type(error).__name__}: {error}",
+                hint="Look at its keys, and at what method.yaml says of them.",
+            ) from None
     return batch
 
 
 def _frames(path: Path) -> list[Atoms]:
     try:
         frames = read(path, index=":", format="extxyz")
-    except Exception as error:
-        raise InputError(f"{path.name} cannot be read as extxyz: {error}") from None
+    except Exception as error:  # whatever ASE makes of foreign text
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{path.name} cannot be read as extxyz: {reason}") from None
     if not frames:
         raise InputError(f"{path.name} holds no structure.")
     return list(frames)
@@ -144,11 +152,15 @@ def _logs(path: Path, description: FileDescription) -> Iterator[tuple[str, bytes
     archive = path.parent / description.logs["archive"]
     if not archive.is_file():
         raise InputError(f"{archive.name}, named as the logs of {path.name}, is not there.")
-    with tarfile.open(archive) as files:
-        for entry in files:
-            stream = files.extractfile(entry)
-            if stream is not None:
-                yield entry.name, stream.read()
+    try:
+        with tarfile.open(archive) as files:
+            for entry in files:
+                stream = files.extractfile(entry)
+                if stream is not None:
+                    yield entry.name, stream.read()
+    except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{archive.name}, the logs of {path.name}, is broken: {reason}") from None
 
 
 def _log(atoms: Atoms, description: FileDescription, logs: dict[str, bytes]) -> bytes | None:

@@ -80,8 +80,11 @@ def _reader(path: Path) -> Reader | None:
 
 
 def _begins_with(path: Path, word: str) -> bool:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return any(line.startswith(word) for line in file.readlines(4000))
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return any(line.startswith(word) for line in file.readlines(4000))
+    except OSError:  # its reader meets the same, and says so
+        return True
 
 
 def _reading_order(entry: tuple[Path, Reader]) -> tuple[bool, str]:

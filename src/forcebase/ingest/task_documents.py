@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forcebase.database.database import Database
-from forcebase.errors import InputError
+from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
 from forcebase.records import Calculation, DFTMethod, Structure
@@ -27,7 +27,12 @@ def task_document_batch(output: dict[str, Any], drawn: dict[str, Any]) -> Batch:
     Args:
         output: the document, as `forcebase.makers.gpaw.GPAWTaskDocument`.
         drawn: family, kind and recipe of the structure, where it was drawn by a sampling job.
+
+    Raises:
+        InputError: a label cannot be used.
     """
+    if not isinstance(output["converged"], bool):  # any text would count as true
+        raise InputError(f"`converged` is {output['converged']!r}, neither true nor false.")
     method = DFTMethod(**output["method"]).sealed()
     structure = Structure.from_atoms(
         plain_atoms(output["structure"]), **{key: drawn[key] for key in DRAWN if key in drawn}
@@ -56,13 +61,28 @@ def read_task_document(db: Database, path: Path) -> Batch:  # noqa: ARG001
         document = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path.name} is not JSON: {error}") from None
-    output = document.get("output", document) if isinstance(document, dict) else {}
-    if not isinstance(output, dict) or not is_task_document(output):
+    except RecursionError:
+        raise InputError(f"{path.name} is nested too deeply.") from None
+    output = _output_of(document)
+    if output is None:
         raise InputError(
             f"{path.name} is not a task document of a static DFT job.",
             hint=f"It must have {', '.join(REQUIRED)}.",
         )
-    return task_document_batch(output, drawn_of(document))
+    try:
+        return task_document_batch(output, drawn_of(document))
+    except ForcebaseError as error:
+        raise InputError(f"{path.name}: {error.message}", hint=error.hint) from None
+    except Exception as error:  # whatever else stands under the names that it must have
+        raise InputError(f"{path.name} cannot be used: {type(error).__name__}: {error}") from None
+
+
+def _output_of(document: Any) -> dict[str, Any] | None:
+    """The document itself, or its `output`; a task document has a part of that name, too."""
+    for found in (document, document.get("output") if isinstance(document, dict) else None):
+        if isinstance(found, dict) and is_task_document(found):
+            return found
+    return None
 
 
 def drawn_of(document: dict[str, Any]) -> dict[str, Any]:
