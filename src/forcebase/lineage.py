@@ -43,7 +43,7 @@ class Node:
 
 def trace_up(db: Database, collection: str, record_id: str, depth: int = 6) -> Node:
     """What this record was made from, and that in turn."""
-    return _walk(db, "", collection, record_id, depth, _parents)
+    return _walk(db, "", collection, record_id, depth, parents)
 
 
 def trace_down(db: Database, collection: str, record_id: str, depth: int = 6) -> Node:
@@ -70,7 +70,8 @@ def _walk(
     return Node(role, collection, record_id, title(collection, record), made_by(db, record), links)
 
 
-def _parents(db: Database, collection: str, record: Record) -> Iterator[tuple[str, str, str]]:
+def parents(db: Database, collection: str, record: Record) -> Iterator[tuple[str, str, str]]:
+    """Yield (role, collection, id) of what a record was made from; a dataset's members too."""
     for edge in record.provenance.edges:
         yield edge.role, edge.collection, edge.record
     if collection == "datasets":

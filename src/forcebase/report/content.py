@@ -125,12 +125,14 @@ class Timing:
         n_atoms: atoms of the configuration.
         reference_seconds: of the reference calculation.
         model_seconds: of the prediction.
+        sources: calculation ids of the reference and of the model.
     """
 
     kind: str
     n_atoms: int
     reference_seconds: float
     model_seconds: float
+    sources: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,8 @@ class ReportContent:
         metrics: numbers with their units, targets and sources.
         timings: one per configuration held to its reference.
         steps: seconds by step of the job.
+        step_activities: step -> ids of the activities whose seconds were added up.
+        figure_sources: figure -> ids of the records that it was drawn from.
         provenance: every record that a number comes from, and its ancestors.
     """
 
@@ -181,4 +185,6 @@ class ReportContent:
     metrics: list[Metric]
     timings: list[Timing]
     steps: dict[str, float]
+    step_activities: dict[str, list[str]]
+    figure_sources: dict[str, list[str]]
     provenance: list[ProvenanceNode]

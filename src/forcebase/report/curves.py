@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from forcebase.report import style
+
+WIDE = 20.0
+"""From such a ratio of largest to smallest error on, a decade gets three ticks, not six."""
 
 FEW_EPOCHS = 3
 """Up to so many, points are drawn, for a line would not be seen."""
@@ -43,7 +46,10 @@ def _draw_errors(
         color=color,
         fontweight="bold",
     )
-    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    wide = errors.max() > WIDE * errors.min()
+    ticks = (1.0, 2.0, 5.0) if wide else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=ticks))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.05, y=0.08)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
-from forcebase.comparison import join
+from forcebase.comparison import Pairs, join
 from forcebase.database.database import Database
 from forcebase.datasets import splits_of
-from forcebase.lineage import made_by, title
+from forcebase.lineage import made_by, parents, title
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Validation
 from forcebase.records.dataset import DROPPED, SPLITS
 from forcebase.report.content import (
@@ -43,37 +44,54 @@ class MainResult:
 
 def gather(db: Database, result: MainResult, targets: dict[str, float]) -> ReportContent:
     """Read all that the report shows."""
-    timings = _timings(db, result)
+    pairs = _test_pairs(db, result)
+    timings = _timings(db, pairs)
+    activities = _step_activities(db, result, pairs)
     return ReportContent(
         title=f"{result.model.title} against {result.reference.title}",
         facts=_facts(result),
         dataset=_dataset_facts(db, result.dataset),
-        parity=_parity(db, result),
+        parity=_parity(pairs),
         learning_curve=[dict(epoch) for epoch in result.model.learning_curve],
         **_phonon_data(db, result),
         metrics=key_metrics(db, result, timings, targets),
         timings=timings,
-        steps=step_seconds(db, result),
-        provenance=_provenance(db, result),
+        steps={step: _seconds(db, made) for step, made in activities.items()},
+        step_activities=activities,
+        figure_sources=_figure_sources(result, timings),
+        provenance=_provenance(db, result, pairs),
     )
 
 
-def step_seconds(db: Database, result: MainResult) -> dict[str, float]:
-    """Wall time of each step, as its activities recorded it; s."""
-    test = _test_structures(db, result.dataset)
-    predicted = db.calculations.raw.distinct(
-        "provenance.activity", {"method": result.model.id, "structure": {"$in": test}}
-    )
-    imports = [a["_id"] for a in db.activities.raw.find({"kind": "import"}, {"_id": 1})]
-    steps = {
-        "import": imports,
+def _step_activities(db: Database, result: MainResult, pairs: Pairs) -> dict[str, list[str]]:
+    """Activities of each step; of the imports, those that gave the dataset and the phonon."""
+
+    def made(calculations: Iterable[str]) -> list[str]:
+        query = {"_id": {"$in": list(calculations)}}
+        return db.calculations.raw.distinct("provenance.activity", query)
+
+    labelled = [*made(splits_of(db, result.dataset)), result.reference_phonon.provenance.activity]
+    imported = {"_id": {"$in": labelled}, "kind": "import"}
+    return {
+        "import": sorted(db.activities.raw.distinct("_id", imported)),
         "dataset": [result.dataset.provenance.activity],
         "train": [result.model.provenance.activity],
-        "predict": predicted,
+        "predict": sorted(made(pairs.model.ids.tolist())),
         "phonon": [result.phonon.provenance.activity],
         "compare": [v.provenance.activity for v in (result.labels, result.phonons)],
     }
-    return {step: _seconds(db, activities) for step, activities in steps.items()}
+
+
+def _figure_sources(result: MainResult, timings: list[Timing]) -> dict[str, list[str]]:
+    phonons = [result.phonons.id, result.phonon.id, result.reference_phonon.id]
+    return {
+        "bands": phonons,
+        "pdos": phonons,
+        "parity_energy": [result.labels.id],
+        "parity_forces": [result.labels.id],
+        "learning_curve": [result.model.id],
+        "timing": [source for timing in timings for source in timing.sources],
+    }
 
 
 def _seconds(db: Database, activities: list[str]) -> float:
@@ -90,7 +108,7 @@ def _facts(result: MainResult) -> list[tuple[str, str]]:
         (
             "Architecture",
             f"{settings['num_channels']} channels, max L {settings['max_L']}, correlation "
-            f"{settings['correlation']}, cutoff {settings['r_max']:g} A, "
+            f"{settings['correlation']}, cutoff {settings['r_max']:g} Å, "
             f"{result.model.n_parameters:,} parameters, {result.model.dtype}",
         ),
         ("Training", f"{settings['epochs']} epochs, seed {result.model.seed}"),
@@ -114,8 +132,7 @@ def _dataset_facts(db: Database, dataset: Dataset) -> DatasetFacts:
     )
 
 
-def _parity(db: Database, result: MainResult) -> ParityData:
-    pairs = _test_pairs(db, result)
+def _parity(pairs: Pairs) -> ParityData:
     n_atoms = pairs.reference.n_atoms
     return ParityData(
         energies_reference=pairs.reference.energies / n_atoms,
@@ -127,14 +144,9 @@ def _parity(db: Database, result: MainResult) -> ParityData:
     )
 
 
-def _test_pairs(db: Database, result: MainResult) -> Any:
+def _test_pairs(db: Database, result: MainResult) -> Pairs:
     test = [c for c, split in splits_of(db, result.dataset).items() if split == "test"]
     return join(db, result.model, result.reference, {"_id": {"$in": test}})
-
-
-def _test_structures(db: Database, dataset: Dataset) -> list[str]:
-    rows = db.members.raw.find({"dataset": dataset.id, "split": "test"}, {"structure": 1})
-    return [row["structure"] for row in rows]
 
 
 def _phonon_data(db: Database, result: MainResult) -> dict[str, Any]:
@@ -157,37 +169,45 @@ def _phonon_data(db: Database, result: MainResult) -> dict[str, Any]:
     }
 
 
-def _timings(db: Database, result: MainResult) -> list[Timing]:
-    """Configurations that both sides have labelled, with both wall times."""
-    test = {"structure": {"$in": _test_structures(db, result.dataset)}}
-    reference = db.calculations.find({**test, "method": result.reference.id})
-    model = {c.structure: c for c in db.calculations.find({**test, "method": result.model.id})}
-    return [
-        Timing(c.kind, c.n_atoms, c.wall_time, model[c.structure].wall_time)
-        for c in sorted(reference, key=lambda c: (c.n_atoms, c.kind, c.id))
-        if c.wall_time and c.structure in model and model[c.structure].wall_time
-    ]
-
-
-def _provenance(db: Database, result: MainResult) -> list[ProvenanceNode]:
-    """The records behind all numbers, ends first, each once."""
-    test = [c for c, split in splits_of(db, result.dataset).items() if split == "test"]
-    predictions = db.calculations.find(
-        {"method": result.model.id, "structure": {"$in": _test_structures(db, result.dataset)}}
+def _timings(db: Database, pairs: Pairs) -> list[Timing]:
+    """Configurations whose wall time both sides have recorded, small ones first."""
+    ids = [*pairs.reference.ids.tolist(), *pairs.model.ids.tolist()]
+    rows = db.calculations.raw.find({"_id": {"$in": ids}}, {"wall_time": 1})
+    seconds = {row["_id"]: float(row.get("wall_time") or 0.0) for row in rows}
+    columns = (
+        pairs.reference.kinds.tolist(),
+        pairs.reference.n_atoms.tolist(),
+        pairs.reference.ids.tolist(),
+        pairs.model.ids.tolist(),
     )
-    waiting = [
-        ("validations", result.labels.id),
-        ("validations", result.phonons.id),
-        *(("calculations", calculation.id) for calculation in predictions),
-        *(("calculations", calculation) for calculation in test),
+    timings = [
+        Timing(kind, n_atoms, seconds[reference], seconds[model], (reference, model))
+        for kind, n_atoms, reference, model in zip(*columns, strict=True)
+        if seconds[reference] and seconds[model]
     ]
+    return sorted(timings, key=lambda timing: (timing.n_atoms, timing.kind, timing.sources))
+
+
+def _provenance(db: Database, result: MainResult, pairs: Pairs) -> list[ProvenanceNode]:
+    """The records behind all numbers, ends first, each once.
+
+    A comparison of labels names its methods and dataset; the pairs of calculations that it
+    came down to are added here, so that the chain has no gap.
+    """
+    compared = [
+        *(("prediction", "calculations", str(record)) for record in pairs.model.ids),
+        *(("label", "calculations", str(record)) for record in pairs.reference.ids),
+    ]
+    waiting = [("validations", result.labels.id), ("validations", result.phonons.id)]
     found: dict[str, ProvenanceNode] = {}
     while waiting:
         collection, record_id = waiting.pop(0)
         if record_id in found:
             continue
         record = db.collection(collection).get(record_id)
-        edges = [(edge.role, edge.collection, edge.record) for edge in record.provenance.edges]
+        edges = list(parents(db, collection, record))
+        if record_id == result.labels.id:
+            edges += compared
         found[record_id] = ProvenanceNode(
             record=record_id,
             collection=collection,

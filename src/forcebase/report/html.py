@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import base64
-import io
+import re
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from forcebase.errors import InputError
-from forcebase.report.content import SHORT_ID, ReportContent
+from forcebase.report.chain import chain
+from forcebase.report.content import SHORT_ID, ProvenanceNode, ReportContent
 from forcebase.report.curves import draw_learning_curve
 from forcebase.report.parity import draw_energy_parity, draw_force_parity
 from forcebase.report.phonons import draw_bands, draw_pdos
-from forcebase.report.timing import draw_timing
+from forcebase.report.style import png
+from forcebase.report.timing import draw_timing, timings_by_kind
 
 FILE_NAME = "report.html"
 CAPTIONS = {
-    "bands": "Phonon bands on one path: the reference, the model, and both with their DOS.",
-    "pdos": "Element-projected DOS of both; below, the model's minus the reference's.",
+    "bands": "Phonon bands on one path: DFT, MACE, and both with their densities of states.",
+    "pdos": "Densities of states projected on elements, and below MACE's minus DFT's.",
     "parity_energy": "Energies of the test split, by kind of configuration.",
     "parity_forces": "Force components of the test split, by element.",
     "learning_curve": "Errors on the valid split after each epoch.",
-    "timing": "Seconds per configuration, from the records of both sides.",
+    "timing": "Wall times of the test split, as recorded; bars join the medians.",
 }
+MANY_IDS = 4
+"""Up to so many record ids stand in a line; more are folded away."""
 
 
 def write_report(content: ReportContent, folder: Path) -> Path:
@@ -33,7 +38,7 @@ def write_report(content: ReportContent, folder: Path) -> Path:
     Raises:
         InputError: the folder cannot be written to, or the disk is full.
     """
-    pictures = {name: _png(figure) for name, figure in _figures(content).items()}
+    pictures = {name: png(figure) for name, figure in _figures(content).items()}
     page = _render(content, pictures)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,19 +73,33 @@ def _render(content: ReportContent, pictures: dict[str, bytes]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["typeset"] = typeset
     return environment.get_template("report.html.j2").render(
         content=content,
+        records=_by_collection(content.provenance),
+        chain=chain(content.provenance),
         titles={node.record: node.title for node in content.provenance},
+        kind_timings=timings_by_kind(content.timings),
         pictures={name: base64.b64encode(data).decode() for name, data in pictures.items()},
         captions=CAPTIONS,
         short=SHORT_ID,
+        many=MANY_IDS,
     )
 
 
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+def typeset(unit: str) -> Markup:
+    """Turn a unit as scripts write it ("meV/A^3", "cm^-1") into one as people do."""
+    angstrom = re.sub(r"\bA\b", "Å", str(escape(unit)))
+    powers = re.sub(r"\^(-?)(\d+)", lambda m: f"<sup>{'−' if m[1] else ''}{m[2]}</sup>", angstrom)
+    return Markup(powers)
+
+
+def _by_collection(provenance: list[ProvenanceNode]) -> dict[str, list[ProvenanceNode]]:
+    """Group records, collections in the order in which the chain meets them."""
+    groups: dict[str, list[ProvenanceNode]] = {}
+    for node in provenance:
+        groups.setdefault(node.collection, []).append(node)
+    return groups
 
 
 def _write(path: Path, data: bytes) -> Path:

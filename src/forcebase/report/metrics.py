@@ -22,7 +22,7 @@ def key_metrics(
         *_label_metrics(result, targets),
         *_phonon_metrics(result, targets),
         *_lattice_metrics(db, result, targets),
-        *_time_metrics(result, timings, targets),
+        *_time_metrics(timings, targets),
     ]
 
 
@@ -90,15 +90,13 @@ def _lattice_metrics(db: Database, result: MainResult, targets: dict[str, float]
     ]
 
 
-def _time_metrics(
-    result: MainResult, timings: Sequence[Timing], targets: dict[str, float]
-) -> list[Metric]:
+def _time_metrics(timings: Sequence[Timing], targets: dict[str, float]) -> list[Metric]:
     if not timings:
         return []
     ratios = [timing.reference_seconds / timing.model_seconds for timing in timings]
     name = "dft_over_model_time"
     note = f"median of {len(ratios)} test cells, wall times of their records"
-    sources = (result.reference.id, result.model.id)
+    sources = tuple(source for timing in timings for source in timing.sources)
     value = float(np.median(ratios))
     return [
         Metric(name, "DFT time over model time", value, "", targets.get(name), sources, 0, note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 
 import numpy as np
@@ -58,6 +59,7 @@ def draw_bands(
     reference_panel.set_ylabel(f"Frequency ({unit.symbol})")
     low, high = min(reference.min(), model.min()), max(reference.max(), model.max())
     reference_panel.set_ylim(min(0.0, low * 1.05), high * 1.05)
+    _add_thz(dos_panel.secondary_yaxis, "right", unit)
     return figure
 
 
@@ -79,11 +81,12 @@ def draw_pdos(dos: DosData, unit: FrequencyUnit = FrequencyUnit.PER_CM) -> Figur
         difference.fill_between(frequencies, model - reference, color=color, alpha=0.15, lw=0)
     style.zero_line(difference)
     overlay.legend(loc="upper left", ncols=len(dos.reference_projected))
-    overlay.set_ylabel(f"PDOS (states/{unit.symbol}/cell)".replace("/cm⁻¹", " per cm⁻¹"))
-    difference.set_ylabel("MACE − DFT")
+    overlay.set_ylabel(f"PDOS (states per {unit.symbol} and cell)")
+    difference.set_ylabel("MACE − DFT\n(same unit)")
     difference.set_xlabel(f"Frequency ({unit.symbol})")
     overlay.set_ylim(bottom=0.0)
     difference.set_xlim(frequencies[0], frequencies[-1])
+    _add_thz(overlay.secondary_xaxis, "top", unit)
     figure.align_ylabels([overlay, difference])
     return figure
 
@@ -109,6 +112,14 @@ def _draw_dos(axes: Axes, dos: DosData, unit: FrequencyUnit) -> None:
         Line2D([], [], color=style.MODEL, label="MACE"),
     ]
     axes.legend(handles=shown, loc="center right", handlelength=1.2)
+
+
+def _add_thz(add_axis: Callable[..., Axes], side: str, unit: FrequencyUnit) -> None:
+    """Give the frequencies in THz too, on the axis opposite."""
+    if unit is FrequencyUnit.THZ:
+        return
+    axis = add_axis(side, functions=(lambda f: f / unit.per_thz, lambda f: f * unit.per_thz))
+    axis.set(**{"xlabel" if side == "top" else "ylabel": "Frequency (THz)"})
 
 
 def _point_name(label: str) -> str:

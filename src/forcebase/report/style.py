@@ -62,7 +62,7 @@ HOUSE: dict[str, Any] = {
     "axes.axisbelow": True,
     "figure.facecolor": "white",
     "axes.facecolor": "white",
-    "savefig.dpi": RESOLUTION,
+    "figure.dpi": RESOLUTION,
 }
 
 Arguments = ParamSpec("Arguments")
