@@ -40,10 +40,10 @@ class TrainingSettings(MSONable):
     correlation: int = 3
     r_max: float = 5.0
     num_interactions: int = 2
-    epochs: int = 200
+    epochs: int = 150
     batch_size: int = 1
     lr: float = 0.01
-    lr_gamma: float = 0.985
+    lr_gamma: float = 0.98
     energy_weight: float = 100.0
     forces_weight: float = 10.0
     stress_weight: float = 1000.0
@@ -80,7 +80,7 @@ class TrainingSettings(MSONable):
 DEMO = TrainingSettings()
 """Minutes on one core."""
 
-FULL = TrainingSettings(max_L=1, max_ell=3, epochs=160, lr_gamma=0.98)
+FULL = TrainingSettings(max_L=1, max_ell=3, epochs=160)
 """Half an hour to an hour on one core."""
 
 QUICK = TrainingSettings(num_channels=8, correlation=2, r_max=4.5, epochs=4)
