@@ -26,7 +26,10 @@ CAPTIONS = {
     "parity_energy": "Energies of the test split, by kind of configuration.",
     "parity_forces": "Force components of the test split, by element.",
     "learning_curve": "Errors on the valid split after each epoch.",
-    "timing": "Wall times of the test split, as recorded; bars join the medians.",
+    "timing": (
+        "Wall times of the test split, as recorded (MACE: a cell's share, by atoms, of its batch); "
+        "bars join the medians."
+    ),
 }
 MANY_IDS = 4
 """Up to so many record ids stand in a line; more are folded away."""
