@@ -196,11 +196,13 @@ def compare(
             `db.calculations.find`; None for all structures that both have labelled.
 
     Raises:
-        InputError: a method and a phonon cannot be compared.
+        InputError: a method and a phonon cannot be compared, or there is no such split.
     """
     place, left = db.resolve(model)
     other_place, right = db.resolve(reference)
     if isinstance(left, Phonon) and isinstance(right, Phonon):
+        if on is not None:
+            raise InputError("Phonons are compared whole: leave `on` out.")
         return compare_phonons(db, left, right)
     if not (isinstance(left, Method) and isinstance(right, Method)):
         raise InputError(

@@ -9,6 +9,7 @@ from typing import Any
 from mongoengine import Document
 
 from forcebase.database.database import Database
+from forcebase.errors import NotFoundError
 from forcebase.records import Activity, Method, Record
 from forcebase.records.dataset import DROPPED
 
@@ -54,7 +55,12 @@ def trace_down(db: Database, collection: str, record_id: str, depth: int = 6) ->
 def _walk(
     db: Database, role: str, collection: str, record_id: str, depth: int, neighbours: Any
 ) -> Node:
-    record = db.collection(collection).get(record_id)
+    try:
+        record = db.collection(collection).get(record_id)
+    except NotFoundError:
+        if not role:
+            raise
+        return Node(role, collection, record_id, "not in this database")
     links: list[Node] = []
     if depth > 0:
         listed: dict[str, int] = {}

@@ -105,7 +105,7 @@ class RecordCollection(Generic[R]):
             InputError: a record does not have the shape of its class, or holds what BSON cannot.
             DatabaseError: the server refused (full disk, lost connection, over 16 MB).
         """
-        documents = [self._checked(record) for record in records]
+        documents = [self.checked(record) for record in records]
         if not documents:
             return 0
         try:
@@ -130,7 +130,8 @@ class RecordCollection(Generic[R]):
                 f"Writing to {self.name} failed: {error}.", hint="Run `forcebase doctor`."
             ) from error
 
-    def _checked(self, record: R) -> dict[str, Any]:
+    def checked(self, record: R) -> dict[str, Any]:
+        """Give the stored form of a record, or raise InputError if it has not its class' shape."""
         try:
             record.validate()
         except ValidationError as error:

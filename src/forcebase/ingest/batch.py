@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -73,18 +74,18 @@ def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember])
     """Write head and members together; without transactions, the head comes last.
 
     Raises:
-        InputError: another dataset has this name and version.
+        InputError: another dataset has this name and version, or a member is not valid.
     """
     if db.datasets.count(id=dataset.id):
         return False
-    dataset.validate()
+    head, rows = db.datasets.checked(dataset), [db.members.checked(m) for m in members]
     try:
         if supports_transactions(db.client):
             with db.client.start_session() as session:
-                session.with_transaction(lambda s: _insert_dataset(db, dataset, members, s))
+                session.with_transaction(lambda s: _insert_dataset(db, head, rows, s))
         else:
             db.members.add(members)
-            db.datasets.raw.insert_one(dataset.to_mongo().to_dict())
+            db.datasets.raw.insert_one(head)
     except (DuplicateKeyError, BulkWriteError):
         if db.datasets.count(id=dataset.id):  # another collector was first
             return False
@@ -96,10 +97,9 @@ def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember])
 
 
 def _insert_dataset(
-    db: Database, dataset: Dataset, members: list[DatasetMember], session: ClientSession
+    db: Database, head: dict[str, Any], rows: list[dict[str, Any]], session: ClientSession
 ) -> None:
-    db.members.raw.delete_many({"dataset": dataset.id}, session=session)
-    rows = [member.to_mongo().to_dict() for member in members]
+    db.members.raw.delete_many({"dataset": head["_id"]}, session=session)
     if rows:
         db.members.raw.insert_many(rows, session=session)
-    db.datasets.raw.insert_one(dataset.to_mongo().to_dict(), session=session)
+    db.datasets.raw.insert_one(head, session=session)

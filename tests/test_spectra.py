@@ -1,0 +1,53 @@
+"""What follows from a stored phonon: both sides on the same q-points and frequencies."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forcebase.errors import NotFoundError
+from forcebase.ingest.importing import import_paths
+from forcebase.physics.harmonic_crystal import from_phonopy_yaml
+from forcebase.spectra import crystal_of, spectra_of
+
+NAME = "phonopy_wse2_gpaw_3x3.yaml"
+
+
+@pytest.fixture(scope="module")
+def crystal(data_folder):
+    return from_phonopy_yaml(data_folder / NAME)
+
+
+def test_both_sides_share_path_mesh_and_frequencies(crystal):
+    stiff = replace(crystal, force_constants=4 * crystal.force_constants)
+    spectra = spectra_of(stiff, crystal)
+    np.testing.assert_array_equal(spectra.model_dos.frequencies, spectra.reference_dos.frequencies)
+    assert spectra.mesh[2] == 1
+    assert spectra.path.q_points[:, 2].tolist() == [0.0] * len(spectra.path.q_points)
+    optical = spectra.reference_bands.frequencies > 1.0
+    ratio = spectra.model_bands.frequencies[optical] / spectra.reference_bands.frequencies[optical]
+    np.testing.assert_allclose(ratio, 2.0, rtol=1e-6)
+    top = spectra.model_dos.frequencies.max()
+    assert top > spectra.model_bands.frequencies.max()
+
+
+def test_both_sides_hold_all_states(crystal):
+    spectra = spectra_of(crystal, crystal)
+    for dos in (spectra.model_dos, spectra.reference_dos):
+        assert np.trapezoid(dos.total, dos.frequencies) == pytest.approx(9, rel=0.01)
+
+
+def test_gamma_has_the_frequencies_of_the_readme(crystal):
+    """1/cm: 168.6 twice, 239.7 twice, 242.5, 300.1."""
+    bands = spectra_of(crystal, crystal).reference_bands
+    gamma = np.flatnonzero((bands.path.q_points == 0).all(axis=1))[0]
+    optical = np.sort(bands.frequencies[gamma])[3:] * 33.35641
+    np.testing.assert_allclose(optical, [168.6, 168.6, 239.7, 239.7, 242.5, 300.1], atol=0.1)
+
+
+def test_force_constants_that_are_gone_say_where_they_came_from(db, data_folder):
+    import_paths(db, [data_folder / NAME])
+    phonon = db.phonons.one()
+    db.raw["blobs.files"].delete_many({"_id": phonon.force_constants})
+    with pytest.raises(NotFoundError, match="import again"):
+        crystal_of(db, phonon)
