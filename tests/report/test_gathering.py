@@ -1,0 +1,88 @@
+"""Filling a report from a real database: the chain has no gap, and times are the records' own."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from ase.io import read, write
+
+from forcebase.ingest.importing import import_paths
+from forcebase.main_job import MainJob, run_main_job
+from forcebase.models.training_settings import QUICK
+from forcebase.report.gathering import MainResult, gather
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def result(db, tmp_path):
+    """Records of a main job with a model of seconds."""
+    run_main_job(db, MainJob(settings=QUICK), tmp_path)
+    ids = json.loads((tmp_path / "metrics.json").read_text())["records"]
+    return MainResult(
+        dataset=db.datasets.get(ids["dataset"]),
+        reference=db.methods.get(ids["reference"]),
+        model=db.methods.get(ids["model"]),
+        phonon=db.phonons.get(ids["phonon"]),
+        reference_phonon=db.phonons.get(ids["reference_phonon"]),
+        labels=db.validations.get(ids["labels"]),
+        phonons=db.validations.get(ids["phonons"]),
+    )
+
+
+def test_a_report_is_filled_from_records_alone(db, result, tmp_path, data_folder):
+    content = gather(db, result, {})
+    _check_chain(db, result, content)
+    _check_times(db, content)
+    _check_parity(result, content)
+    _check_that_other_imports_do_not_count(db, result, content, tmp_path, data_folder)
+
+
+def _check_chain(db, result, content):
+    listed = {node.record for node in content.provenance}
+    assert len(listed) == len(content.provenance)
+    assert {parent for node in content.provenance for _, parent in node.parents} <= listed
+    assert {source for metric in content.metrics for source in metric.sources} <= listed
+    assert {s for sources in content.figure_sources.values() for s in sources} <= listed
+    members = db.members.raw.find({"dataset": result.dataset.id, "split": {"$ne": "dropped"}})
+    assert {member["calculation"] for member in members} <= listed
+    predicted = db.calculations.raw.distinct("_id", {"method": result.model.id})
+    assert predicted
+    assert set(predicted) <= listed
+
+
+def _check_times(db, content):
+    for timing in content.timings:
+        reference, model = (db.calculations.get(source) for source in timing.sources)
+        assert timing.reference_seconds == reference.wall_time
+        assert timing.model_seconds == model.wall_time
+        assert reference.structure == model.structure
+    assert len(content.timings) == len(content.parity.energies_reference)
+    for step, activities in content.step_activities.items():
+        seconds = [db.activities.raw.find_one({"_id": a})["wall_time"] for a in activities]
+        assert seconds, step
+        assert content.steps[step] == pytest.approx(sum(seconds))
+
+
+def _check_parity(result, content):
+    """The points drawn give the numbers of the validation record."""
+    overall = dict(result.labels.metrics)["overall"]
+    parity = content.parity
+    energy = 1e3 * np.abs(parity.energies_model - parity.energies_reference).mean()
+    force = 1e3 * np.abs(parity.forces_model - parity.forces_reference).mean()
+    assert energy == pytest.approx(overall["energy"]["mae"])
+    assert force == pytest.approx(overall["forces"]["mae"])
+
+
+def _check_that_other_imports_do_not_count(db, result, content, tmp_path, data_folder):
+    atoms = read(data_folder / "wse2_gpaw_pbe.extxyz", 0)
+    atoms.info["REF_energy"] += 1e-3
+    folder = tmp_path / "other"
+    folder.mkdir()
+    write(folder / "other.extxyz", atoms)
+    shutil.copy(data_folder / "method.yaml", folder)
+    before = db.activities.raw.count_documents({"kind": "import"})
+    assert not import_paths(db, [folder]).failed
+    assert db.activities.raw.count_documents({"kind": "import"}) == before + 1
+    assert gather(db, result, {}).steps["import"] == content.steps["import"]
