@@ -83,7 +83,6 @@ def _batches(frames: Frames, device: str) -> Iterator[tuple[int, int]]:
 def _evaluate_batch(
     frames: Frames, model: LoadedModel
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    import mace  # before e3nn  # noqa: F401
     from mace import data
     from mace.tools import torch_geometric, torch_tools
     from mace.tools.utils import AtomicNumberTable

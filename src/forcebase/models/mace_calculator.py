@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -113,9 +115,16 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def _import_mace() -> None:
+    """Import all of MACE before e3nn, and without what it prints: stdout may be somebody's JSON."""
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mace.calculators  # noqa: F401
+
+
 @lru_cache(maxsize=4)
 def _load(weights: bytes, sha256: str, dtype: str, head: str | None) -> LoadedModel:
-    import mace  # before e3nn  # noqa: F401
+    _import_mace()
     import torch
     from mace.tools import torch_tools
 
