@@ -92,7 +92,7 @@ def test_difference_names_what_came_and_what_went(grown):
     assert (found.before, found.after) == ("d@1", "d@2")
     assert "e0s" in found.changed
     nothing = diff(db, second, second)
-    assert not (nothing.added or nothing.removed or nothing.moved or nothing.changed)
+    assert (nothing.added, nothing.removed, nothing.moved, nothing.changed) == ({}, {}, [], {})
     back = diff(db, second, first)
     assert {c for members in back.removed.values() for c in members} == added
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -26,7 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from forcebase.errors import ForcebaseError
+from forcebase.errors import DatabaseError, ForcebaseError
 
 console = Console(highlight=False)
 error_console = Console(stderr=True, highlight=False)
@@ -38,12 +36,20 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for script
 @contextmanager
 def open_database() -> Iterator[Any]:
     """Connect by the environment's settings, and close at the end."""
+    from pymongo.errors import PyMongoError
+
+    from forcebase.database.connection import without_password
     from forcebase.database.database import Database
     from forcebase.settings import Settings
 
     db = Database(Settings.from_environment())
     try:
         yield db
+    except PyMongoError as error:
+        raise DatabaseError(
+            f"MongoDB failed in the middle: {without_password(str(error))}",
+            hint="What was written before is kept: run the command again.",
+        ) from error
     finally:
         db.close()
 
@@ -125,12 +131,13 @@ def run_app(app: typer.Typer) -> None:
         if error.hint:
             error_console.print(f"[bold]Next:[/]  {_escaped(error.hint)}", soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        error_console.print("[bold red]Interrupted.[/] What was finished before is kept.")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:  # but for a closed pipe, which typer ends silently
+        error_console.print(f"[bold red]Error:[/] {_escaped(str(error))}", soft_wrap=True)
+        sys.exit(1)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer makes Ctrl-C this code, and says nothing
+            error_console.print("[bold red]Interrupted.[/] What was finished before is kept.")
+        raise
 
 
 def _quieten_libraries() -> None:

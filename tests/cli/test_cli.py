@@ -1,0 +1,368 @@
+"""The real command, as a user or a script runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from forcebase.actions import build_dataset
+from forcebase.cli.main import app, main
+from forcebase.comparison import compare
+from forcebase.database.database import Database
+from forcebase.ingest.importing import import_paths
+from forcebase.settings import Settings
+
+COMMAND = Path(sys.executable).parent / "forcebase"
+FILES = (
+    "wse2_gpaw_pbe.extxyz",
+    "wse2_gpaw_unitcell.extxyz",
+    "wse2_gpaw_3x3_displacements.extxyz",
+    "phonopy_wse2_gpaw_3x3.yaml",
+)
+
+
+@pytest.fixture(scope="module")
+def filled(server_home, data_folder):
+    """The real data, a dataset and a comparison, in a database for reading commands."""
+    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
+    db = Database(settings)
+    import_paths(db, [data_folder / name for name in FILES])
+    build_dataset(db, "d", {"elements": ["Se", "W"]})
+    db.labels.name("gpaw-pbe", "methods", db.methods.one().id)
+    compare(db, "gpaw-pbe", "gpaw-pbe", "d@1:test")
+    yield db
+    db.client.drop_database(settings.database)
+    db.close()
+
+
+def environment(settings, **changes):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("FORCEBASE_")}
+    place = {"FORCEBASE_HOME": str(settings.home), "FORCEBASE_DATABASE": settings.database}
+    return {**kept, "OMP_NUM_THREADS": "1", **place, **changes}
+
+
+def forcebase(settings, *arguments, cwd=None, **changes):
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)],
+        env=environment(settings, **changes),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command ended with."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def within(filled, monkeypatch, capsys):
+    """The same command line in this process, which spares each test the start of another."""
+    for name, value in environment(filled.settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("FORCEBASE_MONGODB_URI", raising=False)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["forcebase", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return Done(ended.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def as_json(within):
+    """What a reading command prints with --json."""
+
+    def run(*arguments):
+        done = within(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def refused(done, code):
+    """The one line that says what is wrong, where that is all that is said."""
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert lines[0].startswith("Error:")
+    assert len(lines) <= 2
+    assert all(line.startswith("Next:") for line in lines[1:])
+    return lines[0]
+
+
+def commands(group=app, words=()):
+    for command in group.registered_commands:
+        yield (*words, command.name or command.callback.__name__)
+    for child in group.registered_groups:
+        yield from commands(child.typer_instance, (*words, child.name))
+
+
+def test_help_of_every_command_has_an_example(within):
+    names = list(commands())
+    assert len(names) >= 17
+    for words in names:
+        done = within(*words, "--help")
+        assert done.returncode == 0, words
+        assert "Example" in done.stdout, words
+        assert f"forcebase {' '.join(words)}" in done.stdout.split("Example")[1], words
+
+
+def test_help_starts_no_server(settings_of_nothing):
+    done = forcebase(settings_of_nothing, "--help")
+    assert done.returncode == 0
+    assert "demo" in done.stdout
+    assert not settings_of_nothing.home.exists()
+
+
+@pytest.fixture
+def settings_of_nothing(tmp_path):
+    """Settings of a home that nobody made."""
+    return Settings(home=tmp_path / "nothing", database="nothing")
+
+
+def test_lists_parse_and_hold_what_is_there(filled, as_json):
+    for name, collection in filled.record_collections.items():
+        found = as_json("ls", name, "--limit", 0)
+        assert {record["id"] for record in found} == {r.id for r in collection.find()}
+
+
+def test_filters(filled, as_json):
+    method = filled.methods.one()
+    short = method.id[:6]
+    found = as_json("ls", "calculations", "kind=pristine-1x1", f"method={short}")
+    assert len(found) == filled.calculations.count(kind="pristine-1x1")
+    both = as_json("ls", "structures", "elements=W,Se", "n_atoms=3,12", "--limit", 0)
+    assert {record["n_atoms"] for record in both} == {3, 12}
+    one = filled.structures.find(limit=1)[0]
+    assert as_json("ls", "structures", f"id={one.id[:12]}")[0]["id"] == one.id
+    tagged = as_json("ls", "calculations", "--tag", "wse2-unit-cell")
+    assert [t["labels"] for t in tagged] == [["wse2-unit-cell"]]
+
+
+def test_a_short_id_of_digits_alone_is_an_id(filled, as_json):
+    """As 4821, which is a number to a filter on n_atoms and an id to one on structure."""
+    by_digits = {s.id[:4]: s.id for s in filled.structures.find()}
+    found = [(short, full) for short, full in by_digits.items() if short.isdigit()]
+    assert found
+    for short, full in found[:1]:
+        calculations = as_json("ls", "calculations", f"structure={short}")
+        assert {c["structure"] for c in calculations} == {full}
+
+
+@pytest.mark.parametrize("text", ["d", "d@1", "gpaw-pbe", "wse2-unit-cell", "wse2-dft-phonon"])
+def test_names_and_tags_stand_for_records(filled, as_json, text):
+    found = as_json("show", text)
+    collection, record = filled.resolve(text)
+    assert (found["collection"], found["id"]) == (collection, record.id)
+
+
+def test_short_ids_stand_for_records(filled, as_json):
+    record = filled.phonons.one()
+    found = as_json("show", record.id[:10])
+    assert found["id"] == record.id
+    assert found["masses"] == record.masses.tolist()
+
+
+def test_trace(filled, as_json, within):
+    found = as_json("trace", "d@1")
+    assert found["up"]["record"] == found["down"]["record"] == filled.datasets.one().id
+    assert any(link["collection"] == "calculations" for link in found["up"]["links"])
+    assert any(link["collection"] == "validations" for link in found["down"]["links"])
+    shown = within("trace", "d@1")
+    assert "wse2_gpaw_pbe.extxyz" in shown.stdout
+
+
+def test_datasets(filled, as_json, tmp_path):
+    [row] = as_json("dataset", "ls")
+    shown = as_json("dataset", "show", "d")
+    assert row["dataset"] == shown["dataset"] == "d@1"
+    assert len(shown["dropped_records"]) == shown["dropped"]
+    found = as_json("dataset", "diff", "d@1", "d")
+    assert found["added"] == found["removed"] == {}
+    paths = as_json("dataset", "export", "d@1", "--out", tmp_path)
+    assert all(Path(path).is_file() for path in paths)
+    assert len(paths) == 3
+
+
+def test_state_of_the_server_and_the_machine(filled, as_json):
+    assert as_json("db", "status")["running"]
+    findings = {f["what"]: f for f in as_json("doctor")}
+    assert findings["MongoDB"]["ok"]
+    assert findings["torch"]["ok"]
+
+
+def test_status_of_a_server_that_does_not_run(settings_of_nothing):
+    done = forcebase(settings_of_nothing, "db", "status", "--json")
+    assert done.returncode == 1
+    assert not json.loads(done.stdout)["running"]
+
+
+def test_compare(filled, as_json, within):
+    found = as_json("compare", "gpaw-pbe", "gpaw-pbe", "--on", "d@1:test")
+    assert found["id"] == filled.validations.one().id
+    shown = within("compare", "gpaw-pbe", "gpaw-pbe", "--on", "d@1:test")
+    assert "overall.energy.mae" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["show", "abcdefabcdef"], 3, "abcdefabcdef"),
+        (["show", "nobody"], 3, "nobody"),
+        (["show", ""], 3, "''"),
+        (["trace", "d@7"], 3, "d@7"),
+        (["ls", "spectra"], 3, "spectra"),
+        (["ls", "structures", "colour=red"], 2, "colour"),
+        (["ls", "structures", "colour"], 2, "colour"),
+        (["ls", "calculations", "method=nobody"], 3, "nobody"),
+        (["dataset", "show", "e"], 3, "'e'"),
+        (["dataset", "build", "a@b"], 2, "a@b"),
+        (["dataset", "build", "e", "kind=none"], 3, "No calculation fits"),
+        (["dataset", "export", "d", "--out", "/proc/none"], 2, "/proc/none"),
+        (["predict", "gpaw-pbe", "--dataset", "d"], 2, "DFT method"),
+        (["train", "nothing"], 3, "nothing"),
+        (["phonon", "gpaw-pbe", "wse2-unit-cell"], 2, "DFT method"),
+        (["compare", "gpaw-pbe", "wse2-dft-phonon"], 2, "gpaw-pbe"),
+        (["compare", "gpaw-pbe", "gpaw-pbe", "--on", "d:tset"], 2, "tset"),
+        (["launch", "nowhere.py"], 2, "nowhere.py"),
+        (["import", "nowhere.extxyz"], 2, "nowhere.extxyz"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_not_there_is_one_line_and_a_code(filled, within, arguments, code, words):
+    before = {n: c.count() for n, c in filled.record_collections.items()}
+    assert words in refused(within(*arguments), code)
+    assert {n: c.count() for n, c in filled.record_collections.items()} == before
+
+
+@pytest.mark.parametrize("command", [["ls", "structures"], ["demo"]])
+def test_a_database_that_is_not_there(filled, tmp_path, command):
+    uri = "mongodb://user:secret@127.0.0.1:9/"
+    done = forcebase(filled.settings, *command, FORCEBASE_MONGODB_URI=uri, cwd=tmp_path)
+    assert done.returncode == 4
+    assert "127.0.0.1:9" in done.stderr
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_says_that_the_database_is_not_there(filled):
+    uri = "mongodb://user:secret@127.0.0.1:9/"
+    done = forcebase(filled.settings, "doctor", "--json", FORCEBASE_MONGODB_URI=uri)
+    assert done.returncode == 1
+    finding = next(f for f in json.loads(done.stdout) if f["what"] == "MongoDB")
+    assert not finding["ok"]
+    assert "secret" not in done.stdout
+
+
+def test_threads_that_are_no_number(filled):
+    done = forcebase(filled.settings, "ls", "structures", FORCEBASE_THREADS="abc")
+    assert "'abc'" in refused(done, 2)
+
+
+def test_import_of_a_bad_file_names_it(filled, tmp_path):
+    bad = tmp_path / "bad.extxyz"
+    bad.write_bytes(bytes(range(256)))
+    done = forcebase(filled.settings, "import", bad)
+    assert done.returncode == 2
+    assert "bad.extxyz" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_import_says_what_is_new(settings, db, data_folder):
+    path = data_folder / "wse2_gpaw_unitcell.extxyz"
+    for n_new in (1, 0):
+        done = forcebase(settings, "import", path, "--json")
+        assert json.loads(done.stdout)["added"].get("calculations", 0) == n_new
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["show", "nobody"], 3), (["ls", "structures", "colour=red"], 2)]
+)
+def test_scripts_get_the_code_of_an_error(filled, arguments, code):
+    refused(forcebase(filled.settings, *arguments), code)
+
+
+def test_a_full_disk_is_one_line(filled):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, "ls", "structures", "--json"],
+            env=environment(filled.settings),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode != 0
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_error(filled):
+    arguments = "ls structures --limit 0 --json"
+    done = subprocess.run(
+        ["bash", "-c", f"'{COMMAND}' {arguments} | head -1"],
+        env=environment(filled.settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "[\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_interrupted_training_leaves_nothing_behind(filled, tmp_path):
+    before = {n: filled.raw[n].count_documents({}) for n in filled.record_collections}
+    running = subprocess.Popen(
+        [COMMAND, "train", "d@1", "--epochs", "500"],
+        env=environment(filled.settings, TMPDIR=str(tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    children = _wait_for_mace(running)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130, (out, err)
+    assert err.strip().splitlines()[-1].startswith("Interrupted.")
+    assert "Traceback" not in out + err
+    _, alive = psutil.wait_procs(children, timeout=15)
+    assert alive == []
+    assert {n: filled.raw[n].count_documents({}) for n in filled.record_collections} == before
+    assert list(tmp_path.glob("forcebase-*")) == []
+
+
+def _wait_for_mace(running):
+    """The children, once MACE has begun to train."""
+    for _ in range(240):
+        assert running.poll() is None, running.communicate()
+        children = psutil.Process(running.pid).children(recursive=True)
+        if any("mace" in " ".join(child.cmdline()) for child in children):
+            time.sleep(6)
+            return children
+        time.sleep(0.5)
+    pytest.fail("MACE was not started within two minutes")
+    return []
