@@ -14,9 +14,11 @@ import psutil
 import pytest
 
 from forcebase.actions import build_dataset
+from forcebase.cli.console import open_database
 from forcebase.cli.main import app, main
 from forcebase.comparison import compare
 from forcebase.database.database import Database
+from forcebase.errors import DatabaseError
 from forcebase.ingest.importing import import_paths
 from forcebase.settings import Settings
 
@@ -253,6 +255,13 @@ def test_what_is_not_there_is_one_line_and_a_code(filled, within, arguments, cod
     before = {n: c.count() for n, c in filled.record_collections.items()}
     assert words in refused(within(*arguments), code)
     assert {n: c.count() for n, c in filled.record_collections.items()} == before
+
+
+def test_a_database_that_goes_away_in_the_middle(monkeypatch, settings, db):
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(DatabaseError, match="failed in the middle"), open_database() as opened:
+        opened.raw["structures"].find_one({"$nonsense": 1})
 
 
 @pytest.mark.parametrize("command", [["ls", "structures"], ["demo"]])
