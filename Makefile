@@ -6,8 +6,10 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 OUT ?= forcebase-demo
 # GPAW compiles against libxc: tests run it where the headers are, and are skipped elsewhere.
-HAS_LIBXC := $(shell echo '\#include <xc.h>' | cc -E - >/dev/null 2>&1 && echo yes)
+hash := \#
+HAS_LIBXC := $(shell echo '$(hash)include <xc.h>' | cc -E - >/dev/null 2>&1 && echo yes)
 comma := ,
+DEV := $(VENV)/.installed-dev$(if $(HAS_LIBXC),-dft)
 EXTRAS := dev$(if $(HAS_LIBXC),$(comma)dft)
 
 .PHONY: demo full test lint schemas clean
@@ -18,21 +20,21 @@ demo: $(VENV)/.installed
 full: $(VENV)/.installed
 	$(RUN)/forcebase demo --full --out $(OUT)-full
 
-test: $(VENV)/.installed-dev
+test: $(DEV)
 	$(RUN)/pytest
 
-lint: $(VENV)/.installed-dev
+lint: $(DEV)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/python -m forcebase.database.schema_files --check schemas
 
-schemas: $(VENV)/.installed-dev
+schemas: $(DEV)
 	$(RUN)/python -m forcebase.database.schema_files schemas
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "forcebase needs Python 3.11 or newer: make PYTHON=python3.11 demo")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'On Debian: apt install python3-venv'; exit 1; }
 	$(RUN)/python -m pip install --quiet --upgrade pip
 
 # torch first and pinned: left to itself, pip takes the newest build with CUDA.
@@ -41,7 +43,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	$(RUN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
+$(DEV): $(VENV)/.installed
 	$(RUN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	touch $@
 

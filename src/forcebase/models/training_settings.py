@@ -34,16 +34,16 @@ class TrainingSettings(MSONable):
         threads: 1 makes two runs give the same bits; 2 do not.
     """
 
-    num_channels: int = 64
-    max_L: int = 0
-    max_ell: int = 2
-    correlation: int = 3
+    num_channels: int = 32
+    max_L: int = 1
+    max_ell: int = 3
+    correlation: int = 2
     r_max: float = 5.0
     num_interactions: int = 2
-    epochs: int = 150
-    batch_size: int = 1
+    epochs: int = 170
+    batch_size: int = 2
     lr: float = 0.01
-    lr_gamma: float = 0.98
+    lr_gamma: float = 0.995
     energy_weight: float = 100.0
     forces_weight: float = 10.0
     stress_weight: float = 1000.0
@@ -80,7 +80,9 @@ class TrainingSettings(MSONable):
 DEMO = TrainingSettings()
 """Minutes on one core."""
 
-FULL = TrainingSettings(max_L=1, max_ell=3, epochs=160)
+FULL = TrainingSettings(
+    num_channels=64, correlation=3, epochs=160, batch_size=1, lr_gamma=0.98
+)
 """Half an hour to an hour on one core."""
 
 QUICK = TrainingSettings(num_channels=8, correlation=2, r_max=4.5, epochs=4)
