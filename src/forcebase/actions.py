@@ -21,6 +21,7 @@ from forcebase.datasets import dataset_frames, families_of, latest
 from forcebase.digest import content_digest
 from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
+from forcebase.ingest.collect import CollectReport
 from forcebase.launch import run_here
 from forcebase.makers.curation import CurateMaker
 from forcebase.makers.phonon import PhononMaker
@@ -75,8 +76,8 @@ def build_dataset(
         return same
     before = latest(db, name)
     job = CurateMaker(recipe=recipe).make(publish_frames(db, frames), parent=_parent(db, before))
-    _run(db, job, progress)
-    return _found(db.datasets.one(query=wanted, name=name), "dataset", name)
+    report = _run(db, job, progress)
+    return _found(db.datasets.one(query=wanted, name=name), f"dataset {name}", report)
 
 
 def dataset_recipe(
@@ -108,8 +109,16 @@ def train_model(
     *,
     progress: Progress | None = None,
 ) -> ModelMethod:
-    """Train MACE on a dataset; a model of the same dataset and settings is found again."""
-    wanted = {"dataset": dataset.id, "hyperparameters": settings.as_settings()}
+    """Train MACE on a dataset; a model of the same data and settings is found again.
+
+    The same data under another name give the same weights, and so the same model: its record
+    names the dataset that it was first trained on.
+    """
+    twins = db.datasets.find(members_root=dataset.members_root, e0s=dict(dataset.e0s))
+    wanted: dict[str, Any] = {
+        "dataset": [twin.id for twin in twins],
+        "hyperparameters": settings.as_settings(),
+    }
     same = db.methods.one(**wanted)
     if isinstance(same, ModelMethod):
         return same
@@ -118,8 +127,8 @@ def train_model(
         publish_dataset(db, dataset),
         dataset=dataset.id,
     )
-    _run(db, job, progress)
-    return _found(db.methods.one(**wanted), "model of", dataset.title)
+    report = _run(db, job, progress)
+    return _found(db.methods.one(**wanted), f"model of {dataset.title}", report)
 
 
 def predict(
@@ -138,7 +147,8 @@ def predict(
     if missing:
         frames = read_unlabelled_frames(db, missing)
         job = PredictMaker().make(publish_model(db, model), publish_frames(db, frames))
-        _run(db, job, progress)
+        report = _run(db, job, progress)
+        _found(db.calculations.one(method=model.id, structure=missing), "prediction", report)
     return len(missing)
 
 
@@ -166,9 +176,9 @@ def compute_phonon(
         if maker.asked_for(same.protocol):
             return same
     job = maker.make(publish_model(db, model), structure.to_pymatgen(), matrix)
-    _run(db, job, progress)
+    report = _run(db, job, progress)
     found = [p for p in db.phonons.find(**wanted) if maker.asked_for(p.protocol)]
-    return _found(found[0] if found else None, "phonon of", structure.formula)
+    return _found(found[0] if found else None, f"phonon of {structure.formula}", report)
 
 
 def structures_of(db: Database, dataset: Dataset, split: str | None) -> list[str]:
@@ -204,18 +214,17 @@ def _parent(db: Database, before: Dataset | None) -> Parent | None:
     return {"dataset": before.id, "version": before.version, "splits": families_of(db, before)}
 
 
-def _run(db: Database, work: Flow | Job, progress: Progress | None) -> None:
+def _run(db: Database, work: Flow | Job, progress: Progress | None) -> CollectReport:
     with following(progress):
-        report = run_here(db, work)
-    if report.failed:
-        name, reason = report.failed[0]
-        raise CalculationError(f"The output of job {name!r} could not be collected: {reason}")
+        return run_here(db, work)
 
 
-def _found(record: Any, what: str, name: str) -> Any:
+def _found(record: Any, what: str, report: CollectReport) -> Any:
+    """The record that a flow was run for; what else could not be collected does not matter."""
     if record is None:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in report.failed)
         raise CalculationError(
-            f"The {what} {name} was computed, but its record is not there.",
+            f"The {what} was computed, but its record is not there. {reasons}".strip(),
             hint="Run `forcebase collect`.",
         )
     return record

@@ -142,7 +142,8 @@ def _dataset(
 ) -> Dataset:
     """Import folder after folder; each makes a version, so that splits hold across them."""
     dataset = None
-    for version, folder in enumerate(job.data, start=1):
+    imports: list[str] = []
+    for folder in job.data:
         if not folder.is_dir():
             raise InputError(
                 f"The DFT records are not at {folder}.",
@@ -153,14 +154,20 @@ def _dataset(
         if report.failed:
             path, reason = report.failed[0]
             raise CalculationError(f"{path} could not be imported: {reason}")
-        earlier = db.datasets.one(name=job.name, version=version)
-        dataset = earlier or actions.build_dataset(
-            db, job.name, {"elements": ["Se", "W"]}, progress=progress
+        imports += report.activities
+        dataset = actions.build_dataset(
+            db, job.name, {"id": _calculations_of(db, imports)}, progress=progress
         )
         counts = ", ".join(f"{n} {split}" for split, n in dataset.counts.items())
         say(f"Dataset {dataset.title}: {counts}.")
     assert dataset is not None
     return dataset
+
+
+def _calculations_of(db: Database, imports: list[str]) -> list[str]:
+    """Calculations of these imports, and no others that the database may hold."""
+    found = db.calculations.raw.find({"provenance.activity": {"$in": imports}}, {"_id": 1})
+    return sorted(calculation["_id"] for calculation in found)
 
 
 def _report(db: Database, result: MainResult, job: MainJob, out: Path) -> MainAnswer:
@@ -179,7 +186,12 @@ def _report(db: Database, result: MainResult, job: MainJob, out: Path) -> MainAn
         "leakage": dict(result.labels.leakage),
         "settings": asdict(job.settings),
     }
-    part = out / ".metrics.json.part"
-    part.write_text(json.dumps(metrics, indent=2) + "\n")
-    part.replace(out / "metrics.json")
+    try:
+        part = out / ".metrics.json.part"
+        part.write_text(json.dumps(metrics, indent=2) + "\n")
+        part.replace(out / "metrics.json")
+    except OSError as error:
+        raise InputError(
+            f"metrics.json cannot be written to {out}: {error.strerror}.", hint="Make room."
+        ) from None
     return MainAnswer(report=path, metrics=content.metrics, steps=content.steps)

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from pymongo.errors import PyMongoError
 from rich import box
 from rich.console import Console
 from rich.progress import (
@@ -24,6 +25,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from forcebase.database.connection import without_password
 from forcebase.errors import DatabaseError, ForcebaseError
 
 console = Console(highlight=False)
@@ -131,6 +133,10 @@ def run_app(app: typer.Typer) -> None:
         if error.hint:
             error_console.print(f"[bold]Next:[/]  {_escaped(error.hint)}", soft_wrap=True)
         sys.exit(error.exit_code)
+    except PyMongoError as error:
+        error_console.print(f"[bold red]Error:[/] MongoDB: {_escaped(_one_line(error))}")
+        error_console.print("[bold]Next:[/]  Run `forcebase doctor`.")
+        sys.exit(DatabaseError.exit_code)
     except OSError as error:  # but for a closed pipe, which typer ends silently
         error_console.print(f"[bold red]Error:[/] {_escaped(str(error))}", soft_wrap=True)
         sys.exit(1)
@@ -143,7 +149,11 @@ def run_app(app: typer.Typer) -> None:
 def _quieten_libraries() -> None:
     """What libraries log and deprecate is not for the user of a command."""
     logging.getLogger().addHandler(logging.NullHandler())
-    warnings.simplefilter("ignore", FutureWarning)
+    warnings.simplefilter("ignore")
+
+
+def _one_line(error: Exception) -> str:
+    return without_password(" ".join(str(error).split()))[:300]
 
 
 def _escaped(text: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import typer
+from pymongo.errors import PyMongoError
 
 from forcebase.cli.console import JsonOption, print_json, print_table
 from forcebase.errors import ForcebaseError
@@ -106,3 +107,6 @@ def _database(settings: Settings) -> Finding:
         return Finding("MongoDB", True, True, f"{version} ({where})")
     except ForcebaseError as error:
         return Finding("MongoDB", False, True, f"{where}: {error.message}", error.hint or "")
+    except PyMongoError as error:
+        advice = "give this user the right to read and write the database"
+        return Finding("MongoDB", False, True, f"{where}: {type(error).__name__}", advice)

@@ -66,6 +66,8 @@ def _print_report(report: Any, what: str, as_json: bool) -> None:
         return
     added = ", ".join(f"{n} {name}" for name, n in sorted(report.added.items())) or "nothing"
     console.print(f"{what}; new: {added}.")
+    for name in report.unknown:
+        console.print(f"[yellow]no record[/] {name}: its output is of no shape that is known")
     for name, reason in report.failed:
         console.print(f"[red]not read[/] {name}: {reason}")
 
@@ -92,6 +94,8 @@ def launch(
         with following(bars):
             report = run_here(db, flow)
     _print_report(report, f"flow {flow.name!r}: {report.jobs} jobs collected", as_json)
+    if report.failed:
+        raise typer.Exit(1)
 
 
 def _key_value(text: str) -> tuple[str, str]:
@@ -220,12 +224,18 @@ def compare(
     with open_database() as db:
         validation = compare_records(db, model, reference, on=parse_on(db, on))
         if as_json:
-            print_json({"id": validation.id, **validation.to_mongo().to_dict()})
+            print_json({"id": validation.id, **plain_fields(validation)})
             return
-        rows = [[key, value] for key, value in flatten(dict(validation.metrics))]
-        print_table(f"validation {validation.id[:10]}, n = {validation.n}", ["metric", ""], rows)
+        rows = [list(row) for row in flatten(dict(validation.metrics))]
+        title = f"validation {validation.id[:10]}, n = {validation.n}"
+        print_table(title, ["metric", "value", "unit"], rows)
         for key, value in (validation.leakage or {}).items():
             console.print(f"  {key} {value}")
+
+
+def plain_fields(record: Any) -> dict[str, Any]:
+    """Fields of a record but its id."""
+    return {key: value for key, value in record.to_mongo().items() if key != "_id"}
 
 
 def parse_on(db: Any, text: str | None) -> str | dict[str, Any] | None:
@@ -235,14 +245,16 @@ def parse_on(db: Any, text: str | None) -> str | dict[str, Any] | None:
     return parse_filters(db, text.split(" "))
 
 
-def flatten(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested metrics as dotted names, numbers only."""
-    rows: list[tuple[str, Any]] = []
+def flatten(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, Any, str]]:
+    """Nested metrics as (dotted name, number, unit); names may end in their unit."""
+    rows: list[tuple[str, Any, str]] = []
+    unit = str(metrics.get("unit") or "")
     for key, value in metrics.items():
         if isinstance(value, dict):
             rows += flatten(value, f"{prefix}{key}.")
         elif isinstance(value, (int, float)):
-            rows.append((f"{prefix}{key}", value))
+            without = "" if key in ("n", "r2", "n_structures", "n_atoms") else unit
+            rows.append((f"{prefix}{key}", value, without))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +38,12 @@ class Batch:
     tags: list[tuple[str, str, str]] = field(default_factory=list)
     """(text, collection, record)."""
 
-    def write(self, db: Database, activity: Activity) -> dict[str, int]:
+    def write(
+        self, db: Database, activity: Activity, started: float | None = None
+    ) -> dict[str, int]:
         """Write what is not there yet and give the number of new records per collection.
+
+        With `started`, of `time.perf_counter`, the activity's wall time includes the writing.
 
         Blobs come first and the activity last, so that a writer killed at any point leaves
         no record whose parts are missing, and the next try finds the activity not done.
@@ -66,6 +71,8 @@ class Batch:
         for text, collection_name, record_id in self.tags:
             db.labels.tag(text, collection_name, record_id)
         activity.n_records = len(self.datasets) + sum(len(found) for _, found in groups)
+        if started is not None:
+            activity.wall_time = time.perf_counter() - started
         db.activities.add([activity])
         return added
 

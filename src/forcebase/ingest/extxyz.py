@@ -128,13 +128,20 @@ def _recipe(atoms: Atoms, description: FileDescription) -> dict[str, Any]:
     info = atoms.info
     seed = info.get(description.recipe.get("seed", ""))
     return {
-        "operation": description.recipe["operation"],
+        "operation": _operation(description.recipe["operation"], str(info.get("kind", ""))),
         "parameters": {
             key: _number(info[key]) for key in description.recipe["parameters"] if key in info
         },
         "seed": None if seed is None else int(seed),
         "parent": None,
     }
+
+
+def _operation(given: Any, kind: str) -> str:
+    """One operation for all frames, or one for each beginning of a kind."""
+    if isinstance(given, str):
+        return given
+    return next((text for start, text in given.items() if kind.startswith(start)), "unknown")
 
 
 def _k_mesh(atoms: Atoms, description: FileDescription) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from forcebase.database.database import Database
 from forcebase.digest import bytes_digest, content_digest
-from forcebase.errors import ForcebaseError, InputError
+from forcebase.errors import DatabaseError, ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.collect import CollectReport
 from forcebase.ingest.description import FILE_NAME
@@ -23,10 +23,14 @@ Reader = Callable[[Database, Path], Batch]
 
 @dataclass
 class ImportReport(CollectReport):
-    """What an import did; `failed` holds (path, reason), `unchanged` files known already."""
+    """What an import did; `failed` holds (path, reason), `unchanged` files known already.
+
+    `activities` are the ids of the imports of all files, of now or earlier.
+    """
 
     files: int = 0
     unchanged: list[str] = field(default_factory=list)
+    activities: list[str] = field(default_factory=list)
 
 
 def import_paths(
@@ -99,20 +103,17 @@ def _import_file(db: Database, path: Path, reader: Reader, report: ImportReport)
         if beside.is_file():
             source["description_sha256"] = bytes_digest(beside.read_bytes())
         activity_id = content_digest({"import": source})
+        report.activities.append(activity_id)
         if db.activities.count(id=activity_id):
             report.unchanged.append(path.name)
             return
         started = time.perf_counter()
         batch = reader(db, path)
-        activity = Activity(
-            id=activity_id,
-            kind="import",
-            name=path.name,
-            source=source,
-            wall_time=time.perf_counter() - started,
-        )
-        report.add(batch.write(db, activity))
+        activity = Activity(id=activity_id, kind="import", name=path.name, source=source)
+        report.add(batch.write(db, activity, started))
         report.files += 1
+    except DatabaseError:  # not the file's fault, and the next file's too
+        raise
     except ForcebaseError as error:
         report.failed.append((str(path), str(error)))
     except OSError as error:

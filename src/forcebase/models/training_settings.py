@@ -80,9 +80,7 @@ class TrainingSettings(MSONable):
 DEMO = TrainingSettings()
 """Minutes on one core."""
 
-FULL = TrainingSettings(
-    num_channels=64, correlation=3, epochs=160, batch_size=1, lr_gamma=0.98
-)
+FULL = TrainingSettings(num_channels=64, correlation=3, epochs=160, batch_size=1, lr_gamma=0.98)
 """Half an hour to an hour on one core."""
 
 QUICK = TrainingSettings(num_channels=8, correlation=2, r_max=4.5, epochs=4)
