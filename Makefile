@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin
 OUT ?= forcebase-demo
+TORCH ?= torch==2.13.0
 # GPAW compiles against libxc: tests run it where the headers are, and are skipped elsewhere.
 hash := \#
 HAS_LIBXC := $(shell echo '$(hash)include <xc.h>' | cc -E - >/dev/null 2>&1 && echo yes)
@@ -37,9 +38,10 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'On Debian: apt install python3-venv'; exit 1; }
 	$(RUN)/python -m pip install --quiet --upgrade pip
 
-# torch first and pinned: left to itself, pip takes the newest build with CUDA.
+# torch first and pinned. Where pip offers a CPU build of this version it is enough, and smaller:
+# make TORCH="torch==2.13.0 --index-url ..." takes one from an index of your choice.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
-	$(RUN)/python -m pip install --quiet torch==2.13.0
+	$(RUN)/python -m pip install --quiet $(TORCH)
 	$(RUN)/python -m pip install --quiet --editable .
 	touch $@
 
