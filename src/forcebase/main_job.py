@@ -16,8 +16,9 @@ from forcebase.ingest.importing import import_paths
 from forcebase.models.training_settings import DEMO, FULL, TrainingSettings
 from forcebase.records import Dataset
 from forcebase.report.content import Metric
-from forcebase.report.gathering import MainResult, gather
+from forcebase.report.gathering import gather
 from forcebase.report.html import write_report
+from forcebase.report.main_result import MainResult
 
 DATA = Path(__file__).parents[2] / "data"
 FIRST_DATA = DATA / "wse2_gpaw"

@@ -10,7 +10,8 @@ from ase.io import read, write
 from forcebase.ingest.importing import import_paths
 from forcebase.main_job import MainJob, run_main_job
 from forcebase.models.training_settings import QUICK
-from forcebase.report.gathering import MainResult, gather
+from forcebase.report.gathering import gather
+from forcebase.report.main_result import MainResult
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from forcebase.comparison import Pairs, join
 from forcebase.database.database import Database
 from forcebase.datasets import splits_of
 from forcebase.lineage import made_by, parents, title
-from forcebase.records import Dataset, Method, ModelMethod, Phonon, Validation
+from forcebase.records import Dataset
 from forcebase.records.dataset import DROPPED, SPLITS
 from forcebase.report.content import (
     BandsData,
@@ -25,21 +24,9 @@ from forcebase.report.content import (
     ReportContent,
     Timing,
 )
+from forcebase.report.main_result import MainResult
 from forcebase.report.metrics import key_metrics
 from forcebase.spectra import crystal_of, spectra_of
-
-
-@dataclass(frozen=True)
-class MainResult:
-    """The records that the main job ends with."""
-
-    dataset: Dataset
-    reference: Method
-    model: ModelMethod
-    phonon: Phonon
-    reference_phonon: Phonon
-    labels: Validation
-    phonons: Validation
 
 
 def gather(db: Database, result: MainResult, targets: dict[str, float]) -> ReportContent:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from forcebase.database.database import Database
 from forcebase.report.content import Metric, Timing
-
-if TYPE_CHECKING:
-    from forcebase.report.gathering import MainResult
+from forcebase.report.main_result import MainResult
 
 
 def key_metrics(
