@@ -13,10 +13,10 @@ from forcebase.ingest.batch import Batch
 from forcebase.ingest.description import describe
 from forcebase.ingest.outputs import phonon_record
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, from_phonopy_yaml
-from forcebase.records import Structure
+from forcebase.records import Phonon, Structure
 
 
-def read_phonopy(db: Database, path: Path) -> Batch:  # noqa: ARG001
+def read_phonopy(db: Database, path: Path) -> Batch:
     """Turn a phonopy file with forces or force constants into a phonon record.
 
     Raises:
@@ -37,6 +37,8 @@ def read_phonopy(db: Database, path: Path) -> Batch:  # noqa: ARG001
         description.protocol,
         relaxation=description.relaxation,
     )
+    for calculation in _displaced(db, phonon, structure):
+        phonon.made_from("displaced supercell", "calculations", calculation)
     return Batch(
         blobs=[arrays.data],
         methods=[description.method],
@@ -44,6 +46,18 @@ def read_phonopy(db: Database, path: Path) -> Batch:  # noqa: ARG001
         phonons=[phonon],
         tags=[(tag, "phonons", phonon.id) for tag in description.tags],
     )
+
+
+def _displaced(db: Database, phonon: Phonon, structure: Structure) -> list[str]:
+    """Ids of its displaced supercells' calculations that are in the database already.
+
+    They are of the unit cell's family, in the phonon's supercell, by its method.
+    """
+    cells = db.structures.find(family=structure.family, n_atoms=phonon.n_atoms_supercell)
+    found = db.calculations.find(
+        method=phonon.method, structure=[cell.id for cell in cells], sort="id"
+    )
+    return [calculation.id for calculation in found]
 
 
 def _load(path: Path) -> HarmonicCrystal:
