@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from ase.io import read
-from jobflow import JobStore
-from maggma.stores import MemoryStore
 
 from forcebase.database.connection import open_client
 from forcebase.database.database import Database
+from forcebase.database.job_store import open_job_store
 from forcebase.database.server import EmbeddedServer
 from forcebase.frames import Frames
 from forcebase.makers.training import MACETrainMaker, split_frames
@@ -22,6 +22,10 @@ from forcebase.models.training_settings import QUICK
 from forcebase.outputs import CurationOutput, ModelOutput
 from forcebase.physics.reference_energies import fit_e0s
 from forcebase.settings import Settings
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and their children too:
+# commands that are to be interrupted here must hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DATA = Path(__file__).parents[1] / "data" / "wse2_gpaw"
 
@@ -82,15 +86,16 @@ class QuickModel:
 
 
 @pytest.fixture(scope="session")
-def quick_model(tmp_path_factory, data_folder):
+def quick_model(server_home, tmp_path_factory, data_folder):
     """One MACE training for all tests of the session, by the maker, with QUICK settings."""
     frames = _some_cells(data_folder / "wse2_gpaw_pbe.extxyz")
     selection = _selection(frames)
     job = MACETrainMaker(settings=QUICK).make(
         {"forcebase": "candidates", "frames": frames.to_blob()}, selection
     )
-    store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
-    store.connect()
+    server = EmbeddedServer(server_home)
+    server.start()
+    store = open_job_store(server.uri, "quick_model")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("quick"))
         output = job.run(store).output

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from jobflow import JobStore, job, run_locally
-from maggma.stores import MemoryStore
+from jobflow import job, run_locally
 from monty.json import MontyDecoder, MontyEncoder
 
-from forcebase.blob import DATA_STORE, Blob
+from forcebase.blob import Blob
 from forcebase.errors import IntegrityError
 
 arrays = hnp.arrays(
@@ -57,8 +56,7 @@ def make_blob() -> dict:
     return {"forces": Blob.from_arrays(forces=np.linspace(0, 1, 3000).reshape(-1, 3))}
 
 
-def test_a_job_leaves_the_bytes_in_the_data_store(tmp_path):
-    store = JobStore(MemoryStore(), additional_stores={DATA_STORE: MemoryStore()})
+def test_a_job_leaves_the_bytes_in_the_data_store(tmp_path, store):
     made = make_blob()
     run_locally(made, store=store, root_dir=tmp_path, ensure_success=True)
     document = store.query_one({"uuid": made.uuid})
