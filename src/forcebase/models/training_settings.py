@@ -83,5 +83,7 @@ DEMO = TrainingSettings()
 FULL = TrainingSettings(num_channels=64, correlation=3, epochs=160, batch_size=1, lr_gamma=0.98)
 """Half an hour to an hour on one core."""
 
-QUICK = TrainingSettings(num_channels=8, correlation=2, r_max=4.5, epochs=4)
+QUICK = TrainingSettings(
+    num_channels=8, max_L=0, max_ell=2, correlation=2, r_max=4.5, epochs=4, batch_size=1
+)
 """Seconds: a model that works and is no good."""
