@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from ase import Atoms
@@ -29,7 +30,7 @@ class Shells:
 
     def __post_init__(self) -> None:
         edges = tuple(float(edge) for edge in self.edges)
-        rising = all(a < b for a, b in zip(edges, edges[1:], strict=False))
+        rising = all(a < b for a, b in pairwise(edges))
         if not edges or not rising or not edges[0] > 0 or not np.isfinite(edges).all():
             raise InputError(
                 f"{list(self.edges)} are no edges of shells.",
@@ -43,7 +44,7 @@ class Shells:
     @property
     def labels(self) -> tuple[str, ...]:
         """As "≤ 3 Å", "3–6 Å", "> 6 Å"."""
-        between = [f"{a:g}–{b:g} Å" for a, b in zip(self.edges, self.edges[1:], strict=False)]
+        between = [f"{a:g}–{b:g} Å" for a, b in pairwise(self.edges)]
         return (f"≤ {self.edges[0]:g} Å", *between, f"> {self.edges[-1]:g} Å")
 
     def of(self, distances: ArrayLike) -> NDArray[np.int64]:
