@@ -15,12 +15,11 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from forcebase.errors import InputError
-from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy
+from forcebase.physics.harmonic_crystal import HarmonicCrystal, as_atoms, bare_phonopy
 from forcebase.physics.harmonic_crystal import symmetrize as impose_symmetry
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
-    from phonopy.structure.atoms import PhonopyAtoms
 
 DEFAULT_DISTANCE = 0.02
 """angstrom; large against the noise of forces, small against anharmonicity."""
@@ -74,8 +73,8 @@ def displacements(
     phonopy.generate_displacements(distance=distance)
     return Displacements(
         distance=distance,
-        supercell=_as_atoms(phonopy.supercell),
-        supercells=[_as_atoms(cell) for cell in phonopy.supercells_with_displacements],
+        supercell=as_atoms(phonopy.supercell),
+        supercells=[as_atoms(cell) for cell in phonopy.supercells_with_displacements],
         phonopy=phonopy,
     )
 
@@ -150,13 +149,3 @@ def _check_forces(forces: NDArray[np.float64], expected: tuple[int, ...]) -> Non
         )
     if not np.isfinite(forces).all():
         raise InputError("The forces hold NaN or infinity.")
-
-
-def _as_atoms(cell: PhonopyAtoms) -> Atoms:
-    return Atoms(
-        numbers=cell.numbers,
-        cell=cell.cell,
-        positions=cell.positions,
-        masses=cell.masses,
-        pbc=True,
-    )

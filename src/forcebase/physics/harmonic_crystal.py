@@ -111,6 +111,16 @@ class HarmonicCrystal:
         """Element of each atom of the primitive cell."""
         return list(self.phonopy.primitive.symbols)
 
+    @cached_property
+    def primitive_atoms(self) -> Atoms:
+        """The primitive cell with its masses; the sites that eigenvectors run over."""
+        return as_atoms(self.phonopy.primitive)
+
+    @cached_property
+    def supercell_atoms(self) -> Atoms:
+        """The supercell, its atoms in phonopy's order."""
+        return as_atoms(self.phonopy.supercell)
+
     @property
     def unit_cell(self) -> Atoms:
         """The unit cell with its masses."""
@@ -121,6 +131,13 @@ class HarmonicCrystal:
             masses=self.masses,
             pbc=True,
         )
+
+
+def as_atoms(cell: PhonopyAtoms) -> Atoms:
+    """Give phonopy's cell as ASE Atoms with its masses."""
+    return Atoms(
+        numbers=cell.numbers, cell=cell.cell, positions=cell.positions, masses=cell.masses, pbc=True
+    )
 
 
 def bare_phonopy(
