@@ -232,7 +232,7 @@ def test_a_method_and_a_phonon_are_refused(db, phonon):
         compare(db, method.id, phonon.id)
     with pytest.raises(InputError, match="phonon with a phonon"):
         compare(db, phonon.structure, phonon.id)
-    with pytest.raises(InputError, match="leave `on` out"):
+    with pytest.raises(InputError, match="leave `on` and `host` out"):
         compare(db, phonon.id, phonon.id, "d:test")
 
 

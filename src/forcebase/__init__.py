@@ -9,7 +9,7 @@ fb.compare("wse2-mace", "gpaw-pbe", on="wse2-pbe@1:test").metrics
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def compare(
     reference: str,
     on: str | Mapping[str, Any] | None = None,
     db: Database | None = None,
+    host: str | None = None,
+    edges: Sequence[float] | None = None,
 ) -> Validation:
     """Hold a model (or any method, or a phonon) to a reference; see `forcebase.comparison`.
 
@@ -44,13 +46,16 @@ def compare(
         reference: id, name or tag.
         on: "dataset", "dataset:split", or keyword arguments of `db.calculations.find`.
         db: a connected database; by default one is opened for this call.
+        host: id or name of the perfect crystal's unit cell: errors of forces by distance from
+            the defect are added.
+        edges: radii of the shells of distance, angstrom.
     """
     from forcebase.comparison import compare as compare_records
 
     if db is not None:
-        return compare_records(db, model, reference, on)
+        return compare_records(db, model, reference, on, host=host, edges=edges)
     opened = connect()
     try:
-        return compare_records(opened, model, reference, on)
+        return compare_records(opened, model, reference, on, host=host, edges=edges)
     finally:
         opened.close()

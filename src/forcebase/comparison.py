@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from forcebase.frames import Frames
 from forcebase.ingest.batch import Batch
 from forcebase.physics.metrics import compare_frames
 from forcebase.physics.phonon_comparison import check_protocols, compare_bands, compare_dos
-from forcebase.records import Activity, Dataset, Method, ModelMethod, Phonon, Validation
+from forcebase.physics.shell_errors import compare_forces_by_shell
+from forcebase.physics.shells import Shells
+from forcebase.records import Activity, Dataset, Method, ModelMethod, Phonon, Structure, Validation
 from forcebase.spectra import crystal_of, spectra_of
 
 
@@ -68,10 +70,14 @@ def compare_labels(
     dataset: Dataset | None = None,
     split: str | None = None,
     query: Mapping[str, Any] | None = None,
+    host: Structure | None = None,
+    shells: Shells | None = None,
 ) -> Validation:
     """Energies, forces and stress of `model` held to `reference`.
 
     The result is a validation record: asked again on the same records, it is found again.
+    With a host, it holds the errors of forces by distance from the defect too, as
+    `forces_by_shell`: see `forcebase.physics.shell_errors`.
 
     Args:
         db: the database.
@@ -80,6 +86,12 @@ def compare_labels(
         dataset: compare on its members only.
         split: one split of the dataset.
         query: or on the reference calculations that a MongoDB query finds.
+        host: unit cell of the perfect crystal of which all structures are supercells, with or
+            without a defect.
+        shells: of distance from the defect, as `Shells()` where none are given.
+
+    Raises:
+        InputError: a structure is no supercell of the host.
     """
     started = time.perf_counter()
     check_split(split)
@@ -90,26 +102,34 @@ def compare_labels(
         )
         selection["_id"] = {"$in": [row["calculation"] for row in rows]}
     pairs = join(db, model, reference, selection)
-    errors = compare_frames(pairs.model, pairs.reference)
+    metrics = compare_frames(pairs.model, pairs.reference).as_dict()
+    on: dict[str, Any] = {
+        "dataset": dataset.title if dataset else None,
+        "split": split,
+        "query": {str(k).replace("$", ""): str(v) for k, v in (query or {}).items()},
+        "n_missing": len(pairs.missing),
+    }
+    if host is not None:
+        shells = shells or Shells()
+        by_shell = compare_forces_by_shell(pairs.model, pairs.reference, host.to_atoms(), shells)
+        metrics["forces_by_shell"] = [asdict(row) for row in by_shell]
+        on |= {"host": host.id, "edges": list(shells.edges)}
     validation = Validation(
         kind="labels",
         model=model.id,
         reference=reference.id,
-        on={
-            "dataset": dataset.title if dataset else None,
-            "split": split,
-            "query": {str(k).replace("$", ""): str(v) for k, v in (query or {}).items()},
-            "n_missing": len(pairs.missing),
-        },
+        on=on,
         inputs_root=merkle_root([*map(str, pairs.model.ids), *map(str, pairs.reference.ids)]),
         n=len(pairs.reference),
-        metrics=errors.as_dict(),
+        metrics=metrics,
         leakage=leakage(db, model, pairs.reference),
     )
     validation.made_from("model", "methods", model.id)
     validation.made_from("reference", "methods", reference.id)
     if dataset is not None:
         validation.made_from("on", "datasets", dataset.id)
+    if host is not None:
+        validation.made_from("host", "structures", host.id)
     return _keep(db, validation.sealed(), "compare labels", started)
 
 
@@ -185,6 +205,9 @@ def compare(
     model: str,
     reference: str,
     on: str | Mapping[str, Any] | None = None,
+    *,
+    host: str | None = None,
+    edges: Sequence[float] | None = None,
 ) -> Validation:
     """Hold one record to another: method to method on common structures, or phonon to phonon.
 
@@ -194,25 +217,35 @@ def compare(
         reference: the same kind of record.
         on: for methods: "dataset", "dataset:split", or keyword arguments of
             `db.calculations.find`; None for all structures that both have labelled.
+        host: for methods: unit cell of the perfect crystal, as id or name; adds the errors of
+            forces by distance from the defects.
+        edges: of the shells of distance, angstrom; only with a host.
 
     Raises:
-        InputError: a method and a phonon cannot be compared, or there is no such split.
+        InputError: a method and a phonon cannot be compared, there is no such split, or a
+            structure is no supercell of the host.
     """
+    if edges is not None and host is None:
+        raise InputError("Shells need to know where the defects are.", hint="Give the host too.")
     place, left = db.resolve(model)
     other_place, right = db.resolve(reference)
     if isinstance(left, Phonon) and isinstance(right, Phonon):
-        if on is not None:
-            raise InputError("Phonons are compared whole: leave `on` out.")
+        if on is not None or host is not None:
+            raise InputError("Phonons are compared whole: leave `on` and `host` out.")
         return compare_phonons(db, left, right)
     if not (isinstance(left, Method) and isinstance(right, Method)):
         raise InputError(
             f"{model!r} is in {place} and {reference!r} in {other_place}.",
             hint="Compare a method with a method, or a phonon with a phonon.",
         )
+    around: dict[str, Any] = {}
+    if host is not None:
+        shells = None if edges is None else Shells(tuple(edges))
+        around = {"host": db.require_structure(host), "shells": shells}
     if isinstance(on, str):
         name, _, split = on.partition(":")
         dataset = db.resolve(name, "datasets")[1]
         if not isinstance(dataset, Dataset):
             raise InputError(f"{name!r} is no dataset.")
-        return compare_labels(db, left, right, dataset=dataset, split=split or None)
-    return compare_labels(db, left, right, query=db.calculations.selector(**(on or {})))
+        return compare_labels(db, left, right, dataset=dataset, split=split or None, **around)
+    return compare_labels(db, left, right, query=db.calculations.selector(**(on or {})), **around)

@@ -138,6 +138,32 @@ def summarize_errors(
     )
 
 
+def summarize_by_element(
+    numbers: NDArray[np.int64],
+    prediction: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    unit: str,
+) -> dict[str, ErrorSummary]:
+    """Summarise per-atom arrays element by element, as `summarize_errors` does.
+
+    Args:
+        numbers: (N,) atomic numbers.
+        prediction: (N, ...).
+        reference: (N, ...).
+        unit: of the errors.
+
+    Returns:
+        Element symbol -> errors; no element of which nothing is known.
+    """
+    found = {}
+    for z in np.unique(numbers):
+        chosen = numbers == z
+        errors = summarize_errors(prediction[chosen], reference[chosen], unit)
+        if errors is not None:
+            found[chemical_symbols[z]] = errors
+    return found
+
+
 @dataclass(frozen=True)
 class _Pairs:
     """Labels of both sides in the same order, as (prediction, reference)."""
@@ -174,20 +200,13 @@ class _Pairs:
 
     def errors(self) -> LabelErrors:
         energies = [energy / self.n_atoms for energy in self.energies]
-        elements, codes = np.unique(self.numbers, return_inverse=True)
-        by_element = {
-            chemical_symbols[z]: summarize_errors(
-                self.forces[0][codes == i], self.forces[1][codes == i], "meV/A"
-            )
-            for i, z in enumerate(elements)
-        }
         return LabelErrors(
             n_structures=len(self.n_atoms),
             n_atoms=len(self.numbers),
             energy=summarize_errors(energies[0], energies[1], "meV/atom"),
             energy_aligned=self._aligned_energy(),
             forces=summarize_errors(*self.forces, unit="meV/A"),
-            forces_by_element={s: e for s, e in by_element.items() if e is not None},
+            forces_by_element=summarize_by_element(self.numbers, *self.forces, unit="meV/A"),
             stress=summarize_errors(*self.stresses, unit="meV/A^3"),
         )
 
