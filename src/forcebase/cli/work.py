@@ -245,6 +245,30 @@ def parse_on(db: Any, text: str | None) -> str | dict[str, Any] | None:
     return parse_filters(db, text.split(" "))
 
 
+def parse_edges(text: str | None) -> tuple[float, ...] | None:
+    """Read --edges, as 3,6."""
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--edges {text}: no numbers.", hint="Write them as 3,6.") from None
+
+
+def _print_shells(shells: list[dict[str, Any]]) -> None:
+    elements = sorted({element for shell in shells for element in shell["by_element"]})
+    rows = []
+    for shell in shells:
+        errors = shell["forces"] or {}
+        numbers = [shell["mean_force"], *(errors.get(key) for key in ("mae", "rmse", "max"))]
+        numbers += [shell["by_element"].get(element, {}).get("mae") for element in elements]
+        shown = ["" if number is None else f"{number:.1f}" for number in numbers]
+        rows.append([shell["shell"], shell["n_structures"], shell["n_atoms"], *shown])
+    columns = ["distance", "cells", "atoms", "mean |F|", "MAE", "RMSE", "max"]
+    title = "Errors of forces by distance from the defect, meV/A"
+    print_table(title, [*columns, *(f"MAE {element}" for element in elements)], rows)
+    if not any(shell["n_atoms"] for shell in shells[:-1]):
+        console.print("None of the cells has a defect.")
+
+
 def flatten(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, Any, str]]:
     """Nested metrics as (dotted name, number, unit); names may end in their unit."""
     rows: list[tuple[str, Any, str]] = []
