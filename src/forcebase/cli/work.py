@@ -210,25 +210,39 @@ def compare(
     model: ModelArgument,
     reference: Annotated[str, typer.Argument(help="Any other method, or a phonon for a phonon.")],
     on: Annotated[str | None, typer.Option(help="dataset, dataset:split, or field=value")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Perfect unit cell: adds errors by distance from defects.")
+    ] = None,
+    edges: Annotated[
+        str | None, typer.Option(help="Radii of the shells, A; 3,6 by default.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hold a model to a reference: energies, forces and stress, or two phonons.
 
+    With --host, errors of forces are told by distance from the defect, beside those of the
+    cells without one.
+
     Examples:
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test
       forcebase compare wse2-mace gpaw-pbe --on kind=Se-vacancy-2x2
+      forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test --host wse2-unit-cell
       forcebase compare MODEL_PHONON wse2-dft-phonon
     """
     from forcebase.comparison import compare as compare_records
 
+    radii = parse_edges(edges)
     with open_database() as db:
-        validation = compare_records(db, model, reference, on=parse_on(db, on))
+        selected = parse_on(db, on)
+        validation = compare_records(db, model, reference, on=selected, host=host, edges=radii)
         if as_json:
             print_json({"id": validation.id, **plain_fields(validation)})
             return
         rows = [list(row) for row in flatten(dict(validation.metrics))]
         title = f"validation {validation.id[:10]}, n = {validation.n}"
         print_table(title, ["metric", "value", "unit"], rows)
+        if "forces_by_shell" in validation.metrics:
+            _print_shells(validation.metrics["forces_by_shell"])
         for key, value in (validation.leakage or {}).items():
             console.print(f"  {key} {value}")
 
