@@ -67,7 +67,7 @@ def displacements(
         atoms.cell.array,
         atoms.positions,
         unit_cell_masses(atoms),
-        _supercell_matrix(supercell_matrix),
+        supercell_matrix_of(supercell_matrix),
         np.eye(3) if primitive_matrix is None else np.asarray(primitive_matrix, dtype=float),
     )
     phonopy.generate_displacements(distance=distance)
@@ -127,7 +127,8 @@ def unit_cell_masses(atoms: Atoms) -> NDArray[np.float64]:
     return np.array(table.masses, dtype=float)
 
 
-def _supercell_matrix(matrix: ArrayLike) -> NDArray[np.int64]:
+def supercell_matrix_of(matrix: ArrayLike) -> NDArray[np.int64]:
+    """Give 3 integers or a 3x3 matrix as a (3, 3) matrix; InputError where it is no supercell."""
     array = np.asarray(matrix)
     square = np.diag(array) if array.shape == (3,) else array
     whole = square.shape == (3, 3) and np.array_equal(square, np.round(square))
