@@ -116,7 +116,7 @@ def run_main_job(
         model=model,
         phonon=phonon,
         reference_phonon=reference_phonon,
-        labels=compare_labels(db, model, reference, dataset=dataset, split="test"),
+        labels=compare_labels(db, model, reference, dataset=dataset, split="test", host=unit_cell),
         phonons=compare_phonons(db, phonon, reference_phonon),
     )
     return _report(db, result, job, out)

@@ -18,6 +18,7 @@ from forcebase.report.content import (
     ParityData,
     ProvenanceNode,
     ReportContent,
+    ShellForces,
     Timing,
 )
 from forcebase.spectra import spectra_of
@@ -48,6 +49,16 @@ def parity(cells):
         forces_model=1.03 * forces,
         symbols=np.concatenate([atoms.get_chemical_symbols() for atoms in cells]),
     )
+
+
+@pytest.fixture(scope="session")
+def shells():
+    """One shell of one element only, as around a vacancy."""
+    return [
+        ShellForces("≤ 3 Å", False, 1, 3, 1790.9, 29.04, 38.66, {"W": 29.04}),
+        ShellForces("3–6 Å", False, 1, 8, 1295.2, 27.93, 40.02, {"Se": 24.42, "W": 37.11}),
+        ShellForces("pristine", True, 11, 66, 1897.6, 17.49, 25.87, {"Se": 15.61, "W": 21.26}),
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -141,7 +152,7 @@ def provenance(timings):
 
 
 @pytest.fixture(scope="session")
-def content(parity, bands, dos, learning_curve, timings, provenance):
+def content(parity, shells, bands, dos, learning_curve, timings, provenance):
     labels, model, method = (record_id(name) for name in ("labels", "model", "method"))
     times = [source for timing in timings for source in timing.sources]
     return ReportContent(
@@ -155,6 +166,7 @@ def content(parity, bands, dos, learning_curve, timings, provenance):
             dropped=[(record_id("dropped"), "energy-outliers", "robust z = 6.4 > 5")],
         ),
         parity=parity,
+        shells=shells,
         learning_curve=learning_curve,
         bands=bands,
         dos=dos,
@@ -172,6 +184,7 @@ def content(parity, bands, dos, learning_curve, timings, provenance):
             "pdos": [model, method],
             "parity_energy": [labels],
             "parity_forces": [labels],
+            "force_shells": [labels],
             "learning_curve": [model],
             "timing": times,
         },

@@ -37,6 +37,7 @@ def test_a_report_is_filled_from_records_alone(db, result, tmp_path, data_folder
     _check_chain(db, result, content)
     _check_times(db, content)
     _check_parity(result, content)
+    _check_shells(content)
     _check_that_other_imports_do_not_count(db, result, content, tmp_path, data_folder)
 
 
@@ -74,6 +75,21 @@ def _check_parity(result, content):
     force = 1e3 * np.abs(parity.forces_model - parity.forces_reference).mean()
     assert energy == pytest.approx(overall["energy"]["mae"])
     assert force == pytest.approx(overall["forces"]["mae"])
+
+
+def _check_shells(content):
+    """Each atom is in one shell or in a pristine cell, and their errors add up to the whole's."""
+    n_atoms = sum(shell.n_atoms for shell in content.shells)
+    assert n_atoms == len(content.parity.forces_model)
+    errors = np.abs(content.parity.forces_model - content.parity.forces_reference)
+    weighted = sum(shell.n_atoms * shell.mae for shell in content.shells) / n_atoms
+    assert weighted == pytest.approx(1e3 * errors.mean())
+    defects = [kind for kind in content.parity.kinds if "vacancy" in kind]
+    assert content.shells[0].n_structures == len(defects)
+    assert content.shells[-1].n_structures == len(content.parity.kinds) - len(defects)
+    shown = {metric.name: metric.value for metric in content.metrics}
+    assert shown["test_force_mae_shell_1_meV_per_A"] == content.shells[0].mae
+    assert shown["test_force_mae_pristine_meV_per_A"] == content.shells[-1].mae
 
 
 def _check_that_other_imports_do_not_count(db, result, content, tmp_path, data_folder):

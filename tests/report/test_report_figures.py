@@ -14,6 +14,7 @@ from forcebase.report import style
 from forcebase.report.curves import draw_learning_curve
 from forcebase.report.parity import draw_energy_parity, draw_force_parity
 from forcebase.report.phonons import FrequencyUnit, draw_bands, draw_pdos
+from forcebase.report.shells import draw_force_shells
 from forcebase.report.timing import draw_timing, timings_by_kind
 from forcebase.units import THZ_TO_CM1
 
@@ -25,6 +26,7 @@ def figures(content):
         "pdos": draw_pdos(content.dos),
         "parity_energy": draw_energy_parity(content.parity),
         "parity_forces": draw_force_parity(content.parity),
+        "force_shells": draw_force_shells(content.shells),
         "learning_curve": draw_learning_curve(content.learning_curve),
         "timing": draw_timing(content.timings),
     }
@@ -156,6 +158,20 @@ def test_a_perfect_model_can_be_drawn(parity):
     )
     assert style.png(draw_energy_parity(perfect)).startswith(b"\x89PNG")
     assert "MAE 0.0 meV/Å" in draw_force_parity(perfect).axes[0].texts[0].get_text()
+
+
+def test_bars_are_the_shells_and_points_the_elements(shells):
+    errors, forces = draw_force_shells(shells).axes
+    assert [bar.get_height() for bar in errors.patches] == [shell.mae for shell in shells]
+    assert [bar.get_height() for bar in forces.patches] == [s.mean_force / 1000 for s in shells]
+    drawn = {line.get_label(): line for line in errors.lines}
+    bars = [bar.get_x() + bar.get_width() / 2 for bar in errors.patches]
+    assert bars[2] - bars[1] > bars[1] - bars[0]  # pristine cells lie at no distance
+    for symbol, wanted in (("W", [29.04, 37.11, 21.26]), ("Se", [24.42, 15.61])):
+        assert drawn[symbol].get_ydata().tolist() == wanted
+        where = [x for x, s in zip(bars, shells, strict=True) if symbol in s.mae_by_element]
+        assert np.abs(drawn[symbol].get_xdata() - where).max() < errors.patches[0].get_width() / 2
+    assert errors.get_xticklabels()[0].get_text() == "≤ 3 Å\n3 atoms\n1 cell"
 
 
 def test_learning_curve_is_logarithmic_in_meV(learning_curve):  # noqa: N802

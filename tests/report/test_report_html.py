@@ -11,7 +11,15 @@ from forcebase.errors import InputError
 from forcebase.report.content import SHORT_ID
 from forcebase.report.html import typeset, write_report
 
-FIGURES = {"bands", "pdos", "parity_energy", "parity_forces", "learning_curve", "timing"}
+FIGURES = {
+    "bands",
+    "pdos",
+    "parity_energy",
+    "parity_forces",
+    "force_shells",
+    "learning_curve",
+    "timing",
+}
 
 
 class Page(HTMLParser):
@@ -147,6 +155,21 @@ def test_steps_name_their_activities(text):
 def test_the_same_content_gives_the_same_page(content, folder, text):
     write_report(content, folder)
     assert (folder / "report.html").read_text() == text
+
+
+def test_shells_are_a_table_with_a_column_for_each_element(content, text):
+    table = text[text.index('<h3 id="shells">') : text.index('<h2 id="training">')]
+    cells = re.findall(r"<td[^>]*>(.*?)</td>", table)
+    rows = [cells[i : i + 8] for i in range(0, len(cells), 8)]
+    assert rows[0] == ["≤ 3 Å", "1", "3", "1791", "29.0", "38.7", "", "29.0"]
+    assert rows[-1] == ["pristine", "11", "66", "1898", "17.5", "25.9", "15.6", "21.3"]
+    assert len(rows) == len(content.shells)
+
+
+def test_without_a_defect_there_are_no_shells(content, tmp_path):
+    write_report(replace(content, shells=[]), tmp_path)
+    assert not (tmp_path / "force_shells.png").exists()
+    assert 'id="shells"' not in (tmp_path / "report.html").read_text()
 
 
 def test_without_timings_there_is_no_picture_of_them(content, tmp_path):

@@ -53,6 +53,31 @@ class ParityData:
     symbols: NDArray[np.str_]
 
 
+@dataclass(frozen=True)
+class ShellForces:
+    """Forces on the test split's atoms at one distance from a defect, or in pristine cells.
+
+    Attributes:
+        label: as "3–6 Å", or "pristine".
+        pristine: whether these are the cells without a defect.
+        n_structures: cells with such atoms.
+        n_atoms: such atoms.
+        mean_force: mean |F| of the reference, meV/angstrom.
+        mae: mean absolute error of the force components, meV/angstrom.
+        rmse: root of their mean squared error, meV/angstrom.
+        mae_by_element: element symbol -> `mae` of its atoms.
+    """
+
+    label: str
+    pristine: bool
+    n_structures: int
+    n_atoms: int
+    mean_force: float
+    mae: float
+    rmse: float
+    mae_by_element: dict[str, float]
+
+
 @dataclass(frozen=True, eq=False)
 class BandsData:
     """Bands of reference and model at the same q-points.
@@ -163,6 +188,8 @@ class ReportContent:
         facts: (label, text) of system, methods, model, versions.
         dataset: what the model was trained and tested on.
         parity: labels and predictions of the test split.
+        shells: errors of forces from the defect outwards, those of pristine cells last; empty
+            where no test cell has a defect.
         learning_curve: one entry per epoch: epoch, loss, energy_mae (eV/atom), force_mae
             (eV/angstrom), stress_mae (eV/angstrom^3), seconds.
         bands: phonon bands.
@@ -179,6 +206,7 @@ class ReportContent:
     facts: list[tuple[str, str]]
     dataset: DatasetFacts
     parity: ParityData
+    shells: list[ShellForces]
     learning_curve: list[dict[str, float]]
     bands: BandsData
     dos: DosData

@@ -13,7 +13,8 @@ from forcebase.comparison import Pairs, join
 from forcebase.database.database import Database
 from forcebase.datasets import splits_of
 from forcebase.lineage import made_by, parents, title
-from forcebase.records import Dataset
+from forcebase.physics.shell_errors import PRISTINE
+from forcebase.records import Dataset, Validation
 from forcebase.records.dataset import DROPPED, SPLITS
 from forcebase.report.content import (
     BandsData,
@@ -22,6 +23,7 @@ from forcebase.report.content import (
     ParityData,
     ProvenanceNode,
     ReportContent,
+    ShellForces,
     Timing,
 )
 from forcebase.report.main_result import MainResult
@@ -32,6 +34,7 @@ from forcebase.spectra import crystal_of, spectra_of
 def gather(db: Database, result: MainResult, targets: dict[str, float]) -> ReportContent:
     """Read all that the report shows."""
     pairs = _test_pairs(db, result)
+    shells = shell_forces(result.labels)
     timings = _timings(db, pairs)
     activities = _step_activities(db, result, pairs)
     return ReportContent(
@@ -39,9 +42,10 @@ def gather(db: Database, result: MainResult, targets: dict[str, float]) -> Repor
         facts=_facts(result),
         dataset=_dataset_facts(db, result.dataset),
         parity=_parity(pairs),
+        shells=shells,
         learning_curve=[dict(epoch) for epoch in result.model.learning_curve],
         **_phonon_data(db, result),
-        metrics=key_metrics(db, result, timings, targets),
+        metrics=key_metrics(db, result, shells, timings, targets),
         timings=timings,
         steps={step: _seconds(db, made) for step, made in activities.items()},
         step_activities=activities,
@@ -76,6 +80,7 @@ def _figure_sources(result: MainResult, timings: list[Timing]) -> dict[str, list
         "pdos": phonons,
         "parity_energy": [result.labels.id],
         "parity_forces": [result.labels.id],
+        "force_shells": [result.labels.id],
         "learning_curve": [result.model.id],
         "timing": [source for timing in timings for source in timing.sources],
     }
@@ -129,6 +134,27 @@ def _parity(pairs: Pairs) -> ParityData:
         forces_model=pairs.model.forces,
         symbols=np.array([chemical_symbols[z] for z in pairs.reference.numbers]),
     )
+
+
+def shell_forces(labels: Validation) -> list[ShellForces]:
+    """Read the errors by distance from the defect; none where no cell of them has one."""
+    metrics: dict[str, Any] = dict(labels.metrics)
+    found = [row for row in metrics.get("forces_by_shell", []) if row["n_atoms"]]
+    if all(row["shell"] == PRISTINE for row in found):
+        return []
+    return [
+        ShellForces(
+            label=row["shell"],
+            pristine=row["shell"] == PRISTINE,
+            n_structures=row["n_structures"],
+            n_atoms=row["n_atoms"],
+            mean_force=row["mean_force"],
+            mae=row["forces"]["mae"],
+            rmse=row["forces"]["rmse"],
+            mae_by_element={s: errors["mae"] for s, errors in row["by_element"].items()},
+        )
+        for row in found
+    ]
 
 
 def _test_pairs(db: Database, result: MainResult) -> Pairs:

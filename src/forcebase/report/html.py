@@ -16,6 +16,7 @@ from forcebase.report.content import SHORT_ID, ProvenanceNode, ReportContent
 from forcebase.report.curves import draw_learning_curve
 from forcebase.report.parity import draw_energy_parity, draw_force_parity
 from forcebase.report.phonons import draw_bands, draw_pdos
+from forcebase.report.shells import draw_force_shells
 from forcebase.report.style import png
 from forcebase.report.timing import draw_timing, timings_by_kind
 
@@ -25,6 +26,10 @@ CAPTIONS = {
     "pdos": "Densities of states projected on elements, and below MACE's minus DFT's.",
     "parity_energy": "Energies of the test split, by kind of configuration.",
     "parity_forces": "Force components of the test split, by element.",
+    "force_shells": (
+        "Force errors of the test split by distance from the defect, beside the cells without "
+        "one: of all atoms (bars) and by element (points); right, how large DFT's forces are."
+    ),
     "learning_curve": "Errors on the valid split after each epoch.",
     "timing": (
         "Wall times of the test split, as recorded (MACE: a cell's share, by atoms, of its batch); "
@@ -63,6 +68,8 @@ def _figures(content: ReportContent) -> dict[str, Figure]:
         "parity_forces": draw_force_parity(content.parity),
         "learning_curve": draw_learning_curve(content.learning_curve),
     }
+    if content.shells:
+        figures["force_shells"] = draw_force_shells(content.shells)
     if content.timings:
         figures["timing"] = draw_timing(content.timings)
     return figures
@@ -83,6 +90,7 @@ def _render(content: ReportContent, pictures: dict[str, bytes]) -> str:
         chain=chain(content.provenance),
         titles={node.record: node.title for node in content.provenance},
         kind_timings=timings_by_kind(content.timings),
+        shell_elements=sorted({symbol for s in content.shells for symbol in s.mae_by_element}),
         pictures={name: base64.b64encode(data).decode() for name, data in pictures.items()},
         captions=CAPTIONS,
         short=SHORT_ID,

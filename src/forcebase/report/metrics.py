@@ -8,16 +8,21 @@ from typing import Any
 import numpy as np
 
 from forcebase.database.database import Database
-from forcebase.report.content import Metric, Timing
+from forcebase.report.content import Metric, ShellForces, Timing
 from forcebase.report.main_result import MainResult
 
 
 def key_metrics(
-    db: Database, result: MainResult, timings: Sequence[Timing], targets: dict[str, float]
+    db: Database,
+    result: MainResult,
+    shells: Sequence[ShellForces],
+    timings: Sequence[Timing],
+    targets: dict[str, float],
 ) -> list[Metric]:
     """Read the numbers from the validations and records."""
     return [
         *_label_metrics(result, targets),
+        *_shell_metrics(result, shells),
         *_phonon_metrics(result, targets),
         *_lattice_metrics(db, result, targets),
         *_time_metrics(timings, targets),
@@ -44,6 +49,19 @@ def _label_metrics(result: MainResult, targets: dict[str, float]) -> list[Metric
             name = f"test_force_{key}_{element}_meV_per_A"
             label = f"Force {key.upper()}, {element}"
             found.append(Metric(name, label, float(errors[key]), "meV/A", None, sources, 2, test))
+    return found
+
+
+def _shell_metrics(result: MainResult, shells: Sequence[ShellForces]) -> list[Metric]:
+    """Force errors from the defect outwards, and in cells without one."""
+    found = []
+    for number, shell in enumerate(shells, 1):
+        where = "in pristine cells" if shell.pristine else f"{shell.label} from the defect"
+        key = "pristine" if shell.pristine else f"shell_{number}"
+        note = f"{shell.n_atoms} atoms of {shell.n_structures} test cells"
+        name, label = f"test_force_mae_{key}_meV_per_A", f"Force MAE, {where}"
+        sources = (result.labels.id,)
+        found.append(Metric(name, label, shell.mae, "meV/A", None, sources, 2, note))
     return found
 
 
