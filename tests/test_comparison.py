@@ -107,6 +107,47 @@ def test_cells_that_the_model_was_not_asked_for_are_counted(db, dft):
     assert found.on["n_missing"] == db.calculations.count(kind="pristine-1x1", method=dft.id) - 4
 
 
+def test_forces_by_distance_from_the_defect(db, dft, data_folder):
+    """A host and its edges make another record, which names the host; none changes nothing."""
+    import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+    model = a_model(db, "off")
+    predict(db, model, db.calculations.find(method=dft.id), ENERGY_OFF, FORCE_OFF)
+    plain = compare(db, "off", dft.id)
+    found = compare(db, "off", dft.id, host="wse2-unit-cell")
+    finer = compare(db, "off", dft.id, host="wse2-unit-cell", edges=(2.8, 4, 6))
+    assert "forces_by_shell" not in plain.metrics
+    assert "host" not in plain.on
+    assert len({plain.id, found.id, finer.id}) == 3
+    assert found.metrics["overall"] == plain.metrics["overall"]
+    host = db.require_structure("wse2-unit-cell")
+    assert found.on["host"] == host.id
+    assert (found.on["edges"], finer.on["edges"]) == ([3.0, 6.0], [2.8, 4.0, 6.0])
+    assert ("host", host.id) in {(e.role, e.record) for e in found.provenance.edges}
+    assert compare(db, "off", dft.id, host=host.id, edges=[3, 6]).id == found.id
+    rows = finer.metrics["forces_by_shell"]
+    assert [row["shell"] for row in rows] == ["≤ 2.8 Å", "2.8–4 Å", "4–6 Å", "> 6 Å", "pristine"]
+    assert [row["forces"]["mae"] for row in rows] == pytest.approx([1000 * FORCE_OFF] * 5)
+    assert (rows[0]["n_structures"], rows[-1]["n_structures"]) == (18, 51)
+    assert sum(row["n_atoms"] for row in rows) == finer.metrics["overall"]["n_atoms"]
+
+
+def test_a_host_of_another_crystal_and_edges_without_one_are_refused(db, dft, data_folder):
+    import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
+    cell = db.calculations.find(method=dft.id, kind="Se-vacancy-2x2")[0].structure
+    with pytest.raises(InputError, match=r"Structure \w{10}: The cell of \w+ repeats no"):
+        compare(db, dft.id, dft.id, host=cell)
+    with pytest.raises(InputError, match="it is no structure"):
+        compare(db, dft.id, dft.id, host=dft.id)
+    with pytest.raises(InputError, match="where the defects are") as caught:
+        compare(db, dft.id, dft.id, edges=(3, 6))
+    assert "host" in caught.value.hint
+    with pytest.raises(InputError, match="no edges of shells"):
+        compare(db, dft.id, dft.id, host=cell, edges=(6, 3))
+    with pytest.raises(InputError, match="`on` and `host` out"):
+        compare(db, "wse2-dft-phonon", "wse2-dft-phonon", host=cell)
+    assert db.validations.count() == 0
+
+
 def test_nothing_in_common_says_what_to_do(db, dft):
     a_model(db, "idle")
     with pytest.raises(NotFoundError, match="no structure in common") as caught:

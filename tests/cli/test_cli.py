@@ -221,9 +221,24 @@ def test_status_of_a_server_that_does_not_run(settings_of_nothing):
 
 def test_compare(filled, as_json, within):
     found = as_json("compare", "gpaw-pbe", "gpaw-pbe", "--on", "d@1:test")
-    assert found["id"] == filled.validations.one().id
+    assert found["id"] == compare(filled, "gpaw-pbe", "gpaw-pbe", "d@1:test").id
     shown = within("compare", "gpaw-pbe", "gpaw-pbe", "--on", "d@1:test")
     assert "overall.energy.mae" in shown.stdout
+
+
+def test_compare_by_distance_from_the_defect(as_json, within):
+    command = ("compare", "gpaw-pbe", "gpaw-pbe", "--on", "d@1", "--host", "wse2-unit-cell")
+    shells = as_json(*command, "--edges", "2.8,6")["metrics"]["forces_by_shell"]
+    shown = within(*command, "--edges", "2.8,6").stdout
+    table = shown[shown.index("Errors of forces by distance") :].splitlines()
+    for shell in shells:
+        row = next(line for line in table if line.strip().startswith(shell["shell"]))
+        cells, atoms, size, mae, *_ = row.removeprefix(f"  {shell['shell']}").split()
+        assert (int(cells), int(atoms)) == (shell["n_structures"], shell["n_atoms"])
+        assert (size, mae) == (f"{shell['mean_force']:.1f}", "0.0")
+    assert [shell["shell"] for shell in shells] == ["≤ 2.8 Å", "2.8–6 Å", "> 6 Å", "pristine"]
+    pristine = within(*command[:4], "kind=pristine-1x1", *command[5:])
+    assert "None of the cells has a defect" in pristine.stdout
 
 
 @pytest.mark.parametrize(
@@ -246,6 +261,9 @@ def test_compare(filled, as_json, within):
         (["phonon", "gpaw-pbe", "wse2-unit-cell"], 2, "DFT method"),
         (["compare", "gpaw-pbe", "wse2-dft-phonon"], 2, "gpaw-pbe"),
         (["compare", "gpaw-pbe", "gpaw-pbe", "--on", "d:tset"], 2, "tset"),
+        (["compare", "gpaw-pbe", "gpaw-pbe", "--edges", "3,6"], 2, "where the defects are"),
+        (["compare", "gpaw-pbe", "gpaw-pbe", "--edges", "near"], 2, "near"),
+        (["compare", "gpaw-pbe", "gpaw-pbe", "--host", "gpaw-pbe"], 2, "no structure"),
         (["launch", "nowhere.py"], 2, "nowhere.py"),
         (["import", "nowhere.extxyz"], 2, "nowhere.extxyz"),
     ],
