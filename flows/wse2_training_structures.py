@@ -3,7 +3,12 @@
     forcebase launch flows/wse2_training_structures.py --set n_unit_cells=10 --set seed=1
 
 Strained and rattled unit cells, 2x2 supercells and 2x2 supercells with a selenium vacancy. Any
-static maker of atomate2 takes GPAW's place: build(static_maker=StaticMaker()).
+static maker of atomate2 takes GPAW's place: build(static_maker=StaticMaker()). Cells around any other
+start, as a vacancy relaxed with a first model:
+
+    forcebase launch flows/wse2_training_structures.py --set n_unit_cells=6 \\
+        --set start=data/wse2_gpaw_vacancy/wse2_vacancy_2x2_start.extxyz \\
+        --set kind=relaxed-Se-vacancy-2x2
 """
 
 from pathlib import Path
@@ -25,17 +30,22 @@ def build(
     n_supercells: int = 0,
     n_vacancies: int = 0,
     seed: int = 1,
+    start: str = str(UNIT_CELL),
+    kind: str | None = None,
 ) -> Flow:
-    """Draw and label structures; on one core 1x1 takes 20 s, 2x2 one to three minutes."""
+    """Draw and label structures; on one core 1x1 takes 20 s, 2x2 one to three minutes.
+
+    `start` takes the unit cell's place; its 1x1 draws are then of `kind`.
+    """
     plan = SamplingPlan(
         cells=(
-            CellDraws(size=1, count=n_unit_cells),
+            CellDraws(size=1, count=n_unit_cells, name=kind),
             CellDraws(size=2, count=n_supercells),
             CellDraws(size=2, count=n_vacancies, vacancy="Se"),
         ),
         seed=seed,
     )
-    sampling = SampleStructuresMaker(plan=plan).make(AseAtomsAdaptor.get_structure(read(UNIT_CELL)))
+    sampling = SampleStructuresMaker(plan=plan).make(AseAtomsAdaptor.get_structure(read(start)))
     maker = LabelStructuresMaker(static_maker=static_maker or GPAWStaticMaker())
     labelling = maker.make(sampling.output)
     return Flow([sampling, labelling], output=labelling.output, name="WSe2 training structures")

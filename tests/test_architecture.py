@@ -23,8 +23,8 @@ FLOORS = (
     ("launch", "lineage", "datasets", "spectra"),
     ("comparison",),
     ("actions",),
-    ("report",),
-    ("main_job",),
+    ("defects", "report"),
+    ("main_job", "defect_report"),
     ("cli",),
 )
 """Lowest first; rooms on the same floor do not know each other."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from jobflow import Flow, Job
+from jobflow import Flow, Job, OutputReference
 
 from forcebase.curation.pipeline import CurationRecipe, Parent
 from forcebase.curation.steps import Reserved, default_steps
@@ -163,22 +163,73 @@ def compute_phonon(
 ) -> Phonon:
     """Relax a structure with the model and compute its force constants.
 
-    A phonon of the same model, structure, supercell and protocol is found again.
+    A phonon of the same model, structure, supercell and protocol is found again, and so is the
+    relaxation alone.
     """
     maker = maker or PhononMaker()
     matrix = [[int(n) for n in row] for row in supercell_matrix]
+    same = find_phonon(db, model, structure.id, matrix, maker)
+    if same is not None:
+        return same
+    flow = maker.make(
+        publish_model(db, model),
+        structure.to_pymatgen(),
+        matrix,
+        relaxed=find_relaxation(db, model, structure.id, maker),
+        begun=find_relaxation(db, model, structure.id, maker, converged=False),
+    )
+    report = _run(db, flow, progress)
+    found = find_phonon(db, model, structure.id, matrix, maker)
+    return _found(found, f"phonon of {structure.formula}", report)
+
+
+def find_phonon(
+    db: Database,
+    model: ModelMethod,
+    initial_structure: str,
+    supercell_matrix: Sequence[Sequence[int]],
+    maker: PhononMaker,
+) -> Phonon | None:
+    """The phonon that `maker` would compute from this start, if it is there.
+
+    One whose relaxation did not converge counts only where no more steps are asked for now.
+    """
+    matrix = [[int(n) for n in row] for row in supercell_matrix]
+    candidates = db.phonons.find(
+        {"supercell_matrix": matrix}, method=model.id, initial_structure=initial_structure
+    )
+    steps = maker.relax_maker.max_steps
+    for phonon in candidates:
+        reached = phonon.relaxation.get("converged", True) or phonon.relaxation["steps"] >= steps
+        if maker.asked_for(phonon.protocol) and reached:
+            return phonon
+    return None
+
+
+def find_relaxation(
+    db: Database,
+    model: ModelMethod,
+    initial_structure: str,
+    maker: PhononMaker,
+    *,
+    converged: bool = True,
+) -> OutputReference | None:
+    """The output of a relaxation from this start, if there is one.
+
+    It stays in the JobStore, so that what needs it next can go on from there.
+    """
     wanted = {
-        "method": model.id,
-        "initial_structure": structure.id,
-        "query": {"supercell_matrix": matrix},
+        "output.forcebase": "relaxation",
+        "output.initial_structure": initial_structure,
+        "output.weights_sha256": model.weights,
+        "output.dtype": model.dtype,
+        "output.head": model.head,
+        "output.relaxation.converged": converged,
+        **{f"output.settings.{k}": v for k, v in maker.relax_maker.settings().items()},
     }
-    for same in db.phonons.find(**wanted):
-        if maker.asked_for(same.protocol):
-            return same
-    job = maker.make(publish_model(db, model), structure.to_pymatgen(), matrix)
-    report = _run(db, job, progress)
-    found = [p for p in db.phonons.find(**wanted) if maker.asked_for(p.protocol)]
-    return _found(found[0] if found else None, f"phonon of {structure.formula}", report)
+    last = {"completed_at": -1}
+    found = list(db.job_store.docs_store.query(wanted, ["uuid"], sort=last, limit=1))
+    return OutputReference(found[0]["uuid"]) if found else None
 
 
 def structures_of(db: Database, dataset: Dataset, split: str | None) -> list[str]:

@@ -28,8 +28,8 @@ VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> CollectReport:
     """Run a flow in this process, then turn its outputs into records.
 
-    Outputs of jobs that finished are collected even when a later one fails, so that nothing
-    that was computed is lost.
+    Outputs of jobs that finished are collected even when a later one fails or is interrupted,
+    so that nothing that was computed is lost.
 
     Args:
         db: where outputs and records go.
@@ -52,7 +52,7 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
                 allow_external_references=True,
                 raise_immediately=True,
             )
-        except ForcebaseError:
+        except (ForcebaseError, KeyboardInterrupt):
             collect(db)
             raise
         except Exception as error:

@@ -139,6 +139,44 @@ class PredictionsOutput(TypedDict):
     wall_time: float
 
 
+class DefectDescription(TypedDict):
+    """A point defect in a supercell, as a phonon's record keeps it."""
+
+    name: str
+    """As "v_Se"."""
+    changes: list[str]
+    """As "remove:26": sites of the perfect supercell, counted from 0."""
+    centre: list[float]
+    """(3,) fractional, in the supercell."""
+    supercell_matrix: list[list[int]]
+    """(3, 3): of the supercell over the host's cell, phonopy's convention."""
+    host: str
+    """Structure id of the perfect crystal's unit cell."""
+
+
+class RelaxationOutput(TypedDict):
+    """A structure relaxed with a model, converged or not."""
+
+    forcebase: Literal["relaxation"]
+    weights_sha256: str
+    dtype: str
+    head: str | None
+    initial_structure: str
+    """Structure id of the input."""
+    structure: dict[str, Any]
+    """The relaxed structure, pymatgen's dict."""
+    defect: DefectDescription | None
+    labels: Blob
+    """Arrays `forces` (n, 3), eV/angstrom, and `stress` (6,), eV/angstrom^3, at its end."""
+    settings: dict[str, Any]
+    """fmax_eV_per_A."""
+    relaxation: dict[str, Any]
+    """converged, steps, energy (eV), max_force and max_gradient (eV/angstrom),
+    stress (6, eV/angstrom^3), fixed_axes."""
+    package_versions: dict[str, str]
+    wall_time: float
+
+
 class PhononOutput(TypedDict):
     """Force constants of one relaxed structure."""
 
@@ -154,9 +192,13 @@ class PhononOutput(TypedDict):
     primitive_matrix: list[list[float]]
     force_constants: Blob
     """Array `force_constants`, compact (n_primitive, n_supercell, 3, 3), eV/angstrom^2."""
+    defect: DefectDescription | None
+    """Of what the unit cell is a supercell with a defect."""
     protocol: dict[str, Any]
-    """displacement (angstrom), fmax (eV/angstrom), symmetrized, fixed_axes, n_displacements."""
+    """What was asked for, and method, displacements, rows and errors of the force constants."""
     relaxation: dict[str, Any]
-    """steps, energy (eV), max_force (eV/angstrom), stress (6, eV/angstrom^3), converged."""
+    """As in `RelaxationOutput`."""
+    findings: list[str]
+    """What is to be known before the phonon is trusted, with numbers."""
     package_versions: dict[str, str]
     wall_time: float

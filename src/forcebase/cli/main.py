@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from forcebase.cli import dataset, doctor, main_job, records, server, work
+from forcebase.cli import dataset, doctor, main_job, phonon, records, server, work
 from forcebase.cli.console import run_app
 
 app = typer.Typer(
@@ -21,7 +21,8 @@ app.command()(work.collect)
 app.command()(work.launch)
 app.command()(work.train)
 app.command()(work.predict)
-app.command()(work.phonon)
+app.command()(phonon.phonon)
+app.command()(phonon.defect)
 app.command()(work.compare)
 app.command()(records.ls)
 app.command()(records.show)

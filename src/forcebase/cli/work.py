@@ -1,4 +1,4 @@
-"""Commands that do work: import, collect, launch, train, predict, phonon, compare."""
+"""Commands that do work: import, collect, launch, train, predict, compare."""
 
 from __future__ import annotations
 
@@ -161,49 +161,6 @@ def predict(
             raise InputError("There is nothing to predict.", hint="Give --dataset or --structure.")
         n_new = predict_structures(db, method, ids, progress=bars)
     _print_summary({"model": method.id, "structures": len(ids), "new": n_new}, as_json)
-
-
-def phonon(
-    model: ModelArgument,
-    structure: Annotated[str, typer.Argument(help="Unit cell: id, name or tag.")],
-    supercell: Annotated[str, typer.Option(help="As 3x3x1.")] = "3x3x1",
-    displacement: Annotated[float, typer.Option(help="angstrom")] = 0.02,
-    as_json: JsonOption = False,
-) -> None:
-    """Relax a structure with a model (vacuum fixed) and compute its force constants.
-
-    Example:
-      forcebase phonon wse2-mace wse2-unit-cell --supercell 3x3x1
-    """
-    from forcebase.actions import compute_phonon
-    from forcebase.makers.phonon import PhononMaker
-
-    with open_database() as db, stage_bars() as bars:
-        method = db.require_model(model)
-        unit_cell: Any = _structure(db, structure)
-        maker = PhononMaker(displacement=displacement)
-        found = compute_phonon(db, method, unit_cell, _matrix(supercell), maker, progress=bars)
-        relaxed = db.structures.get(found.structure)
-    lengths = [float(x) for x in relaxed.to_atoms().cell.lengths()]
-    summary = {"id": found.id, "formula": found.formula, "lattice_A": lengths}
-    _print_summary({**summary, "seconds": found.wall_time}, as_json)
-
-
-def _structure(db: Any, text: str) -> Any:
-    """A structure itself, or the one of a calculation or phonon of that name."""
-    collection, record = db.resolve(text)
-    if collection == "structures":
-        return record
-    if collection in ("calculations", "phonons"):
-        return db.structures.get(record.structure)
-    raise InputError(f"{text!r} is in {collection}: it is no structure.")
-
-
-def _matrix(text: str) -> list[list[int]]:
-    parts = text.split("x")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise InputError(f"{text!r} is no supercell.", hint="Write three numbers, as 3x3x1.")
-    return [[int(parts[i]) if i == j else 0 for j in range(3)] for i in range(3)]
 
 
 def compare(

@@ -162,3 +162,16 @@ class Database:
         if not isinstance(record, records.ModelMethod):
             raise InputError(f"{text!r} is a DFT method, not a model.")
         return record
+
+    def require_structure(self, text: str) -> records.Structure:
+        """Give the structure that answers to `text`, or that of a calculation or phonon.
+
+        Raises:
+            InputError: it is another kind of record.
+        """
+        collection, record = self.resolve(text)
+        if isinstance(record, records.Structure):
+            return record
+        if isinstance(record, records.Calculation | records.Phonon):
+            return self.structures.get(record.structure)
+        raise InputError(f"{text!r} is in {collection}: it is no structure.")

@@ -15,7 +15,15 @@ from forcebase.errors import DatabaseError
 META = "meta"
 NAMESPACE_EXISTS = 48
 Migration = Callable[[MongoDatabase], None]
-MIGRATIONS: dict[tuple[int, int], Migration] = {}
+
+
+def _nothing(database: MongoDatabase) -> None:
+    """New optional fields only: `install` brings validators and indexes into step."""
+
+
+MIGRATIONS: dict[tuple[int, int], Migration] = {
+    (1, 2): _nothing,  # phonons: defect, findings
+}
 
 
 def install(database: MongoDatabase) -> None:

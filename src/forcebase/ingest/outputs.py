@@ -19,6 +19,7 @@ from forcebase.outputs import (
     ModelOutput,
     PhononOutput,
     PredictionsOutput,
+    RelaxationOutput,
     StructuresOutput,
 )
 from forcebase.physics.finite_displacement import unit_cell_masses
@@ -123,33 +124,40 @@ def predictions_batch(db: Database, output: PredictionsOutput) -> Batch:
     return Batch(calculations=found)
 
 
+def relaxation_batch(db: Database, output: RelaxationOutput) -> Batch:
+    """A relaxed structure, and the model's labels of it."""
+    model = _model(db, cast("dict[str, Any]", output))
+    relaxed = _relaxed(db, model, cast("dict[str, Any]", output), output["settings"])
+    labels = _blob(output["labels"]).arrays()
+    calculation = Calculation.of(
+        relaxed,
+        model,
+        energy=float(output["relaxation"]["energy"]),
+        forces=labels["forces"],
+        stress=labels["stress"],
+        wall_time=output["wall_time"],
+    )
+    return Batch(structures=[relaxed], calculations=[calculation])
+
+
 def phonon_batch(db: Database, output: PhononOutput) -> Batch:
     """A model's phonon and the relaxed structure it belongs to."""
     model = _model(db, cast("dict[str, Any]", output))
-    initial = db.structures.get(output["initial_structure"])
-    atoms = plain_atoms(output["structure"])
-    relaxed = Structure.from_atoms(
-        atoms,
-        family=initial.family,
-        kind=initial.kind,
-        recipe={
-            "operation": "relax",
-            "parameters": {"method": model.id, **output["protocol"]},
-            "seed": None,
-            "parent": initial.id,
-        },
-    )
+    settings = {"fmax_eV_per_A": output["protocol"]["fmax_eV_per_A"]}
+    relaxed = _relaxed(db, model, cast("dict[str, Any]", output), settings)
     arrays = _blob(output["force_constants"])
     phonon = phonon_record(
         relaxed,
         model,
         output["supercell_matrix"],
         output["primitive_matrix"],
-        unit_cell_masses(atoms),
+        unit_cell_masses(relaxed.to_atoms()),
         arrays,
         output["protocol"],
-        initial_structure=initial.id,
+        initial_structure=output["initial_structure"],
+        defect=output["defect"] or {},
         relaxation=output["relaxation"],
+        findings=output["findings"],
         wall_time=output["wall_time"],
     )
     return Batch(blobs=[arrays.data], structures=[relaxed], phonons=[phonon])
@@ -183,6 +191,8 @@ def phonon_record(
     )
     phonon.made_from("structure", "structures", structure.id)
     phonon.made_from("method", "methods", method.id)
+    if host := (phonon.defect or {}).get("host"):
+        phonon.made_from("host", "structures", host)
     return phonon.sealed()
 
 
@@ -191,8 +201,31 @@ READERS: dict[str, Callable[[Database, Any], Batch]] = {
     "curation": curation_batch,
     "model": model_batch,
     "predictions": predictions_batch,
+    "relaxation": relaxation_batch,
     "phonon": phonon_batch,
 }
+
+
+def _relaxed(
+    db: Database, model: ModelMethod, output: dict[str, Any], settings: dict[str, Any]
+) -> Structure:
+    """The record of a relaxed structure; it comes from the structure that was relaxed."""
+    initial = db.structures.get(output["initial_structure"])
+    return Structure.from_atoms(
+        plain_atoms(output["structure"]),
+        family=initial.family,
+        kind=initial.kind,
+        recipe={
+            "operation": "relax",
+            "parameters": {
+                "method": model.id,
+                **settings,
+                "converged": output["relaxation"]["converged"],
+            },
+            "seed": None,
+            "parent": initial.id,
+        },
+    )
 
 
 def _blob(value: Any) -> Blob:

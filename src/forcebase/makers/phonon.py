@@ -1,136 +1,177 @@
-"""A Maker that relaxes a structure with a model and computes its force constants."""
+"""Makers of phonons: relax a structure with a model, then compute its force constants."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-import numpy as np
-from jobflow import Maker, job
+from jobflow import Flow, Job, Maker, OutputReference, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.blob import Blob
-from forcebase.digest import structure_digest
-from forcebase.frames import Frames
 from forcebase.makers.packages import package_versions
-from forcebase.models.evaluation import evaluate
-from forcebase.models.mace_calculator import LoadedModel, load_mace
-from forcebase.models.relaxation import Relaxation, relax
-from forcebase.outputs import ModelOutput, PhononOutput
-from forcebase.physics.finite_displacement import displacements, harmonic_crystal
-from forcebase.physics.harmonic_crystal import HarmonicCrystal, sum_rule_error, symmetry_error
+from forcebase.makers.relaxation import RelaxMaker
+from forcebase.models.force_constants import ForceConstants, compute_force_constants
+from forcebase.models.mace_calculator import load_mace
+from forcebase.outputs import ModelOutput, PhononOutput, RelaxationOutput, StructureOutput
+from forcebase.physics.stability import instability
 from forcebase.progress import report
 
 
 @dataclass
-class PhononMaker(Maker):
-    """Force constants by finite displacements, with a model.
+class ForceConstantsMaker(Maker):
+    """Force constants of a relaxed structure with a model.
 
     Attributes:
         name: of the job.
-        displacement: angstrom.
-        fmax: of the relaxation before, eV/angstrom.
-        max_steps: of the relaxation.
+        method: "analytic" derivatives of the model, finite "displacements", or "auto": analytic
+            where the model allows it.
+        tolerance: of the analytic ones, eV/angstrom^2.
+        displacement: of finite displacements, angstrom.
         symmetrize: impose sum rule and index symmetry.
     """
 
-    name: str = "phonon"
+    name: str = "force constants"
+    method: Literal["auto", "analytic", "displacements"] = "auto"
+    tolerance: float = 1e-8
     displacement: float = 0.02
-    fmax: float = 1e-5
-    max_steps: int = 500
     symmetrize: bool = True
 
     @job(data=[Blob])
     def make(
-        self,
-        model: ModelOutput,
-        structure: Structure | dict[str, Any],
-        supercell_matrix: list[list[int]],
+        self, model: ModelOutput, relaxed: RelaxationOutput, supercell_matrix: list[list[int]]
     ) -> PhononOutput:
-        """Relax `structure` with its vacuum axis fixed, displace, and solve.
+        """Compute the force constants of a supercell of the relaxed structure.
 
         Args:
             model: output of a training, or a model published in the same shape.
-            structure: unit cell, also as pymatgen's dict; a layer need not be periodic across.
+            relaxed: output of `RelaxMaker`.
             supercell_matrix: (3, 3) integers, phonopy's convention.
 
         Raises:
-            CalculationError: the relaxation did not converge.
-            ModelError: an element that the model does not know.
+            ModelError: an element that the model does not know, or a model without analytic
+                force constants where these were asked for.
         """
         started = time.perf_counter()
         loaded = load_mace(
             model["weights"].data, model["weights_sha256"], model["dtype"], model["head"]
         )
-        if isinstance(structure, dict):
-            structure = Structure.from_dict(structure)
-        atoms = AseAtomsAdaptor.get_atoms(structure)
-        loaded.require(atoms.numbers)
-        initial = structure_digest(atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc)
-        relaxed = relax(
-            atoms,
-            loaded.calculator(),
-            self.fmax,
-            self.max_steps,
-            lambda step, force: report("relax", step, self.max_steps, **{"eV/A": force}),
+        given: Any = relaxed["structure"]
+        structure = given if isinstance(given, Structure) else Structure.from_dict(given)
+        found = compute_force_constants(
+            loaded,
+            AseAtomsAdaptor.get_atoms(structure),
+            supercell_matrix,
+            tolerance=self.tolerance,
+            displacement=self.displacement,
+            method=self.method,
+            symmetrize=self.symmetrize,
+            on_progress=lambda done, total: report("force constants", done, total),
         )
-        report("relax", relaxed.steps, relaxed.steps)
-        crystal, n_displacements = self._force_constants(relaxed, supercell_matrix, loaded)
+        crystal = found.crystal
         return {
             "forcebase": "phonon",
             "weights_sha256": model["weights_sha256"],
             "dtype": model["dtype"],
             "head": model["head"],
-            "initial_structure": initial,
-            "structure": AseAtomsAdaptor.get_structure(relaxed.atoms).as_dict(),
+            "initial_structure": relaxed["initial_structure"],
+            "structure": structure.as_dict(),
             "supercell_matrix": crystal.supercell_matrix.tolist(),
             "primitive_matrix": crystal.primitive_matrix.tolist(),
             "force_constants": Blob.from_arrays(force_constants=crystal.force_constants),
-            "protocol": {**self.protocol(), "n_displacements": n_displacements},
-            "relaxation": _described(relaxed, crystal),
+            "defect": relaxed["defect"],
+            "protocol": {**self.settings(), **relaxed["settings"], **_described(found)},
+            "relaxation": relaxed["relaxation"],
+            "findings": _findings(relaxed, found),
             "package_versions": package_versions("mace-torch", "torch", "phonopy", "ase"),
-            "wall_time": time.perf_counter() - started,
+            "wall_time": relaxed["wall_time"] + time.perf_counter() - started,
         }
 
-    def protocol(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """What this maker was told to do, as the phonon's record keeps it."""
         return {
+            "asked": self.method,
+            "tolerance_eV_per_A2": self.tolerance,
             "displacement_A": self.displacement,
-            "fmax_eV_per_A": self.fmax,
             "symmetrized": self.symmetrize,
             "drift_removed": True,
-            "code": "phonopy",
         }
+
+
+@dataclass
+class PhononMaker(Maker):
+    """Relax a structure with a model, then compute its force constants: a flow of two jobs.
+
+    Attributes:
+        name: of the flow.
+        relax_maker: the relaxation.
+        force_constants_maker: the force constants.
+    """
+
+    name: str = "phonon"
+    relax_maker: RelaxMaker = field(default_factory=RelaxMaker)
+    force_constants_maker: ForceConstantsMaker = field(default_factory=ForceConstantsMaker)
+
+    def make(
+        self,
+        model: ModelOutput | OutputReference,
+        structure: Structure | dict[str, Any] | StructureOutput | OutputReference,
+        supercell_matrix: list[list[int]],
+        relaxed: RelaxationOutput | OutputReference | None = None,
+        begun: RelaxationOutput | OutputReference | None = None,
+    ) -> Flow:
+        """Make the flow; its output is that of the force constants.
+
+        Args:
+            model: output of a training, or a model published in the same shape.
+            structure: unit cell, see `RelaxMaker`.
+            supercell_matrix: (3, 3) integers, phonopy's convention.
+            relaxed: the output of an earlier relaxation of `structure`, which is then not
+                repeated.
+            begun: one that did not converge, to go on from.
+        """
+        jobs: list[Flow | Job] = []
+        if relaxed is None:
+            relaxation = self.relax_maker.make(model, structure, begun)
+            jobs.append(relaxation)
+            relaxed = relaxation.output
+        constants = self.force_constants_maker.make(model, relaxed, supercell_matrix)
+        return Flow([*jobs, constants], output=constants.output, name=self.name)
+
+    def protocol(self) -> dict[str, Any]:
+        """What the two makers were told to do."""
+        return {**self.force_constants_maker.settings(), **self.relax_maker.settings()}
 
     def asked_for(self, protocol: dict[str, Any]) -> bool:
         """Whether a stored phonon was made by this protocol."""
         return all(protocol.get(key) == value for key, value in self.protocol().items())
 
-    def _force_constants(
-        self, relaxed: Relaxation, supercell_matrix: list[list[int]], model: LoadedModel
-    ) -> tuple[HarmonicCrystal, int]:
-        displaced = displacements(relaxed.atoms, supercell_matrix, self.displacement)
-        cells = [displaced.supercell, *displaced.supercells]
-        found = evaluate(
-            Frames.from_atoms(cells, ids=[str(i) for i in range(len(cells))]),
-            model,
-            lambda done, total: report("force constants", done, total),
-        )
-        forces = found.frames.forces.reshape(len(cells), len(displaced.supercell), 3)
-        crystal = harmonic_crystal(displaced, forces[1:], forces[0], self.symmetrize)
-        return crystal, len(displaced.supercells)
 
-
-def _described(relaxed: Relaxation, crystal: HarmonicCrystal) -> dict[str, Any]:
+def _described(found: ForceConstants) -> dict[str, Any]:
+    """How the force constants were made, and how far off they were before symmetrisation."""
     return {
-        "converged": True,
-        "steps": relaxed.steps,
-        "energy": relaxed.energy,
-        "max_force": relaxed.max_force,
-        "stress": np.asarray(relaxed.stress).tolist(),
-        "fixed_axes": list(relaxed.fixed_axes),
-        "sum_rule_error": sum_rule_error(crystal),
-        "symmetry_error": symmetry_error(crystal),
+        "method": found.method,
+        "code": "phonopy" if found.n_displacements else "forcebase",
+        "n_displacements": found.n_displacements,
+        "n_rows": found.n_rows,
+        "checked_rows": found.checked_rows,
+        "checked_error_eV_per_A2": found.checked_error,
+        "sum_rule_error_eV_per_A2": found.sum_rule_error,
+        "symmetry_error_eV_per_A2": found.symmetry_error,
     }
+
+
+def _findings(relaxed: RelaxationOutput, found: ForceConstants) -> list[str]:
+    findings = []
+    relaxation = relaxed["relaxation"]
+    if not relaxation["converged"]:
+        findings.append(
+            f"the relaxation did not reach {relaxed['settings']['fmax_eV_per_A']:g} eV/angstrom "
+            f"in {relaxation['steps']} steps: the largest force is {relaxation['max_force']:.2e}, "
+            f"with the cell's gradient {relaxation['max_gradient']:.2e}"
+        )
+    if unstable := instability(found.crystal):
+        findings.append(unstable)
+    return findings

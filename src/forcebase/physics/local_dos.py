@@ -50,6 +50,15 @@ class SiteDOS:
             return chosen.sum(axis=(0, 1))
         return chosen[:, DIRECTIONS.index(direction)].sum(axis=0)
 
+    def on(self, frequencies: NDArray[np.float64]) -> SiteDOS:
+        """The same on another grid (n,) THz, between its points on straight lines."""
+        values = np.apply_along_axis(
+            lambda states: np.interp(frequencies, self.frequencies, states, left=0.0, right=0.0),
+            2,
+            self.values,
+        )
+        return SiteDOS(frequencies, values)
+
     def spread(self, site_of: ArrayLike) -> SiteDOS:
         """Repeat onto the sites of a supercell: site i there is like `site_of[i]` here."""
         return SiteDOS(self.frequencies, self.values[np.asarray(site_of)])

@@ -152,9 +152,9 @@ def compare_dos(a: DensityOfStates, b: DensityOfStates) -> DosErrors:
         )
     return DosErrors(
         a.frequencies,
-        _spectrum_errors(a.frequencies, a.total, b.total),
+        spectrum_errors(a.frequencies, a.total, b.total),
         {
-            symbol: _spectrum_errors(a.frequencies, a.projected[symbol], b.projected[symbol])
+            symbol: spectrum_errors(a.frequencies, a.projected[symbol], b.projected[symbol])
             for symbol in a.projected
         },
     )
@@ -198,9 +198,10 @@ def _agree(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def _spectrum_errors(
+def spectrum_errors(
     grid: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> SpectrumErrors:
+    """Hold spectrum `a` to spectrum `b`, both (n,) states per THz on `grid` (n,), THz."""
     difference = a - b
     n_states = float(np.trapezoid(b, grid))
     steps = np.diff(grid)

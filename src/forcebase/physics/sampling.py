@@ -28,15 +28,19 @@ class CellDraws(MSONable):
         size: the supercell is size x size x 1.
         count: number of independent draws.
         vacancy: element of which one randomly chosen atom is removed; None for a pristine cell.
+        name: kind of the structures where the start is no unit cell, as "relaxed-vacancy-2x2".
     """
 
     size: int
     count: int
     vacancy: str | None = None
+    name: str | None = None
 
     @property
     def kind(self) -> str:
-        """As "pristine-1x1" or "Se-vacancy-2x2"."""
+        """As "pristine-1x1" or "Se-vacancy-2x2", or the name."""
+        if self.name:
+            return self.name
         defect = f"{self.vacancy}-vacancy" if self.vacancy else "pristine"
         return f"{defect}-{self.size}x{self.size}"
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from forcebase.errors import InputError
 from forcebase.physics.band_path import BandPath
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
+from forcebase.physics.mesh_modes import irreducible_mesh, solve
 
 SIGMA = 0.05
 """THz; standard deviation of the Gaussians of a DOS."""
@@ -109,29 +110,31 @@ class ThermalProperties:
 
 def modes(crystal: HarmonicCrystal, q_points: ArrayLike) -> Modes:
     """Diagonalise the dynamical matrix at `q_points` (n_q, 3), fractional."""
-    points = np.asarray(q_points, dtype=float).reshape(-1, 3)
-    crystal.phonopy.run_qpoints(points, with_eigenvectors=True)
-    found = crystal.phonopy.qpoints
-    return Modes(points, np.array(found.frequencies), np.array(found.eigenvectors))
+    found = list(solve(crystal, q_points))
+    n_modes = len(found[0].frequencies)
+    vectors = [np.reshape(point.eigenvectors, (n_modes, n_modes)) for point in found]
+    return Modes(
+        np.array([point.q_point for point in found]),
+        np.array([point.frequencies for point in found]),
+        np.array(vectors, dtype=complex),
+    )
 
 
 def bands(crystal: HarmonicCrystal, path: BandPath) -> Bands:
     """Compute the frequencies along `path`, sorted at each q-point (no band connection)."""
-    crystal.phonopy.run_qpoints(path.q_points)
-    return Bands(path, np.sort(crystal.phonopy.qpoints.frequencies, axis=1))
+    return Bands(path, _frequencies(crystal, path.q_points))
 
 
 def gamma_frequencies(crystal: HarmonicCrystal) -> NDArray[np.float64]:
     """(3 n_primitive,) THz at Gamma, rising."""
-    crystal.phonopy.run_qpoints([[0.0, 0.0, 0.0]])
-    return np.sort(crystal.phonopy.qpoints.frequencies[0])
+    return _frequencies(crystal, np.zeros((1, 3)))[0]
 
 
 def frequency_grid(
     crystals: Sequence[HarmonicCrystal], mesh: Sequence[int], sigma: float = SIGMA
 ) -> NDArray[np.float64]:
     """Make one grid, THz, that holds the DOS of all `crystals` on `mesh`."""
-    spectra = [_mesh_frequencies(crystal, mesh)[0] for crystal in crystals]
+    spectra = [_frequencies(crystal, irreducible_mesh(crystal, mesh)[0]) for crystal in crystals]
     return _grid_over(np.concatenate([frequencies.ravel() for frequencies in spectra]), sigma)
 
 
@@ -156,16 +159,21 @@ def density_of_states(
     Raises:
         InputError: a grid too short or too coarse to hold all modes to 1e-3.
     """
-    centres, weights = _mesh_frequencies(crystal, mesh, with_eigenvectors=True)
-    element_shares = _element_shares(crystal)
-    grid = _grid_over(centres, sigma) if frequencies is None else np.asarray(frequencies, float)
-    projected = {symbol: np.zeros(len(grid)) for symbol in element_shares}
-    for i, weight in enumerate(weights):
-        gaussians = _gaussians(grid, centres[i], sigma)
-        for symbol, shares in element_shares.items():
-            projected[symbol] += weight * (gaussians @ shares[i])
+    symbols = np.array(crystal.primitive_symbols)
+    masks = {str(symbol): symbols == symbol for symbol in dict.fromkeys(symbols)}
+    grid = None if frequencies is None else np.asarray(frequencies, float)
+    if grid is None:
+        grid = frequency_grid([crystal], mesh, sigma)
+    projected = {symbol: np.zeros(len(grid)) for symbol in masks}
+    points, weights = irreducible_mesh(crystal, mesh)
+    for point, weight in zip(solve(crystal, points), weights, strict=True):
+        assert point.eigenvectors is not None
+        shares = (np.abs(point.eigenvectors) ** 2).sum(axis=1)
+        peaks = gaussians(grid, point.frequencies, sigma)
+        for symbol, mask in masks.items():
+            projected[symbol] += weight * (peaks @ shares[mask].sum(axis=0))
     total = np.sum(list(projected.values()), axis=0)
-    _check_normalisation(grid, total, centres.shape[1])
+    _check_normalisation(grid, total, 3 * len(symbols))
     return DensityOfStates(grid, total, projected)
 
 
@@ -176,7 +184,9 @@ def thermal_properties(
 
     The three acoustic modes at Gamma, whose frequency is zero, are left out.
     """
-    frequencies, weights = _mesh_frequencies(crystal, mesh)
+    points, weights = irreducible_mesh(crystal, mesh)
+    frequencies = _frequencies(crystal, points)
+    crystal.phonopy.run_mesh(list(mesh), is_gamma_center=True)
     crystal.phonopy.run_thermal_properties(
         temperatures=np.atleast_1d(np.asarray(temperatures, dtype=float)),
         exclude_gamma_acoustic=True,
@@ -191,26 +201,10 @@ def thermal_properties(
     )
 
 
-def _mesh_frequencies(
-    crystal: HarmonicCrystal, mesh: Sequence[int], *, with_eigenvectors: bool = False
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n_q, n_modes) THz at the irreducible points, and their weights (n_q,), sum 1."""
-    crystal.phonopy.run_mesh(list(mesh), with_eigenvectors=with_eigenvectors, is_gamma_center=True)
-    found = crystal.phonopy.mesh
-    weights = np.asarray(found.weights, dtype=float)
-    return np.array(found.frequencies), weights / weights.sum()
-
-
-def _element_shares(crystal: HarmonicCrystal) -> dict[str, NDArray[np.float64]]:
-    """Element symbol -> (n_q, n_modes) share of its atoms in each mode of the mesh just run."""
-    vectors = crystal.phonopy.mesh.eigenvectors
-    n_q, n_modes = vectors.shape[0], vectors.shape[2]
-    atom_shares = (np.abs(vectors) ** 2).reshape(n_q, -1, 3, n_modes).sum(axis=2)
-    symbols = np.array(crystal.primitive_symbols)
-    return {
-        str(symbol): atom_shares[:, symbols == symbol].sum(axis=1)
-        for symbol in dict.fromkeys(symbols)
-    }
+def _frequencies(crystal: HarmonicCrystal, q_points: ArrayLike) -> NDArray[np.float64]:
+    """(n_q, n_modes) THz, rising at each q-point."""
+    found = solve(crystal, q_points, with_vectors=False)
+    return np.array([point.frequencies for point in found])
 
 
 def _grid_over(frequencies: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
@@ -219,9 +213,10 @@ def _grid_over(frequencies: NDArray[np.float64], sigma: float) -> NDArray[np.flo
     return np.linspace(low, high, int(np.ceil((high - low) / sigma * GRID_POINTS_PER_SIGMA)) + 1)
 
 
-def _gaussians(
+def gaussians(
     grid: NDArray[np.float64], centres: NDArray[np.float64], sigma: float
 ) -> NDArray[np.float64]:
+    """(n_grid, n_centres) normalised Gaussians of standard deviation `sigma`."""
     scaled = (grid[:, None] - centres) / sigma
     return np.exp(-(scaled**2) / 2) / (sigma * np.sqrt(2 * np.pi))
 

@@ -21,6 +21,8 @@ class Phonon(Record):
             "initial_structure",
             "protocol_digest",
             "force_constants",
+            ["defect.name", "n_atoms_supercell"],
+            "defect.host",
             "provenance.edges.record",
         ],
     }
@@ -41,7 +43,9 @@ class Phonon(Record):
     )
     protocol = DictField(required=True, help_text="displacement, fmax, symmetrized, ...")
     protocol_digest = StringField(required=True, regex=DIGEST_PATTERN)
+    defect = DictField(help_text="name, changes, centre, supercell_matrix, host; {} if pristine")
     relaxation = DictField(help_text="steps, energy, max_force, stress, converged")
+    findings = ListField(StringField(), help_text="what to know before it is trusted")
     wall_time = FloatField(help_text="s")
 
     def content(self) -> dict[str, Any]:

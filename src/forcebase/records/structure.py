@@ -26,7 +26,15 @@ class Structure(Record):
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "structures",
-        "indexes": ["formula", "elements", "n_atoms", "family", "kind", "provenance.edges.record"],
+        "indexes": [
+            "formula",
+            "elements",
+            "n_atoms",
+            "family",
+            "kind",
+            "recipe.parent",
+            "provenance.edges.record",
+        ],
     }
 
     formula = StringField(required=True, help_text="Hill formula, as W4Se7")

@@ -1,0 +1,192 @@
+"""Commands for phonons: compute them, pristine and with defects, and look at defects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from forcebase.cli.console import (
+    JsonOption,
+    console,
+    open_database,
+    print_json,
+    print_table,
+    stage_bars,
+)
+from forcebase.errors import InputError, NotFoundError
+
+Method = Literal["auto", "analytic", "displacements"]
+Unit = Literal["cm-1", "THz", "meV"]
+
+
+def phonon(
+    model: Annotated[str, typer.Argument(help="Model: id, name or tag.")],
+    structure: Annotated[str, typer.Argument(help="Unit cell: id, name or tag.")],
+    supercell: Annotated[str, typer.Option(help="As 3x3x1.")] = "3x3x1",
+    defect: Annotated[
+        str | None, typer.Option(help="As v_Se, Mo_W, or remove:17,swap:20:Mo,move:3:0/0/0.1.")
+    ] = None,
+    method: Annotated[Method, typer.Option(help="Of the force constants.")] = "auto",
+    tolerance: Annotated[
+        float, typer.Option(help="Of analytic force constants, eV/A^2: 1e-8 exact, 1e-4 fast.")
+    ] = 1e-8,
+    displacement: Annotated[float, typer.Option(help="Of finite displacements, A.")] = 0.02,
+    fmax: Annotated[float, typer.Option(help="Of the relaxation, eV/A.")] = 1e-5,
+    max_steps: Annotated[int, typer.Option(help="Of the relaxation.")] = 500,
+    as_json: JsonOption = False,
+) -> None:
+    """Relax a structure with a model (vacuum fixed) and compute its force constants.
+
+    With --defect, the perfect supercell's and the defect's; the defect is made in a supercell of
+    the relaxed unit cell and relaxed again. v_Se removes one Se, Mo_W puts Mo on a W site; sites
+    of a list are those of the repeated cell, counted from 0. What is there already is found again.
+
+    Examples:
+      forcebase phonon wse2-mace wse2-unit-cell --supercell 3x3x1
+      forcebase phonon wse2-mace wse2-unit-cell --supercell 6x6x1 --defect v_Se
+    """
+    from forcebase.actions import compute_phonon
+    from forcebase.defects import compute_defect_phonons
+    from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
+    from forcebase.makers.relaxation import RelaxMaker
+
+    maker = PhononMaker(
+        relax_maker=RelaxMaker(fmax=fmax, max_steps=max_steps),
+        force_constants_maker=ForceConstantsMaker(
+            method=method, tolerance=tolerance, displacement=displacement
+        ),
+    )
+    matrix = _matrix(supercell)
+    with open_database() as db, stage_bars() as bars:
+        chosen, cell = db.require_model(model), db.require_structure(structure)
+        if defect is None:
+            found = [compute_phonon(db, chosen, cell, matrix, maker, progress=bars)]
+        else:
+            pair = compute_defect_phonons(db, chosen, cell, matrix, defect, maker, progress=bars)
+            found = [pair.pristine, pair.defective]
+        summaries = [_summary(db, record) for record in found]
+    if as_json:
+        print_json(summaries[0] if defect is None else summaries)
+        return
+    for summary in summaries:
+        for key, value in summary.items():
+            console.print(f"{key:<12} {value}")
+
+
+def defect(
+    phonons: Annotated[
+        list[str] | None, typer.Argument(help="Defect phonons: ids or names.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Or all defect phonons of this model.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of these, only this defect, as v_Se.")] = None,
+    edges: Annotated[str, typer.Option(help="Radii of the shells, A.")] = "3,6",
+    out: Annotated[Path | None, typer.Option(help="Folder for pictures and defect.json.")] = None,
+    unit: Annotated[Unit, typer.Option(help="Of frequencies in the pictures.")] = "cm-1",
+    as_json: JsonOption = False,
+) -> None:
+    """Local vibrations at a defect: density of states by shell, localised modes, pictures.
+
+    Everything is recomputed from the stored force constants. Several supercells show how the
+    modes converge; where a DFT phonon of the same cell is in the database, it is compared.
+
+    Examples:
+      forcebase defect --model wse2-mace --out vacancy
+      forcebase defect 3fa91c --edges 2.8,4.5,8 --json
+    """
+    from forcebase.defect_report import study_defects
+    from forcebase.physics.shells import Shells
+
+    shells = Shells(_numbers(edges))
+    with open_database() as db, stage_bars() as bars:
+        chosen = _defect_phonons(db, phonons or [], model, name)
+        study = study_defects(db, chosen, shells, with_bands=out is not None, progress=bars)
+        if out is not None:
+            written = study.write(out, unit)
+    if as_json:
+        print_json(study.as_dict())
+        return
+    for size in study.as_dict()["supercells"]:
+        _print_size(size)
+    if out is not None:
+        console.print(f"{len(written)} files in {out}: {', '.join(p.name for p in written)}")
+
+
+def _defect_phonons(db: Any, texts: list[str], model: str | None, name: str | None) -> list[Any]:
+    if bool(texts) == bool(model):
+        raise InputError(
+            "Say which defects: phonons by id or name, or --model for all of a model.",
+            hint="`forcebase ls phonons` lists them.",
+        )
+    if texts:
+        return [db.resolve(text, "phonons")[1] for text in texts]
+    query: dict[str, Any] = {"defect.name": name if name else {"$exists": True}}
+    found = list(
+        db.phonons.find(query, method=db.resolve(model, "methods")[1].id, sort="n_atoms_supercell")
+    )
+    if not found:
+        raise NotFoundError(
+            f"There are no defect phonons of {model}.",
+            hint=f"`forcebase phonon {model} STRUCTURE --supercell 6x6x1 --defect v_Se`",
+        )
+    return found
+
+
+def _print_size(size: dict[str, Any]) -> None:
+    rows = [
+        [
+            mode["frequency_cm1"],
+            mode["frequency_THz"],
+            mode["shell_weights"][0],
+            mode["enrichment"],
+            mode["participating_sites"],
+            mode["degeneracy"],
+            mode["character"],
+        ]
+        for mode in size["localised"]
+    ]
+    columns = ["cm^-1", "THz", "weight", "enriched", "sites", "levels", "character"]
+    title = (
+        f"{size['name']} in {size['size']}, {size['n_atoms']} atoms, phonon {size['phonon'][:10]}"
+    )
+    print_table(title, columns, rows)
+    for finding in size["findings"]:
+        console.print(f"[yellow]note[/] {finding}")
+    if size["reference"]:
+        metrics = size["reference"]
+        console.print(
+            f"against DFT {metrics['phonon'][:10]}: frequencies at Gamma off by "
+            f"{metrics['gamma_mae_THz']:.3f} THz, the largest {metrics['gamma_max_THz']:.3f}"
+        )
+
+
+def _summary(db: Any, found: Any) -> dict[str, Any]:
+    relaxed = db.structures.get(found.structure)
+    steps, force = found.relaxation["steps"], found.relaxation["max_force"]
+    summary = {
+        "id": found.id,
+        "formula": found.formula,
+        "lattice_A": [float(x) for x in relaxed.to_atoms().cell.lengths()],
+        "relaxation": f"{steps} steps to {force:.1e} eV/A",
+        "method": found.protocol["method"],
+        "seconds": found.wall_time,
+        "findings": list(found.findings),
+    }
+    if found.defect:
+        summary["defect"] = found.defect["name"]
+    return summary
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{text!r} are no numbers.", hint="Write them as 3,6.") from None
+
+
+def _matrix(text: str) -> list[list[int]]:
+    parts = text.split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise InputError(f"{text!r} is no supercell.", hint="Write three numbers, as 3x3x1.")
+    return [[int(parts[i]) if i == j else 0 for j in range(3)] for i in range(3)]

@@ -1,0 +1,220 @@
+"""The defect study: supercells with and without a defect, computed once, and their spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jobflow import Flow, Job, OutputReference
+
+from forcebase.actions import find_phonon, find_relaxation
+from forcebase.database.database import Database
+from forcebase.database.publishing import publish_model
+from forcebase.errors import CalculationError, InputError, NotFoundError
+from forcebase.ingest.collect import collect
+from forcebase.launch import run_here
+from forcebase.makers.defect import DefectMaker, defect_cell
+from forcebase.makers.phonon import PhononMaker
+from forcebase.physics.defect_spectra import DefectSpectra, defect_spectra
+from forcebase.physics.shells import Shells
+from forcebase.progress import following, report
+from forcebase.records import ModelMethod, Phonon, Structure
+from forcebase.spectra import crystal_of
+
+IDENTITY = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+Matrix = list[list[int]]
+Progress = Callable[[str, int, int, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class DefectPhonons:
+    """Phonons of one supercell without and with a defect."""
+
+    pristine: Phonon
+    defective: Phonon
+
+
+def defect_flow(
+    db: Database,
+    model: ModelMethod,
+    unit_cell: Structure,
+    supercells: Sequence[Matrix],
+    defect: str,
+    maker: PhononMaker | None = None,
+) -> Flow:
+    """Make one flow of all that is still missing; outputs of an interrupted run are used.
+
+    The unit cell is relaxed once. Each supercell has the force constants of the perfect crystal,
+    and a defect cell made from the relaxed unit cell, relaxed itself, with its force constants.
+
+    Args:
+        db: the database.
+        model: whose energy surface.
+        unit_cell: of the perfect crystal.
+        supercells: (3, 3) matrices of diagonal form.
+        defect: see `forcebase.physics.defect.read_defect`; read anew in each supercell.
+        maker: how phonons are computed.
+
+    Raises:
+        InputError: the defect does not fit the smallest of the supercells.
+    """
+    maker = maker or PhononMaker()
+    atoms = unit_cell.to_atoms()
+    for matrix in supercells:
+        defect_cell(atoms, matrix, defect)  # says now what would fail after an hour
+    collect(db)
+    published = publish_model(db, model)
+    relaxed = find_relaxation(db, model, unit_cell.id, maker)
+    jobs: list[Flow | Job] = []
+    if relaxed is None:
+        relaxation = maker.relax_maker.make(published, unit_cell.to_pymatgen())
+        relaxation.append_name(f" {unit_cell.formula}")
+        relaxed, jobs = relaxation.output, [relaxation]
+    missing = [
+        job
+        for matrix in supercells
+        for job in _missing(db, model, published, unit_cell, relaxed, matrix, defect, maker)
+    ]
+    return Flow(jobs + missing if missing else [], name=f"{defect} in {unit_cell.formula}")
+
+
+def compute_defect_phonons(
+    db: Database,
+    model: ModelMethod,
+    unit_cell: Structure,
+    supercell_matrix: Matrix,
+    defect: str,
+    maker: PhononMaker | None = None,
+    *,
+    progress: Progress | None = None,
+) -> DefectPhonons:
+    """Compute what is missing of one supercell's two phonons, and give their records."""
+    maker = maker or PhononMaker()
+    flow = defect_flow(db, model, unit_cell, [supercell_matrix], defect, maker)
+    reasons = ""
+    if flow.jobs:
+        with following(progress):
+            done = run_here(db, flow)
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in done.failed)
+    pristine = find_phonon(db, model, unit_cell.id, supercell_matrix, maker)
+    defective = pristine and _defective(db, model, pristine, supercell_matrix, defect, maker)
+    if pristine is None or defective is None:
+        raise CalculationError(
+            f"The phonons of {defect} were computed, but a record is not there. {reasons}".strip(),
+            hint="Run `forcebase collect`.",
+        )
+    return DefectPhonons(pristine, defective)
+
+
+def pristine_of(db: Database, defective: Phonon) -> Phonon:
+    """The phonon of the perfect crystal that a defect phonon is to be held to.
+
+    Of the same method and host: that of the same supercell, else that of the largest.
+
+    Raises:
+        InputError: the phonon is of no defect.
+        NotFoundError: there is no phonon of its host.
+    """
+    if not defective.defect:
+        raise InputError(
+            f"The phonon {defective.id[:10]} is of a perfect crystal.",
+            hint="`forcebase phonon MODEL STRUCTURE --defect v_Se` computes one with a defect.",
+        )
+    found = db.phonons.find(
+        method=defective.method, structure=defective.defect["host"], sort="-n_atoms_supercell"
+    )
+    matrix = defective.defect["supercell_matrix"]
+    same = [phonon for phonon in found if phonon.supercell_matrix == matrix]
+    if not found:
+        raise NotFoundError(
+            f"There is no phonon of the perfect crystal behind {defective.id[:10]}.",
+            hint="Compute or import the phonon of its host with the same method.",
+        )
+    return (same or list(found))[0]
+
+
+def dft_counterpart(db: Database, defective: Phonon) -> Phonon | None:
+    """A DFT phonon of the same defect in the same supercell, where there is one."""
+    found = db.phonons.find(
+        {"defect.supercell_matrix": defective.defect["supercell_matrix"]},
+        method_class="dft",
+        formula=defective.formula,
+        **{"defect.name": defective.defect["name"]},
+    )
+    return found[0] if found else None
+
+
+def spectra_of_defect(
+    db: Database,
+    defective: Phonon,
+    shells: Shells | None = None,
+    *,
+    n_path: int | None = 48,
+    progress: Progress | None = None,
+) -> DefectSpectra:
+    """Compute local spectra of a stored defect phonon and of the perfect crystal behind it."""
+    pristine = pristine_of(db, defective)
+    with following(progress):
+        return defect_spectra(
+            crystal_of(db, defective),
+            crystal_of(db, pristine),
+            np.array(defective.defect["supercell_matrix"]),
+            np.array(defective.defect["centre"]),
+            name=defective.defect["name"],
+            shells=shells,
+            n_path=n_path,
+            on_step=report,
+        )
+
+
+def _missing(
+    db: Database,
+    model: ModelMethod,
+    published: OutputReference,
+    unit_cell: Structure,
+    relaxed: OutputReference,
+    matrix: Matrix,
+    defect: str,
+    maker: PhononMaker,
+) -> list[Flow | Job]:
+    """Jobs for what is not there yet of one supercell."""
+    jobs: list[Flow | Job] = []
+    size = "x".join(str(matrix[i][i]) for i in range(3))
+    pristine = find_phonon(db, model, unit_cell.id, matrix, maker)
+    if pristine is None:
+        constants = maker.force_constants_maker.make(published, relaxed, matrix)
+        constants.append_name(f" pristine {size}")
+        jobs.append(constants)
+    elif _defective(db, model, pristine, matrix, defect, maker):
+        return jobs
+    cell = DefectMaker(defect=defect).make(relaxed["structure"], matrix, unit_cell.family)
+    begun = pristine and _start(db, pristine, matrix, defect)
+    known: dict[str, Any] = {}
+    if begun:
+        known = {
+            "relaxed": find_relaxation(db, model, begun, maker),
+            "begun": find_relaxation(db, model, begun, maker, converged=False),
+        }
+    phonon = maker.make(published, cell.output["structures"][0], IDENTITY, **known)
+    phonon.append_name(f" {defect} {size}")
+    return [*jobs, cell, phonon]
+
+
+def _start(db: Database, pristine: Phonon, matrix: Matrix, defect: str) -> str:
+    """Id of the defect cell that is made from the host of a pristine phonon."""
+    host = db.structures.get(pristine.structure).to_atoms()
+    return Structure.geometry_id(defect_cell(host, matrix, defect)[0].atoms)
+
+
+def _defective(
+    db: Database,
+    model: ModelMethod,
+    pristine: Phonon,
+    matrix: Matrix,
+    defect: str,
+    maker: PhononMaker,
+) -> Phonon | None:
+    start = _start(db, pristine, matrix, defect)
+    return find_phonon(db, model, start, IDENTITY, maker)

@@ -1,0 +1,113 @@
+"""A Maker that relaxes a structure with a model."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from jobflow import Maker, job
+from pymatgen.core import Structure
+from pymatgen.io.ase import AseAtomsAdaptor
+
+from forcebase.blob import Blob
+from forcebase.digest import structure_digest
+from forcebase.makers.packages import package_versions
+from forcebase.models.mace_calculator import load_mace
+from forcebase.models.relaxation import Relaxation, relax
+from forcebase.outputs import ModelOutput, RelaxationOutput, StructureOutput
+from forcebase.progress import report
+
+
+@dataclass
+class RelaxMaker(Maker):
+    """Relax positions and cell with a model, the vacuum axis fixed, the symmetry kept.
+
+    Attributes:
+        name: of the job.
+        fmax: largest force and cell gradient, eV/angstrom.
+        max_steps: at most so many.
+    """
+
+    name: str = "relax"
+    fmax: float = 1e-5
+    max_steps: int = 500
+
+    @job(data=[Blob])
+    def make(
+        self,
+        model: ModelOutput,
+        structure: Structure | dict[str, Any] | StructureOutput,
+        begun: RelaxationOutput | None = None,
+    ) -> RelaxationOutput:
+        """Relax `structure`; one that does not converge is given as far as it came.
+
+        Args:
+            model: output of a training, or a model published in the same shape.
+            structure: pymatgen's, also as a dict, or a made structure with its recipe; a layer
+                need not be periodic across.
+            begun: an earlier relaxation of it that did not converge, to go on from.
+
+        Raises:
+            CalculationError: a force that is no number.
+            ModelError: an element that the model does not know.
+        """
+        started = time.perf_counter()
+        loaded = load_mace(
+            model["weights"].data, model["weights_sha256"], model["dtype"], model["head"]
+        )
+        atoms, recipe = _given(structure)
+        loaded.require(atoms.numbers)
+        calculator = loaded.calculator()
+        start = _given(begun["structure"])[0] if begun else atoms
+        relaxed = relax(start, calculator, self.fmax, self.max_steps, self._tell)
+        report("relax", relaxed.steps, relaxed.steps)
+        final = relaxed.atoms.copy()
+        final.calc = calculator
+        return {
+            "forcebase": "relaxation",
+            "weights_sha256": model["weights_sha256"],
+            "dtype": model["dtype"],
+            "head": model["head"],
+            "initial_structure": structure_digest(
+                atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc
+            ),
+            "structure": AseAtomsAdaptor.get_structure(relaxed.atoms).as_dict(),
+            "defect": recipe.get("parameters", {}).get("defect"),
+            "labels": Blob.from_arrays(forces=final.get_forces(), stress=final.get_stress()),
+            "settings": self.settings(),
+            "relaxation": _described(relaxed),
+            "package_versions": package_versions("mace-torch", "torch", "ase"),
+            "wall_time": time.perf_counter() - started,
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """What decides when a relaxation is done."""
+        return {"fmax_eV_per_A": self.fmax}
+
+    def _tell(self, step: int, force: float) -> None:
+        report("relax", step, self.max_steps, **{"eV/A": force})
+
+
+def _given(structure: Any) -> tuple[Atoms, dict[str, Any]]:
+    """The atoms and the recipe, where there is one."""
+    recipe: dict[str, Any] = {}
+    if isinstance(structure, dict) and "recipe" in structure:
+        structure, recipe = structure["structure"], structure["recipe"]
+    if isinstance(structure, dict):
+        structure = Structure.from_dict(structure)
+    return AseAtomsAdaptor.get_atoms(structure), recipe
+
+
+def _described(relaxed: Relaxation) -> dict[str, Any]:
+    return {
+        "converged": relaxed.converged,
+        "steps": relaxed.steps,
+        "energy": relaxed.energy,
+        "max_force": relaxed.max_force,
+        "max_gradient": relaxed.max_gradient,
+        "stress": np.asarray(relaxed.stress).tolist(),
+        "fixed_axes": list(relaxed.fixed_axes),
+    }
