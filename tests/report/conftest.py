@@ -55,9 +55,9 @@ def parity(cells):
 def shells():
     """One shell of one element only, as around a vacancy."""
     return [
-        ShellForces("≤ 3 Å", False, 1, 3, 1790.9, 29.04, 38.66, {"W": 29.04}),
-        ShellForces("3–6 Å", False, 1, 8, 1295.2, 27.93, 40.02, {"Se": 24.42, "W": 37.11}),
-        ShellForces("pristine", True, 11, 66, 1897.6, 17.49, 25.87, {"Se": 15.61, "W": 21.26}),
+        ShellForces("≤ 3 Å", 1, 1, 3, 1790.9, 29.04, 38.66, {"W": 29.04}),
+        ShellForces("3–6 Å", 2, 1, 8, 1295.2, 27.93, 40.02, {"Se": 24.42, "W": 37.11}),
+        ShellForces("pristine", None, 11, 66, 1897.6, 17.49, 25.87, {"Se": 15.61, "W": 21.26}),
     ]
 
 

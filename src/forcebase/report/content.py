@@ -59,7 +59,7 @@ class ShellForces:
 
     Attributes:
         label: as "3–6 Å", or "pristine".
-        pristine: whether these are the cells without a defect.
+        number: of the shell, from 1 at the inside; None for the cells without a defect.
         n_structures: cells with such atoms.
         n_atoms: such atoms.
         mean_force: mean |F| of the reference, meV/angstrom.
@@ -69,13 +69,18 @@ class ShellForces:
     """
 
     label: str
-    pristine: bool
+    number: int | None
     n_structures: int
     n_atoms: int
     mean_force: float
     mae: float
     rmse: float
     mae_by_element: dict[str, float]
+
+    @property
+    def pristine(self) -> bool:
+        """Whether these are the cells without a defect."""
+        return self.number is None
 
 
 @dataclass(frozen=True, eq=False)

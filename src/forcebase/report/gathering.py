@@ -139,13 +139,14 @@ def _parity(pairs: Pairs) -> ParityData:
 def shell_forces(labels: Validation) -> list[ShellForces]:
     """Read the errors by distance from the defect; none where no cell of them has one."""
     metrics: dict[str, Any] = dict(labels.metrics)
-    found = [row for row in metrics.get("forces_by_shell", []) if row["n_atoms"]]
-    if all(row["shell"] == PRISTINE for row in found):
+    rows = enumerate(metrics.get("forces_by_shell", []), 1)
+    found = [(number, row) for number, row in rows if row["n_atoms"]]
+    if all(row["shell"] == PRISTINE for _, row in found):
         return []
     return [
         ShellForces(
             label=row["shell"],
-            pristine=row["shell"] == PRISTINE,
+            number=None if row["shell"] == PRISTINE else number,
             n_structures=row["n_structures"],
             n_atoms=row["n_atoms"],
             mean_force=row["mean_force"],
@@ -153,7 +154,7 @@ def shell_forces(labels: Validation) -> list[ShellForces]:
             rmse=row["forces"]["rmse"],
             mae_by_element={s: errors["mae"] for s, errors in row["by_element"].items()},
         )
-        for row in found
+        for number, row in found
     ]
 
 

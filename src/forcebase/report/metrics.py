@@ -55,9 +55,9 @@ def _label_metrics(result: MainResult, targets: dict[str, float]) -> list[Metric
 def _shell_metrics(result: MainResult, shells: Sequence[ShellForces]) -> list[Metric]:
     """Force errors from the defect outwards, and in cells without one."""
     found = []
-    for number, shell in enumerate(shells, 1):
+    for shell in shells:
         where = "in pristine cells" if shell.pristine else f"{shell.label} from the defect"
-        key = "pristine" if shell.pristine else f"shell_{number}"
+        key = "pristine" if shell.pristine else f"shell_{shell.number}"
         note = f"{shell.n_atoms} atoms of {shell.n_structures} test cells"
         name, label = f"test_force_mae_{key}_meV_per_A", f"Force MAE, {where}"
         sources = (result.labels.id,)
