@@ -3,8 +3,8 @@
     forcebase launch flows/wse2_training_structures.py --set n_unit_cells=10 --set seed=1
 
 Strained and rattled unit cells, 2x2 supercells and 2x2 supercells with a selenium vacancy. Any
-static maker of atomate2 takes GPAW's place: build(static_maker=StaticMaker()). Cells around any other
-start, as a vacancy relaxed with a first model:
+static maker of atomate2 takes GPAW's place: build(static_maker=StaticMaker()). Cells around
+another start, as a vacancy relaxed with a first model:
 
     forcebase launch flows/wse2_training_structures.py --set n_unit_cells=6 \\
         --set start=data/wse2_gpaw_vacancy/wse2_vacancy_2x2_start.extxyz \\

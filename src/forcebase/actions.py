@@ -227,8 +227,8 @@ def find_relaxation(
         "output.relaxation.converged": converged,
         **{f"output.settings.{k}": v for k, v in maker.relax_maker.settings().items()},
     }
-    last = {"completed_at": -1}
-    found = list(db.job_store.docs_store.query(wanted, ["uuid"], sort=last, limit=1))
+    newest: dict[str, Any] = {"completed_at": -1}
+    found = list(db.job_store.docs_store.query(wanted, ["uuid"], sort=newest, limit=1))
     return OutputReference(found[0]["uuid"]) if found else None
 
 

@@ -39,7 +39,7 @@ def test_distances_are_those_of_the_nearest_image(layer):
     centre = layer.get_scaled_positions()[site]
     expected = layer.get_distances(site, range(len(layer)), mic=True)
     np.testing.assert_allclose(distances_from(layer, centre), expected, atol=1e-9)
-    shifted = centre + [3, -2, 0]
+    shifted = centre + np.array([3, -2, 0])
     np.testing.assert_allclose(distances_from(layer, shifted), expected, atol=1e-9)
     assert vectors_from(layer, centre).shape == (len(layer), 3)
 

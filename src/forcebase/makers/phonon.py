@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from jobflow import Flow, Job, Maker, OutputReference, job
@@ -151,16 +151,20 @@ class PhononMaker(Maker):
 
 def _described(found: ForceConstants) -> dict[str, Any]:
     """How the force constants were made, and how far off they were before symmetrisation."""
-    return {
-        "method": found.method,
+    described: dict[str, Any] = {
+        "method": str(found.method),
+        "why_displacements": found.reason,
         "code": "phonopy" if found.n_displacements else "forcebase",
+        "precision": found.precision,
         "n_displacements": found.n_displacements,
-        "n_rows": found.n_rows,
-        "checked_rows": found.checked_rows,
-        "checked_error_eV_per_A2": found.checked_error,
+        "n_centers": found.n_centers,
+        "moved_A": found.moved,
         "sum_rule_error_eV_per_A2": found.sum_rule_error,
         "symmetry_error_eV_per_A2": found.symmetry_error,
     }
+    if found.check:
+        described["check"] = asdict(found.check)
+    return described
 
 
 def _findings(relaxed: RelaxationOutput, found: ForceConstants) -> list[str]:

@@ -216,7 +216,6 @@ def _check_same_lattice(atoms: Atoms, perfect: Atoms, tolerance: float = 0.05) -
 
 def _gamma_modes(crystal: HarmonicCrystal, groups: SiteGroups) -> GammaModes:
     (modes,) = solve(crystal, np.zeros((1, 3)))
-    assert modes.eigenvectors is not None
     shares = (np.abs(modes.eigenvectors) ** 2).sum(axis=1)
     return GammaModes(
         frequencies=modes.frequencies,
@@ -253,7 +252,6 @@ def _bands(
     normal = layer_normal(defective.primitive_atoms)
     frequencies, weights = [], []
     for done, modes in enumerate(solve(defective, path.q_points)):
-        assert modes.eigenvectors is not None
         shares = site_shares(modes.eigenvectors, normal).sum(axis=1)
         frequencies.append(modes.frequencies)
         weights.append(shell_weights(shares, groups).T)

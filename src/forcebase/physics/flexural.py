@@ -65,7 +65,6 @@ def flexural_branch(
     normal = layer_normal(atoms)
     found = []
     for modes in solve(crystal, lengths[:, None] * unit):
-        assert modes.eigenvectors is not None
         along = site_shares(modes.eigenvectors, normal)[:, 1].sum(axis=0)
         found.append(modes.frequencies[int(np.flatnonzero(along > 0.5)[0])])
     frequencies = np.array(found)

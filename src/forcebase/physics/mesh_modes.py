@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,12 +36,12 @@ class PointModes:
         q_point: (3,) fractional, of the reciprocal primitive lattice.
         frequencies: (n_modes,) THz, rising; imaginary ones negative.
         eigenvectors: (n_atoms, 3, n_modes) of the dynamical matrix, each of length 1, in
-            phonopy's phase convention; real at Gamma; None where they were not asked for.
+            phonopy's phase convention; real at Gamma; of no modes where not asked for.
     """
 
     q_point: NDArray[np.float64]
     frequencies: NDArray[np.float64]
-    eigenvectors: NDArray | None
+    eigenvectors: NDArray
 
 
 def irreducible_mesh(
@@ -60,9 +61,10 @@ def irreducible_mesh(
 
     operations = crystal.phonopy.primitive_symmetry.symmetry_operations
     rotations = operations["rotations"] if symmetry else np.eye(3, dtype=np.int64)[None]
-    mapping, grid = get_stabilized_reciprocal_mesh(
+    found: Any = get_stabilized_reciprocal_mesh(
         np.array(mesh), rotations, is_shift=[0, 0, 0], is_time_reversal=True
     )
+    mapping, grid = found
     first, counts = np.unique(mapping, return_counts=True)
     return grid[first] / np.array(mesh), counts / counts.sum()
 
@@ -111,7 +113,7 @@ def _diagonalise(
         matrix = (phases.conj()[:, None] * matrix * phases).real
     values, vectors = eigh(matrix, with_vectors=with_vectors)
     if vectors is None:
-        return PointModes(q_point, _frequencies(values), None)
+        return PointModes(q_point, _frequencies(values), np.empty((len(values) // 3, 3, 0)))
     if phases is not None and np.any(q_point):
         vectors = phases[:, None] * vectors
     return PointModes(q_point, _frequencies(values), vectors.reshape(-1, 3, len(values)))

@@ -167,7 +167,6 @@ def density_of_states(
     projected = {symbol: np.zeros(len(grid)) for symbol in masks}
     points, weights = irreducible_mesh(crystal, mesh)
     for point, weight in zip(solve(crystal, points), weights, strict=True):
-        assert point.eigenvectors is not None
         shares = (np.abs(point.eigenvectors) ** 2).sum(axis=1)
         peaks = gaussians(grid, point.frequencies, sigma)
         for symbol, mask in masks.items():
