@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ase.io import read
@@ -65,3 +68,48 @@ def model(training: Training) -> LoadedModel:
     """What came of it, loaded."""
     weights = training.trained.weights
     return load_mace(weights, bytes_digest(weights))
+
+
+@pytest.fixture(scope="session")
+def random_model() -> Callable[..., LoadedModel]:
+    """A function that makes a MACE model of W and Se with random weights, of the kind asked for."""
+    return _random_model
+
+
+def _random_model(dtype: str = "float64", **changes: Any) -> LoadedModel:
+    import mace.modules as modules  # before e3nn
+    import torch
+    from e3nn import o3
+
+    settings = {
+        "r_max": 4.0,
+        "num_bessel": 6,
+        "num_polynomial_cutoff": 5,
+        "max_ell": 2,
+        "interaction_cls": modules.interaction_classes["RealAgnosticResidualInteractionBlock"],
+        "interaction_cls_first": modules.interaction_classes["RealAgnosticInteractionBlock"],
+        "num_interactions": 2,
+        "num_elements": 2,
+        "hidden_irreps": "4x0e + 4x1o",
+        "MLP_irreps": o3.Irreps("5x0e"),
+        "atomic_energies": [-3.0, -5.0],
+        "avg_num_neighbors": 9.0,
+        "atomic_numbers": [34, 74],
+        "correlation": 2,
+        "gate": torch.nn.functional.silu,
+        "radial_MLP": [8, 8],
+        "atomic_inter_scale": 1.3,
+        "atomic_inter_shift": 0.1,
+        **changes,
+    }
+    settings["hidden_irreps"] = o3.Irreps(settings["hidden_irreps"])
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        network = modules.ScaleShiftMACE(**settings)
+    torch.set_default_dtype(before)
+    buffer = io.BytesIO()
+    torch.save(network, buffer)
+    weights = buffer.getvalue()
+    return load_mace(weights, bytes_digest(weights), dtype)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
@@ -16,15 +13,18 @@ from numpy.typing import ArrayLike
 
 from forcebase.errors import InputError, ModelError
 from forcebase.frames import Frames
-from forcebase.models.boundaries import close_boundaries
 from forcebase.models.evaluation import evaluate
 from forcebase.models.mace_calculator import LoadedModel
-from forcebase.models.mace_hessian.assembly import assemble
-from forcebase.models.mace_hessian.check import RowCheck, check_rows
-from forcebase.models.mace_hessian.graph import build_graph
-from forcebase.models.mace_hessian.hessian import take_apart
+from forcebase.models.mace_hessian.check import RowCheck
+from forcebase.models.mace_hessian.derivation import (
+    Derivation,
+    Progress,
+    Request,
+    Stopwatch,
+    derive,
+    torch_settings,
+)
 from forcebase.models.mace_hessian.support import obstacle
-from forcebase.physics.block_matrix import BlockMatrix
 from forcebase.physics.finite_displacement import (
     DEFAULT_DISTANCE,
     displacements,
@@ -34,11 +34,6 @@ from forcebase.physics.finite_displacement import (
 )
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, sum_rule_error, symmetry_error
 from forcebase.physics.harmonic_crystal import symmetrize as impose_symmetry
-from forcebase.physics.irreducible_atoms import (
-    SYMMETRY_TOLERANCE,
-    SupercellSymmetry,
-    supercell_symmetry,
-)
 
 if TYPE_CHECKING:
     from scipy.sparse import bsr_array
@@ -48,11 +43,6 @@ EXACT = 1e-8
 
 FAST = 1e-4
 """eV/angstrom^2; less than a displacement of 0.01 angstrom is off, and enough for phonons."""
-
-SINGLE_PRECISION_FROM = 2e-5
-"""eV/angstrom^2; float32 matrix products were measured to be 4e-6 off for constants of 25."""
-
-Progress = Callable[[int, int], None]
 
 
 class Method(StrEnum):
@@ -125,7 +115,7 @@ def compute_force_constants(
     method: Method | str = Method.AUTO,
     displacement: float = DEFAULT_DISTANCE,
     symmetrize: bool = True,
-    n_checked_rows: int = 2,
+    n_checked_rows: int = 1,
     threads: int | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> ForceConstants:
@@ -151,27 +141,31 @@ def compute_force_constants(
             or an analytic method asked for that this model does not allow or that fails its check.
         InputError: no supercell matrix, or a tolerance that is not positive.
     """
-    matrix = supercell_matrix_of(supercell_matrix)
+    asked = Request(
+        model=model,
+        atoms=atoms,
+        matrix=supercell_matrix_of(supercell_matrix),
+        tolerance=_positive(tolerance),
+        n_checked_rows=n_checked_rows,
+        on_progress=on_progress,
+    )
     method = Method(method)
-    _require_positive(tolerance)
     model.require(atoms.numbers)
-    reason = None
-    with _torch_settings(threads):
-        if method is not Method.DISPLACEMENTS:
-            reason = obstacle(model.network)
+    with torch_settings(threads):
+        if method is Method.DISPLACEMENTS:
+            return _displaced(asked, displacement, symmetrize, None)
+        reason = obstacle(model.network)
+        if reason is None:
+            derived = derive(asked)
+            reason = derived.failure
             if reason is None:
-                derived = _derive(model, atoms, matrix, tolerance, n_checked_rows, on_progress)
-                if derived.check.within(tolerance, len(derived.symmetry.supercell)):
-                    return _analytic(derived, atoms, tolerance, symmetrize)
-                reason = f"sampled rows are off by {derived.check.row_error:.1e} eV/angstrom^2"
-            if method is Method.ANALYTIC:
-                raise ModelError(
-                    f"Analytic force constants are not possible: {reason}.",
-                    hint="Take the method `displacements`.",
-                )
-        return _displaced(
-            model, atoms, matrix, displacement, tolerance, symmetrize, on_progress, reason
-        )
+                return _analytic(derived, asked, symmetrize)
+        if method is Method.ANALYTIC:
+            raise ModelError(
+                f"Analytic force constants are not possible: {reason}.",
+                hint="Take the method `displacements`.",
+            )
+        return _displaced(asked, displacement, symmetrize, reason)
 
 
 def sparse_force_constants(
@@ -180,7 +174,7 @@ def sparse_force_constants(
     supercell_matrix: ArrayLike = (1, 1, 1),
     *,
     tolerance: float = EXACT,
-    n_checked_rows: int = 2,
+    n_checked_rows: int = 1,
     threads: int | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> SparseForceConstants:
@@ -192,22 +186,24 @@ def sparse_force_constants(
         ModelError: also for a model that does not allow the analytic method.
         InputError: as there.
     """
-    matrix = supercell_matrix_of(supercell_matrix)
-    _require_positive(tolerance)
+    asked = Request(
+        model=model,
+        atoms=atoms,
+        matrix=supercell_matrix_of(supercell_matrix),
+        tolerance=_positive(tolerance),
+        n_checked_rows=n_checked_rows,
+        on_progress=on_progress,
+    )
     model.require(atoms.numbers)
     reason = obstacle(model.network)
+    if reason is None:
+        with torch_settings(threads):
+            derived = derive(asked)
+        reason = derived.failure
     if reason is not None:
         raise ModelError(
             f"Sparse force constants are not possible: {reason}.",
-            hint="Take a smaller supercell and the method `displacements`.",
-        )
-    with _torch_settings(threads):
-        derived = _derive(model, atoms, matrix, tolerance, n_checked_rows, on_progress)
-    if not derived.check.within(tolerance, len(derived.symmetry.supercell)):
-        raise ModelError(
-            f"Sampled rows of the force constants are off by {derived.check.row_error:.1e} "
-            f"eV/angstrom^2, more than {tolerance:.1e}.",
-            hint="This model has a structure that forcebase does not know: use displacements.",
+            hint="Take a smaller supercell and `compute_force_constants` by displacements.",
         )
     started = time.perf_counter()
     full = derived.symmetry.unfold(derived.compact).sparse()
@@ -220,152 +216,75 @@ def sparse_force_constants(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Derived:
-    symmetry: SupercellSymmetry
-    compact: BlockMatrix
-    precision: str
-    check: RowCheck
-    seconds: dict[str, float]
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def stop(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
-
-
-def _derive(
-    model: LoadedModel,
-    atoms: Atoms,
-    matrix: Any,
-    tolerance: float,
-    n_checked_rows: int,
-    on_progress: Progress,
-) -> _Derived:
-    import torch
-
-    clock = _Clock()
-    closed = close_boundaries(atoms, model.r_max)
-    symmetry = supercell_symmetry(closed, matrix, SYMMETRY_TOLERANCE)
-    clock.stop("symmetry")
-    network = model.network
-    if model.dtype != "float64":
-        network = copy.deepcopy(network).double()
-    graph = build_graph(symmetry.supercell, model)
-    parts = take_apart(network, graph)
-    clock.stop("graph and model")
-    single = [torch.float32] if tolerance >= SINGLE_PRECISION_FROM else []
-    for dtype in (*single, torch.float64):
-        compact = assemble(parts, graph, symmetry, dtype, on_progress)
-        clock.stop("terms")
-        check = check_rows(network, parts.hops, graph, symmetry, compact, n_checked_rows)
-        clock.stop("check")
-        if check.within(tolerance, len(symmetry.supercell)):
-            break
-    return _Derived(symmetry, compact, str(dtype).removeprefix("torch."), check, clock.seconds)
-
-
-def _analytic(
-    derived: _Derived, atoms: Atoms, tolerance: float, symmetrize: bool
-) -> ForceConstants:
-    clock = _Clock()
+def _analytic(derived: Derivation, asked: Request, symmetrize: bool) -> ForceConstants:
+    watch = Stopwatch()
     symmetry = derived.symmetry
     crystal = HarmonicCrystal(
-        numbers=np.asarray(atoms.numbers, dtype=np.int64),
+        numbers=np.asarray(asked.atoms.numbers, dtype=np.int64),
         cell=symmetry.unit_cell.cell.array,
         positions=symmetry.unit_cell.positions,
-        masses=unit_cell_masses(atoms),
+        masses=unit_cell_masses(asked.atoms),
         supercell_matrix=symmetry.supercell_matrix,
         primitive_matrix=np.eye(3),
         force_constants=derived.compact.dense(),
     )
-    sum_rule, exchange = sum_rule_error(crystal), symmetry_error(crystal)
-    clock.stop("errors")
+    errors = sum_rule_error(crystal), symmetry_error(crystal)
     if symmetrize:
         crystal = impose_symmetry(crystal)
-    clock.stop("symmetrization")
+    watch.stop("symmetrization")
     return ForceConstants(
         crystal=crystal,
         method=Method.ANALYTIC,
         reason=None,
-        tolerance=tolerance,
+        tolerance=asked.tolerance,
         precision=derived.precision,
         check=derived.check,
         n_centers=len(symmetry.irreducible),
         n_displacements=0,
         moved=symmetry.moved,
-        sum_rule_error=sum_rule,
-        symmetry_error=exchange,
-        seconds={**derived.seconds, **clock.seconds},
+        sum_rule_error=errors[0],
+        symmetry_error=errors[1],
+        seconds={**derived.seconds, **watch.seconds},
     )
 
 
 def _displaced(
-    model: LoadedModel,
-    atoms: Atoms,
-    matrix: Any,
-    displacement: float,
-    tolerance: float,
-    symmetrize: bool,
-    on_progress: Progress,
-    reason: str | None,
+    asked: Request, displacement: float, symmetrize: bool, reason: str | None
 ) -> ForceConstants:
-    clock = _Clock()
-    displaced = displacements(atoms, matrix, displacement)
-    clock.stop("symmetry")
+    watch = Stopwatch()
+    displaced = displacements(asked.atoms, asked.matrix, displacement)
+    watch.stop("symmetry")
     cells = [displaced.supercell, *displaced.supercells]
     frames = Frames.from_atoms(cells, ids=[str(i) for i in range(len(cells))])
-    found = evaluate(frames, model, on_progress).frames
+    found = evaluate(frames, asked.model, asked.on_progress).frames
     forces = found.forces.reshape(len(cells), len(displaced.supercell), 3)
-    clock.stop("forces")
+    watch.stop("forces")
     crystal = harmonic_crystal(displaced, forces[1:], forces[0], symmetrize=False)
-    clock.stop("solution")
-    sum_rule, exchange = sum_rule_error(crystal), symmetry_error(crystal)
+    watch.stop("solution")
+    errors = sum_rule_error(crystal), symmetry_error(crystal)
     if symmetrize:
         crystal = impose_symmetry(crystal)
-    clock.stop("symmetrization")
+    watch.stop("symmetrization")
     return ForceConstants(
         crystal=crystal,
         method=Method.DISPLACEMENTS,
         reason=reason,
-        tolerance=tolerance,
-        precision=model.dtype,
+        tolerance=asked.tolerance,
+        precision=asked.model.dtype,
         check=None,
         n_centers=0,
         n_displacements=len(displaced.supercells),
         moved=0.0,
-        sum_rule_error=sum_rule,
-        symmetry_error=exchange,
-        seconds=clock.seconds,
+        sum_rule_error=errors[0],
+        symmetry_error=errors[1],
+        seconds=watch.seconds,
     )
 
 
-def _require_positive(tolerance: float) -> None:
+def _positive(tolerance: float) -> float:
     if not tolerance > 0:
         raise InputError(
             f"A tolerance of {tolerance} eV/angstrom^2 is not positive.",
             hint="Give 1e-8 for exact force constants, 1e-4 for fast ones.",
         )
-
-
-@contextmanager
-def _torch_settings(threads: int | None) -> Iterator[None]:
-    """Leave torch's threads and default dtype as they were found."""
-    import torch
-
-    before, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-        torch.set_default_dtype(dtype)
+    return tolerance

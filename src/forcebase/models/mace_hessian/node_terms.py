@@ -132,8 +132,8 @@ def node_hessian(
     _add_along_edges(total.view(n, 3, n, 3), node, senders, known.terms.curvature)
     if found.sent is not None and known.terms.mixed is not None:
         half = torch.zeros_like(rows)
-        n_edges, _, channels, _ = known.terms.mixed.shape
-        sent = found.sent.view(channels, n_edges, -1, 3 * n)
+        n_edges, _, channels, components = known.terms.mixed.shape
+        sent = found.sent.view(channels, n_edges, components, 3 * n)
         mixed = torch.einsum("eack,cekx->eax", known.terms.mixed, sent)
         half[node] += mixed.sum(dim=0)
         half.index_add_(0, senders, mixed, alpha=-1)
