@@ -49,7 +49,9 @@ def _check_chain(db, result, content):
     assert {s for sources in content.figure_sources.values() for s in sources} <= listed
     members = db.members.raw.find({"dataset": result.dataset.id, "split": {"$ne": "dropped"}})
     assert {member["calculation"] for member in members} <= listed
-    predicted = db.calculations.raw.distinct("_id", {"method": result.model.id})
+    tested = db.members.raw.distinct("structure", {"dataset": result.dataset.id, "split": "test"})
+    labels = {"method": result.model.id, "structure": {"$in": tested}}
+    predicted = db.calculations.raw.distinct("_id", labels)
     assert predicted
     assert set(predicted) <= listed
 

@@ -56,10 +56,10 @@ def _shell_metrics(result: MainResult, shells: Sequence[ShellForces]) -> list[Me
     """Force errors from the defect outwards, and in cells without one."""
     found = []
     for shell in shells:
-        where = "in pristine cells" if shell.pristine else f"{shell.label} from the defect"
         key = "pristine" if shell.pristine else f"shell_{shell.number}"
-        note = f"{shell.n_atoms} atoms of {shell.n_structures} test cells"
-        name, label = f"test_force_mae_{key}_meV_per_A", f"Force MAE, {where}"
+        where = "" if shell.pristine else " from a defect"
+        note = f"{shell.n_atoms} atoms{where}, {shell.n_structures} test cells"
+        name, label = f"test_force_mae_{key}_meV_per_A", f"Force MAE, {shell.label}"
         sources = (result.labels.id,)
         found.append(Metric(name, label, shell.mae, "meV/A", None, sources, 2, note))
     return found
