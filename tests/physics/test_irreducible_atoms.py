@@ -132,5 +132,5 @@ def test_no_tolerance_means_no_symmetry() -> None:
 
 def test_a_translation_of_the_supercell_reaches_every_image() -> None:
     symmetry = supercell_symmetry(layer(), np.diag([4, 3, 1]))
-    again = symmetry.index_of(symmetry.unit_atoms, symmetry.lattice_points + [[8, -3, 5]])
+    again = symmetry.index_of(symmetry.unit_atoms, symmetry.lattice_points + np.array([8, -3, 5]))
     np.testing.assert_array_equal(again, np.arange(36))
