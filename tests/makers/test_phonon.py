@@ -12,14 +12,15 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.blob import Blob
 from forcebase.digest import structure_digest
-from forcebase.errors import CalculationError, ModelError
-from forcebase.makers.phonon import PhononMaker
+from forcebase.errors import ModelError
+from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
+from forcebase.makers.relaxation import RelaxMaker
 from forcebase.outputs import PhononOutput
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, sum_rule_error
 from forcebase.physics.vibrations import gamma_frequencies
 
 MATRIX = [[2, 0, 0], [0, 2, 0], [0, 0, 1]]
-MAKER = PhononMaker(fmax=1e-4)
+MAKER = PhononMaker(relax_maker=RelaxMaker(fmax=1e-4))
 
 
 @job(data=[Blob])
@@ -32,11 +33,11 @@ def cell(data_folder):
     return read(data_folder / "wse2_gpaw_unitcell.extxyz")
 
 
-def phonon(store, folder, model, atoms, maker=MAKER, matrix=MATRIX):
-    """Run the job with the model as a reference; give (uuid, output)."""
+def phonon(store, folder, model, atoms, maker=MAKER, matrix=MATRIX, **known):
+    """Run the flow with the model as a reference; give (uuid of the last job, its output)."""
     published = publish(model)
     structure = AseAtomsAdaptor.get_structure(atoms)
-    made = maker.make(published.output, structure, matrix)
+    made = maker.make(published.output, structure, matrix, **known)
     responses = run_locally(
         Flow([published, made]),
         log=False,
@@ -45,7 +46,8 @@ def phonon(store, folder, model, atoms, maker=MAKER, matrix=MATRIX):
         root_dir=folder,
         raise_immediately=True,
     )
-    return made.uuid, responses[made.uuid][1].output
+    last = made.job_uuids[-1]
+    return last, responses[last][1].output
 
 
 def crystal_of(output: PhononOutput) -> HarmonicCrystal:
@@ -71,13 +73,19 @@ def test_the_layer_has_nine_modes_of_which_three_are_sound(quick_model, cell, db
     assert np.sort(np.abs(frequencies))[3] > 0.1
     assert sum_rule_error(crystal) < 1e-8
 
-    assert output["protocol"] == {**MAKER.protocol(), "n_displacements": 3}
+    protocol = output["protocol"]
+    assert MAKER.asked_for(protocol)
+    assert (protocol["method"], protocol["n_displacements"]) == ("analytic", 0)
+    assert protocol["check"]["row_error"] < 1e-8
+    assert protocol["sum_rule_error_eV_per_A2"] < 1e-8
+    assert protocol["symmetry_error_eV_per_A2"] < 1e-8
     assert output["initial_structure"] == structure_digest(
         cell.numbers, cell.cell.array, cell.positions, cell.pbc
     )
     relaxation = output["relaxation"]
     assert relaxation["fixed_axes"] == [False, False, True]
-    assert relaxation["max_force"] < MAKER.fmax
+    assert relaxation["max_force"] < 1e-4
+    assert relaxation["converged"]
     assert np.abs(np.array(relaxation["stress"])[[0, 1, 5]]).max() < 1e-5
     relaxed = Structure.from_dict(output["structure"])
     assert relaxed.lattice.c == cell.cell.lengths()[2]
@@ -92,34 +100,73 @@ def test_a_layer_that_is_not_periodic_has_the_same_phonon(quick_model, cell, sto
     for pbc in ((True, True, True), (True, True, False)):
         layer = cell.copy()
         layer.pbc = pbc
-        given = AseAtomsAdaptor.get_structure(layer).as_dict()
-        output = MAKER.make(quick_model.output, given, MATRIX).run(store).output
+        _, output = phonon(store, tmp_path, quick_model.output, layer)
         assert Structure.from_dict(output["structure"]).pbc == pbc
         outputs.append(output["force_constants"].arrays()["force_constants"])
     np.testing.assert_allclose(outputs[0], outputs[1], atol=1e-8)
 
 
+def test_displacements_give_the_analytic_force_constants(quick_model, cell, store, tmp_path):
+    """Up to the third derivatives: a central difference errs with the square of the step."""
+    found = {}
+    for method in ("analytic", "displacements"):
+        maker = replace(
+            MAKER, force_constants_maker=ForceConstantsMaker(method=method, displacement=0.01)
+        )
+        _, output = phonon(store, tmp_path, quick_model.output, cell, maker)
+        assert output["protocol"]["method"] == method
+        found[method] = output["force_constants"].arrays()["force_constants"]
+    scale = np.abs(found["analytic"]).max()
+    difference = np.abs(found["analytic"] - found["displacements"]).max()
+    assert 0 < difference < 1e-3 * scale
+
+
 def test_a_protocol_is_told_from_another():
-    stored = {**PhononMaker().protocol(), "n_displacements": 3}
+    stored = {**PhononMaker().protocol(), "method": "analytic", "n_displacements": 0}
     assert PhononMaker(name="again").asked_for(stored)
     for other in (
-        PhononMaker(displacement=0.01),
-        PhononMaker(fmax=1e-4),
-        PhononMaker(symmetrize=False),
+        ForceConstantsMaker(displacement=0.01),
+        ForceConstantsMaker(tolerance=1e-4),
+        ForceConstantsMaker(method="displacements"),
+        ForceConstantsMaker(symmetrize=False),
     ):
-        assert not other.asked_for(stored)
+        assert not PhononMaker(force_constants_maker=other).asked_for(stored)
+    assert not PhononMaker(relax_maker=RelaxMaker(fmax=1e-4)).asked_for(stored)
     assert not PhononMaker().asked_for({})
 
 
 def test_more_steps_are_the_same_protocol():
-    assert PhononMaker(max_steps=5).asked_for(PhononMaker().protocol())
+    assert PhononMaker(relax_maker=RelaxMaker(max_steps=5)).asked_for(PhononMaker().protocol())
 
 
-def test_what_cannot_be_done_is_an_error_with_a_reason(quick_model, cell, db, tmp_path):
+def test_an_element_that_the_model_does_not_know_is_an_error(quick_model, store, tmp_path):
     with pytest.raises(ModelError, match="does not know Cu"):
-        phonon(db.job_store, tmp_path, quick_model.output, bulk("Cu"))
-    hasty = replace(MAKER, max_steps=1)
+        phonon(store, tmp_path, quick_model.output, bulk("Cu"))
+
+
+def test_a_relaxation_that_stops_early_is_marked_and_gone_on_from(
+    quick_model, cell, store, tmp_path
+):
     strained = cell.copy()
     strained.set_cell(cell.cell.array * [[1.03], [1.03], [1.0]], scale_atoms=True)
-    with pytest.raises(CalculationError, match="in 1 steps"):
-        phonon(db.job_store, tmp_path, quick_model.output, strained, hasty)
+    hasty = replace(MAKER, relax_maker=RelaxMaker(fmax=1e-4, max_steps=1))
+    _, output = phonon(store, tmp_path, quick_model.output, strained, hasty)
+    assert not output["relaxation"]["converged"]
+    assert "did not reach 0.0001 eV/angstrom in 1 steps" in output["findings"][0]
+    assert output["force_constants"].arrays()["force_constants"].shape == (3, 12, 3, 3)
+
+    relaxation = RelaxMaker(fmax=1e-4).make(quick_model.output, _structure(strained)).run(store)
+    begun = RelaxMaker(fmax=1e-4, max_steps=3).make(quick_model.output, _structure(strained))
+    half_way = begun.run(store).output
+    onward = RelaxMaker(fmax=1e-4).make(quick_model.output, _structure(strained), half_way)
+    output = onward.run(store).output
+    assert output["relaxation"]["converged"]
+    assert output["initial_structure"] == half_way["initial_structure"]
+    assert output["relaxation"]["steps"] <= relaxation.output["relaxation"]["steps"]
+    assert output["relaxation"]["energy"] == pytest.approx(
+        relaxation.output["relaxation"]["energy"], abs=1e-6
+    )
+
+
+def _structure(atoms):
+    return AseAtomsAdaptor.get_structure(atoms)
