@@ -7,7 +7,7 @@ static maker of atomate2 takes GPAW's place: build(static_maker=StaticMaker()). 
 another start, as a vacancy relaxed with a first model:
 
     forcebase launch flows/wse2_training_structures.py --set n_unit_cells=6 \\
-        --set start=data/wse2_gpaw_vacancy/wse2_vacancy_2x2_start.extxyz \\
+        --set start=data/structures/wse2_vacancy_2x2_start.extxyz \\
         --set kind=relaxed-Se-vacancy-2x2
 """
 

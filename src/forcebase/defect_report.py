@@ -14,12 +14,11 @@ from forcebase.physics.defect_comparison import DefectErrors, compare_defect_spe
 from forcebase.physics.defect_spectra import DefectSpectra
 from forcebase.physics.shells import Shells
 from forcebase.records import Phonon
-from forcebase.report.defect import draw_study
-from forcebase.report.phonons import FrequencyUnit
-from forcebase.report.style import png
 
 Progress = Callable[[str, int, int, dict[str, Any]], None]
 SUMMARY = "defect.json"
+N_PATH = 48
+"""q-points of bands; a 12x12 supercell takes about a second for each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +67,20 @@ class DefectStudy:
 
     def write(self, folder: Path, unit: str = "cm-1") -> list[Path]:
         """Write the pictures and `defect.json`, and give their paths."""
+        from forcebase.report.defect import draw_study  # matplotlib, which numbers do not need
+        from forcebase.report.phonons import FrequencyUnit
+        from forcebase.report.style import png
+
+        units = {
+            "cm-1": FrequencyUnit.PER_CM,
+            "THz": FrequencyUnit.THZ,
+            "meV": FrequencyUnit.MEV,
+        }
         folder.mkdir(parents=True, exist_ok=True)
         figures = draw_study(
             [size.spectra for size in self.sizes],
             references=[size.reference_spectra for size in self.sizes],
-            unit=UNITS[unit],
+            unit=units[unit],
         )
         written = []
         for name, figure in figures.items():
@@ -81,9 +89,6 @@ class DefectStudy:
         written.append(folder / SUMMARY)
         written[-1].write_text(json.dumps(self.as_dict(), indent=2) + "\n")
         return written
-
-
-UNITS = {"cm-1": FrequencyUnit.PER_CM, "THz": FrequencyUnit.THZ, "meV": FrequencyUnit.MEV}
 
 
 def study_defects(
@@ -111,7 +116,3 @@ def study_defects(
             errors = compare_defect_spectra(spectra, theirs)
         sizes.append(SizeStudy(phonon, spectra, reference, theirs, errors))
     return DefectStudy(tuple(sizes))
-
-
-N_PATH = 48
-"""q-points of bands; a 12x12 supercell takes about a second for each."""

@@ -30,6 +30,8 @@ class FileDescription:
         logs: {archive, member}: where the code's text output of each frame is.
         protocol: of a phonon.
         relaxation: of a phonon's unit cell.
+        defect: of a phonon's unit cell: name, changes, centre, supercell_matrix, and host_file,
+            whose first structure is the perfect crystal's unit cell.
         tags: put on every record.
     """
 
@@ -44,6 +46,7 @@ class FileDescription:
     logs: dict[str, str] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
     relaxation: dict[str, Any] = field(default_factory=dict)
+    defect: dict[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ase import Atoms
+from ase.io import read
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
@@ -13,6 +15,7 @@ from forcebase.ingest.batch import Batch
 from forcebase.ingest.description import describe
 from forcebase.ingest.outputs import phonon_record
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, from_phonopy_yaml
+from forcebase.physics.stability import instability
 from forcebase.records import Phonon, Structure
 
 
@@ -36,6 +39,8 @@ def read_phonopy(db: Database, path: Path) -> Batch:
         arrays,
         description.protocol,
         relaxation=description.relaxation,
+        defect=_defect(path, description.defect),
+        findings=[found] if (found := instability(crystal)) else [],
     )
     for calculation in _displaced(db, phonon, structure):
         phonon.made_from("displaced supercell", "calculations", calculation)
@@ -46,6 +51,22 @@ def read_phonopy(db: Database, path: Path) -> Batch:
         phonons=[phonon],
         tags=[(tag, "phonons", phonon.id) for tag in description.tags],
     )
+
+
+def _defect(path: Path, described: dict[str, Any]) -> dict[str, Any]:
+    """The defect with its host's structure id in place of the file that the host is in."""
+    if not described:
+        return {}
+    fields = ("name", "changes", "centre", "supercell_matrix", "host_file")
+    lacking = [name for name in fields if name not in described]
+    host = path.parent / str(described.get("host_file"))
+    if lacking or not host.is_file():
+        raise InputError(
+            f"The defect of {path.name} lacks {', '.join(lacking) or f'its host: no file {host}'}.",
+            hint="data/wse2_gpaw_vacancy/method.yaml is an example.",
+        )
+    kept = {name: described[name] for name in fields[:-1]}
+    return {**kept, "host": Structure.geometry_id(read(host, 0))}
 
 
 def _displaced(db: Database, phonon: Phonon, structure: Structure) -> list[str]:

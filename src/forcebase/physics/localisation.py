@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from forcebase.physics.local_dos import DIRECTIONS, SiteGroups, site_shares
 from forcebase.units import THZ_TO_CM1
 
-ENRICHMENT = 3.0
+ENRICHMENT = 2.0
 """A mode belongs to the defect when the innermost shell holds so many times its fair share."""
 
 MIN_WEIGHT = 0.1
@@ -30,7 +30,8 @@ class LocalisedMode:
         frequency: THz; negative if imaginary.
         participation: sites that the mode lives on, 1 / inverse participation ratio.
         weights: share of the mode in each shell; the sum is 1.
-        enrichment: the innermost shell's weight over its share of the sites.
+        enrichment: the innermost shell's weight over its fair share: that of a mode with the
+            same part of each species, spread evenly over all sites of the species.
         species: species name -> share of the mode.
         out_of_plane: share along the axis.
         degeneracy: modes at this frequency, this one counted; weights are their mean.
@@ -99,12 +100,16 @@ def localised_modes(
         normal: (3,) unit vector that "out-of-plane" is along.
     """
     directed = site_shares(eigenvectors, normal)
+    masks = groups.by_species()
+    near = {name: float((groups.shell[mask] == 0).mean()) for name, mask in masks.items()}
     found = []
     for level in _levels(frequencies):
         shares = directed[:, :, level].mean(axis=2)
         sites = shares.sum(axis=1)
         weights = shell_weights(sites[:, None], groups)[:, 0]
-        enrichment = float(weights[0] / max(float((groups.shell == 0).mean()), 1e-12))
+        species = {name: float(sites[mask].sum()) for name, mask in masks.items()}
+        fair = sum(part * near[name] for name, part in species.items())
+        enrichment = float(weights[0] / max(fair, 1e-12))
         if enrichment < ENRICHMENT or weights[0] < MIN_WEIGHT:
             continue
         found.append(
@@ -114,9 +119,7 @@ def localised_modes(
                 participation=float(1 / inverse_participation_ratio(sites[:, None])[0]),
                 weights=tuple(float(w) for w in weights),
                 enrichment=enrichment,
-                species={
-                    name: float(sites[mask].sum()) for name, mask in groups.by_species().items()
-                },
+                species=species,
                 out_of_plane=float(shares[:, 1].sum()),
                 degeneracy=len(level),
             )
