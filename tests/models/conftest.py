@@ -73,10 +73,18 @@ def model(training: Training) -> LoadedModel:
 @pytest.fixture(scope="session")
 def random_model() -> Callable[..., LoadedModel]:
     """A function that makes a MACE model of W and Se with random weights, of the kind asked for."""
-    return _random_model
+    made: dict[str, LoadedModel] = {}
+
+    def make(dtype: str = "float64", **changes: Any) -> LoadedModel:
+        key = f"{dtype} {sorted(changes.items(), key=str)}"
+        if key not in made:
+            made[key] = _random_model(dtype, **changes)
+        return made[key]
+
+    return make
 
 
-def _random_model(dtype: str = "float64", **changes: Any) -> LoadedModel:
+def _random_model(dtype: str, **changes: Any) -> LoadedModel:
     import mace.modules as modules  # before e3nn
     import torch
     from e3nn import o3

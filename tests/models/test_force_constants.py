@@ -185,6 +185,13 @@ def test_a_wrong_row_is_noticed_and_displacements_are_taken(
         compute_force_constants(model, layer, [4, 4, 1], method=Method.ANALYTIC)
 
 
+def test_nan_is_never_within_a_tolerance() -> None:
+    assert check.RowCheck([], 0.0, None).within(EXACT)
+    assert not check.RowCheck([(0, 0)], float("nan"), None).within(EXACT)
+    assert not check.RowCheck([(0, 0)], 0.0, float("nan")).within(EXACT)
+    assert "nan" in check.RowCheck([(0, 0)], 0.0, float("nan")).failure(EXACT)
+
+
 def test_float64_is_tried_where_float32_is_not_enough(model, vacancy, monkeypatch) -> None:
     tried: list[torch.dtype] = []
     assemble = derivation.assemble

@@ -129,7 +129,8 @@ def node_hessian(
     rows = total.view(n, 3, 3 * n)
     node = _place(found.atoms, known.node, total)
     senders = _place(found.atoms, known.senders, total)
-    _add_along_edges(total.view(n, 3, n, 3), node, senders, known.terms.curvature)
+    pairs = total.view(n, 3, n, 3).transpose(1, 2)
+    _add_along_edges(pairs, node, senders, known.terms.curvature)
     if found.sent is not None and known.terms.mixed is not None:
         half = torch.zeros_like(rows)
         n_edges, _, channels, components = known.terms.mixed.shape
@@ -158,14 +159,16 @@ def _gather(known: NodeInputs, atoms: Indices, like: torch.Tensor) -> torch.Tens
 
 
 def _add_along_edges(
-    total: torch.Tensor, node: torch.Tensor, senders: torch.Tensor, curvature: torch.Tensor
+    pairs: torch.Tensor, node: torch.Tensor, senders: torch.Tensor, curvature: torch.Tensor
 ) -> None:
-    """Add d2/dr dr of r = x(node) - x(sender) to (n, 3, n, 3), in place."""
-    total[node, :, node] += curvature.sum(dim=0)
-    for sender, block in zip(senders.tolist(), curvature, strict=True):
-        total[sender, :, sender] += block
-        total[sender, :, node] -= block
-        total[node, :, sender] -= block
+    """Add d2/dr dr of r = x(node) - x(sender) to (n, n, 3, 3), in place."""
+    import torch
+
+    nodes = node.expand(len(senders))
+    rows = torch.cat([nodes, senders, nodes, senders])
+    columns = torch.cat([nodes, senders, senders, nodes])
+    blocks = torch.cat([curvature, curvature, -curvature, -curvature])
+    pairs.index_put_((rows, columns), blocks, accumulate=True)
 
 
 def _place(atoms: Indices, wanted: Indices | int, like: torch.Tensor) -> torch.Tensor:
