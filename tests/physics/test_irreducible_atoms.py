@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from phonopy.structure.atoms import PhonopyAtoms
 from phonopy.structure.cells import get_supercell
 
+from forcebase.physics import irreducible_atoms
 from forcebase.physics.block_matrix import BlockMatrix
 from forcebase.physics.irreducible_atoms import SupercellSymmetry, supercell_symmetry
 
@@ -118,6 +119,17 @@ def test_noise_is_taken_out_of_positions_and_cell() -> None:
             before = exact.get_distance(one, other, mic=True, vector=True)
             after = exact.get_distance(*permutation[[one, other]], mic=True, vector=True)
             np.testing.assert_allclose(rotation @ before, after, atol=1e-12)
+
+
+@pytest.mark.parametrize("atoms", [vacancy(5), layer().repeat((3, 3, 1))])
+def test_a_large_cell_is_searched_by_its_rarest_atoms(atoms, monkeypatch) -> None:
+    whole = supercell_symmetry(atoms, np.eye(3, dtype=int))
+    monkeypatch.setattr(irreducible_atoms, "SEARCHED_WHOLE_UP_TO", 10)
+    found = supercell_symmetry(atoms, np.eye(3, dtype=int))
+    assert len(found.rotations) == len(whole.rotations)
+    expected = {tuple(permutation) for permutation in whole.permutations}
+    assert {tuple(permutation) for permutation in found.permutations} == expected
+    np.testing.assert_array_equal(found.irreducible, whole.irreducible)
 
 
 def test_no_tolerance_means_no_symmetry() -> None:

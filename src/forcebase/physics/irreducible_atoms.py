@@ -23,6 +23,12 @@ from forcebase.physics.block_matrix import BlockMatrix
 SYMMETRY_TOLERANCE = 1e-5
 """angstrom, phonopy's; a well relaxed structure is known no better."""
 
+SEARCHED_WHOLE_UP_TO = 1000
+"""Atoms; spglib's time grows with the square of their number: 6 s for 2,400."""
+
+COORDINATION_RADIUS = 4.0
+"""angstrom, within which neighbours are counted to tell atoms apart."""
+
 BLOCKS_AT_ONCE = 2_000_000
 """Blocks that are summed together: 150 MB."""
 
@@ -176,16 +182,46 @@ def _operations(
     import spglib
 
     found = None
+    whole = len(atoms) <= SEARCHED_WHOLE_UP_TO
     if tolerance > 0:
-        cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+        searched = atoms if whole else _rarest(atoms)
+        cell = (atoms.cell.array, searched.get_scaled_positions(), searched.numbers)
         found = spglib.get_symmetry_dataset(cell, symprec=tolerance)
     if found is None:
         return np.eye(3, dtype=np.int64)[None], np.zeros((1, 3))
     rotations = np.asarray(found.rotations, dtype=np.int64)
+    translations = np.asarray(found.translations)
     # Lattice vectors of the supercell are columns of `matrix` in the basis of the unit cell.
     moved = np.linalg.solve(matrix, rotations @ matrix)
     kept = np.abs(moved - np.round(moved)).max(axis=(1, 2)) < 1e-8
-    return rotations[kept], np.asarray(found.translations)[kept]
+    if not whole:
+        pairs = zip(rotations, translations, strict=True)
+        kept &= [_maps(atoms, r, t, tolerance) for r, t in pairs]
+    return rotations[kept], translations[kept]
+
+
+def _rarest(atoms: Atoms) -> Atoms:
+    """The smallest group of atoms that are alike in element and coordination.
+
+    Its symmetry holds that of all atoms, and more; both are groups, and so is what is left when
+    each operation is tried on all atoms.
+    """
+    from matscipy.neighbours import neighbour_list
+
+    counts = np.bincount(neighbour_list("i", atoms, COORDINATION_RADIUS), minlength=len(atoms))
+    kinds = atoms.numbers * (counts.max() + 1) + counts
+    _, kind, sizes = np.unique(kinds, return_inverse=True, return_counts=True)
+    return atoms[kind == sizes.argmin()]
+
+
+def _maps(
+    atoms: Atoms, rotation: NDArray[np.int64], translation: NDArray[np.float64], tolerance: float
+) -> bool:
+    own = np.linalg.solve(atoms.cell.array.T, atoms.positions.T).T
+    to, jump = _images(atoms, rotation, translation)
+    apart = (own @ rotation.T + translation - own[to] - jump) @ atoms.cell.array
+    same = np.array_equal(atoms.numbers, atoms.numbers[to]) and len(np.unique(to)) == len(to)
+    return bool(same and np.linalg.norm(apart, axis=1).max() < tolerance)
 
 
 def _cartesian(rotations: NDArray[np.int64], cell: NDArray[np.float64]) -> NDArray[np.float64]:
