@@ -47,6 +47,7 @@ class SizeStudy:
                     strict=True,
                 )
             ),
+            "flexural_exponent": spectra.flexural_exponent,
             "localised": [mode.as_dict() for mode in spectra.localised],
             "findings": [*self.phonon.findings, *spectra.findings],
             "reference": self.reference

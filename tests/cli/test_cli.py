@@ -185,6 +185,24 @@ def test_short_ids_stand_for_records(filled, as_json):
     assert found["masses"] == record.masses.tolist()
 
 
+def test_a_stored_defect_phonon_is_looked_at(settings, db, data_folder, tmp_path):
+    """The DFT vacancy alone: local DOS, modes and pictures from the record, held to nothing."""
+    import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
+    import_paths(db, [data_folder.parent / "wse2_gpaw_vacancy"])
+    out = tmp_path / "pictures"
+    asked = ("defect", "wse2-dft-vacancy-phonon", "--edges", "3,4.5", "--out", out)
+    done = forcebase(settings, *asked, "--json")
+    assert done.returncode == 0, done.stderr
+    (size,) = json.loads(done.stdout)["supercells"]
+    assert (size["name"], size["size"], size["reference"]) == ("v_Se", "2x2", None)
+    assert size["shells"] == {"≤ 3 Å": 3, "3–4.5 Å": 5, "> 4.5 Å": 3}
+    assert "too small" in size["findings"][0]
+    assert json.loads((out / "defect.json").read_text())["supercells"] == [size]
+    pictures = sorted(out.glob("*.png"))
+    assert len(pictures) >= 4
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+
+
 def test_trace(filled, as_json, within):
     found = as_json("trace", "d@1")
     assert found["up"]["record"] == found["down"]["record"] == filled.datasets.one().id
@@ -259,6 +277,12 @@ def test_compare_by_distance_from_the_defect(as_json, within):
         (["predict", "gpaw-pbe", "--dataset", "d"], 2, "DFT method"),
         (["train", "nothing"], 3, "nothing"),
         (["phonon", "gpaw-pbe", "wse2-unit-cell"], 2, "DFT method"),
+        (["phonon", "gpaw-pbe", "wse2-unit-cell", "--supercell", "3x3"], 2, "no supercell"),
+        (["defect"], 2, "Say which defects"),
+        (["defect", "wse2-dft-phonon"], 2, "perfect crystal"),
+        (["defect", "wse2-dft-phonon", "--edges", "6,3"], 2, "no edges"),
+        (["defect", "wse2-dft-phonon", "--edges", "near"], 2, "near"),
+        (["defect", "--model", "gpaw-pbe", "--name", "v_W"], 3, "no defect phonons"),
         (["compare", "gpaw-pbe", "wse2-dft-phonon"], 2, "gpaw-pbe"),
         (["compare", "gpaw-pbe", "gpaw-pbe", "--on", "d:tset"], 2, "tset"),
         (["compare", "gpaw-pbe", "gpaw-pbe", "--edges", "3,6"], 2, "where the defects are"),

@@ -15,6 +15,7 @@ from forcebase.cli.console import (
     print_table,
     stage_bars,
 )
+from forcebase.cli.work import parse_edges
 from forcebase.errors import InputError, NotFoundError
 
 Method = Literal["auto", "analytic", "displacements"]
@@ -98,7 +99,7 @@ def defect(
     from forcebase.defect_report import study_defects
     from forcebase.physics.shells import Shells
 
-    shells = Shells(_numbers(edges))
+    shells = Shells(parse_edges(edges) or ())
     with open_database() as db, stage_bars() as bars:
         chosen = _defect_phonons(db, phonons or [], model, name)
         study = study_defects(db, chosen, shells, with_bands=out is not None, progress=bars)
@@ -176,13 +177,6 @@ def _summary(db: Any, found: Any) -> dict[str, Any]:
     if found.defect:
         summary["defect"] = found.defect["name"]
     return summary
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"{text!r} are no numbers.", hint="Write them as 3,6.") from None
 
 
 def _matrix(text: str) -> list[list[int]]:

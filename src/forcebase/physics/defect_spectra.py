@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from forcebase.errors import InputError
 from forcebase.physics.band_path import DENSITY, BandPath, layer_path
+from forcebase.physics.flexural import flexural_branch
 from forcebase.physics.folding import folded_frequencies, folded_mesh
-from forcebase.physics.harmonic_crystal import HarmonicCrystal
+from forcebase.physics.harmonic_crystal import HarmonicCrystal, as_atoms, bare_phonopy
 from forcebase.physics.local_dos import (
     SiteDOS,
     SiteGroups,
@@ -30,7 +31,13 @@ from forcebase.physics.localisation import (
 from forcebase.physics.mesh_modes import solve
 from forcebase.physics.periodicity import kpoint_mesh, vacuum_axes
 from forcebase.physics.shells import Shells, misfit
-from forcebase.physics.vibrations import GRID_MARGIN, GRID_POINTS_PER_SIGMA, IMAGINARY, SIGMA
+from forcebase.physics.vibrations import (
+    GRID_MARGIN,
+    GRID_POINTS_PER_SIGMA,
+    IMAGINARY,
+    SIGMA,
+    frequency_grid,
+)
 
 Q_SPACING = 0.05
 """1/angstrom, between q-points of the local DOS; 3x3x1 in a 12x12 supercell of a 3.3 A layer."""
@@ -91,6 +98,8 @@ class DefectSpectra:
         gamma: modes at Gamma of the defect cell.
         localised: of these, the levels that belong to the defect.
         bands: along a path; None where they were not asked for.
+        flexural_exponent: of the perfect crystal's ZA branch near Gamma: 2 for a free sheet, 1
+            where the supercell cuts forces off; None where there is no such branch.
         findings: what is to be known before the numbers are trusted, in words and numbers.
     """
 
@@ -108,6 +117,7 @@ class DefectSpectra:
     gamma: GammaModes
     localised: tuple[LocalisedMode, ...]
     bands: LocalBands | None
+    flexural_exponent: float | None
     findings: tuple[str, ...]
 
     @property
@@ -182,22 +192,15 @@ def defect_spectra(
         gamma=gamma,
         localised=tuple(localised_modes(gamma.frequencies, gamma.eigenvectors, groups, normal)),
         bands=bands,
+        flexural_exponent=_flexural_exponent(pristine),
         findings=_findings(atoms, shells, gamma.frequencies),
     )
-
-
-def narrower(spectra: DefectSpectra, low: float, high: float) -> DefectSpectra:
-    """Keep the localised levels between two frequencies, THz; all else stays."""
-    kept = tuple(mode for mode in spectra.localised if low <= mode.frequency <= high)
-    return replace(spectra, localised=kept)
 
 
 def _perfect_supercell(
     pristine: HarmonicCrystal, matrix: NDArray[np.int64]
 ) -> tuple[Atoms, NDArray[np.int64]]:
     """The perfect supercell, and the primitive atom that each of its sites repeats."""
-    from forcebase.physics.harmonic_crystal import as_atoms, bare_phonopy
-
     made = bare_phonopy(
         pristine.numbers, pristine.cell, pristine.positions, pristine.masses, matrix, np.eye(3)
     )
@@ -229,8 +232,6 @@ def _grid(
     gamma: NDArray[np.float64], pristine: HarmonicCrystal, mesh: Sequence[int], sigma: float
 ) -> NDArray[np.float64]:
     """One frequency grid for both sides; the dispersion of a supercell's bands is its margin."""
-    from forcebase.physics.vibrations import frequency_grid
-
     perfect = frequency_grid([pristine], mesh, sigma)
     margin = (GRID_MARGIN + 4) * sigma
     low, high = min(perfect[0], gamma[0] - margin), max(perfect[-1], gamma[-1] + margin)
@@ -258,6 +259,13 @@ def _bands(
         on_step("bands", done + 1, len(path.q_points))
     folded = folded_frequencies(pristine, matrix, path.q_points)
     return LocalBands(path, np.array(frequencies), np.array(weights), folded)
+
+
+def _flexural_exponent(pristine: HarmonicCrystal) -> float | None:
+    try:
+        return flexural_branch(pristine).exponent
+    except InputError:  # no layer, or one that buckles: imaginary modes are told elsewhere
+        return None
 
 
 def _findings(atoms: Atoms, shells: Shells, gamma: NDArray[np.float64]) -> tuple[str, ...]:

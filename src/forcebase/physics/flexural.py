@@ -17,10 +17,12 @@ from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.local_dos import layer_normal, site_shares
 from forcebase.physics.mesh_modes import solve
 from forcebase.physics.periodicity import vacuum_axes
-from forcebase.physics.vibrations import IMAGINARY
 
 RANGE = (0.03, 0.12)
 """1/angstrom; beyond the rounding of an acoustic mode, before the branch bends over."""
+
+ROUNDING = 1e-4
+"""THz; a frequency below this is no more than the rounding of an acoustic mode."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ def flexural_branch(
         along = site_shares(modes.eigenvectors, normal)[:, 1].sum(axis=0)
         found.append(modes.frequencies[int(np.flatnonzero(along > 0.5)[0])])
     frequencies = np.array(found)
-    if frequencies.min() < -IMAGINARY:
+    if frequencies.min() < ROUNDING:
         raise InputError(
             f"The flexural branch is at {frequencies.min():.3f} THz near Gamma: there is no power "
             "law to fit.",

@@ -7,6 +7,7 @@ matrix is real once the atoms' own phases are taken out of it.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.lapack import eigh
@@ -22,7 +24,7 @@ from forcebase.physics.lapack import eigh
 ROOT_TO_THZ = 15.633302300230191
 """THz of a mode whose eigenvalue is 1 eV/angstrom^2/amu; CODATA 2018."""
 
-WORKERS = 2
+WORKERS = os.cpu_count() or 1
 """Matrices that are diagonalised at the same time, each on one core."""
 
 IS_INTEGER = 1e-9
@@ -88,7 +90,7 @@ def solve(
     """
     points = np.asarray(q_points, dtype=float).reshape(-1, 3)
     waiting: deque[Future[PointModes]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
         for q_point in points:
             matrix = _dynamical_matrix(crystal, q_point)
             waiting.append(pool.submit(_diagonalise, crystal, q_point, matrix, with_vectors))
