@@ -70,7 +70,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--structure", type=Path, help="a relaxed cell, instead of making one")
     parser.add_argument("--tolerances", type=float, nargs="+", default=[1e-8, 1e-4])
     parser.add_argument("--displacement", type=float, default=0.01, help="angstrom")
-    parser.add_argument("--baseline-sample", type=int, default=10)
+    parser.add_argument("--baseline-sample", type=int, default=10, help="calls; 0 means all")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
