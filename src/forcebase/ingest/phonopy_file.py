@@ -66,7 +66,8 @@ def _defect(path: Path, described: dict[str, Any]) -> dict[str, Any]:
             hint="data/wse2_gpaw_vacancy/method.yaml is an example.",
         )
     kept = {name: described[name] for name in fields[:-1]}
-    return {**kept, "host": Structure.geometry_id(read(host, 0))}
+    first: Any = read(host, 0)  # ASE types it as a list too
+    return {**kept, "host": Structure.geometry_id(first)}
 
 
 def _displaced(db: Database, phonon: Phonon, structure: Structure) -> list[str]:
