@@ -110,8 +110,9 @@ class SupercellSymmetry:
     def unfold(self, compact: BlockMatrix) -> BlockMatrix:
         """Give all rows of a supercell from those of its unit cell."""
         n = len(self.supercell)
-        of_unit = [np.flatnonzero(compact.rows == atom) for atom in range(len(self.unit_cell))]
-        picked = [of_unit[atom] for atom in self.unit_atoms]
+        compact = compact.summed()  # its rows are sorted then
+        ends = np.searchsorted(compact.rows, np.arange(len(self.unit_cell) + 1))
+        picked = [np.arange(ends[atom], ends[atom + 1]) for atom in self.unit_atoms]
         rows = np.repeat(np.arange(n), [len(entries) for entries in picked])
         entries = np.concatenate(picked)
         columns = compact.columns[entries]
