@@ -83,7 +83,7 @@ def load(arguments: argparse.Namespace) -> LoadedModel:
     from forcebase.cli.console import open_database
 
     with open_database() as db:
-        digest = db.require_model(arguments.model).weights_sha256
+        digest = db.require_model(arguments.model).weights
         return load_mace(db.blobs.get(digest), digest)
 
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from forcebase.database.database import Database
 from forcebase.defects import dft_counterpart, spectra_of_defect
 from forcebase.physics.defect_comparison import DefectErrors, compare_defect_spectra
 from forcebase.physics.defect_spectra import DefectSpectra
+from forcebase.physics.local_dos import DIRECTIONS
 from forcebase.physics.shells import Shells
 from forcebase.records import Phonon
 
@@ -67,7 +70,7 @@ class DefectStudy:
         return {"supercells": [size.as_dict() for size in self.sizes]}
 
     def write(self, folder: Path, unit: str = "cm-1") -> list[Path]:
-        """Write the pictures and `defect.json`, and give their paths."""
+        """Write the pictures, local densities of states and `defect.json`; give their paths."""
         from forcebase.report.defect import draw_study  # matplotlib, which numbers do not need
         from forcebase.report.phonons import FrequencyUnit
         from forcebase.report.style import png
@@ -87,6 +90,9 @@ class DefectStudy:
         for name, figure in figures.items():
             written.append(folder / f"{name}.png")
             written[-1].write_bytes(png(figure))
+        for size in self.sizes:
+            written.append(folder / f"local_dos_{size.spectra.size}.csv")
+            _table(size.spectra).to_csv(written[-1], index=False, float_format="%.6g")
         written.append(folder / SUMMARY)
         written[-1].write_text(json.dumps(self.as_dict(), indent=2) + "\n")
         return written
@@ -117,3 +123,21 @@ def study_defects(
             errors = compare_defect_spectra(spectra, theirs)
         sizes.append(SizeStudy(phonon, spectra, reference, theirs, errors))
     return DefectStudy(tuple(sizes))
+
+
+def _table(spectra: DefectSpectra) -> pd.DataFrame:
+    """Local densities of states, states per THz: a column for each shell, species, direction."""
+    columns = {"frequency_THz": spectra.dos.frequencies}
+    sides = {
+        "defect": (spectra.dos, spectra.groups),
+        "pristine": (spectra.perfect_dos, spectra.perfect_groups),
+    }
+    for name, (dos, groups) in sides.items():
+        columns[f"{name}, total"] = dos.total
+        for shell, near in groups.by_shell().items():
+            for species, alike in groups.by_species().items():
+                for direction in DIRECTIONS:
+                    if (near & alike).any():
+                        label = f"{name}, {shell}, {species}, {direction}"
+                        columns[label] = dos.of(near & alike, direction)
+    return pd.DataFrame(columns)
