@@ -136,7 +136,7 @@ def bloch(crystal: HarmonicCrystal, n: int, sigma: np.ndarray) -> dict[str, np.n
     """The exact density of the n x n supercell by species, from its unit cell."""
     symbols = np.array(crystal.primitive_symbols)
     frequencies, shares = [], []
-    for modes in solve(crystal, unfolded_points(np.diag([n, n, 1]), (0, 0, 0)), workers=1):
+    for modes in solve(crystal, unfolded_points(np.diag([n, n, 1]), (0, 0, 0))):
         frequencies.append(modes.frequencies)
         shares.append((np.abs(modes.eigenvectors) ** 2).sum(axis=1))
     every, sites = np.concatenate(frequencies), np.concatenate(shares, axis=1)
@@ -145,11 +145,12 @@ def bloch(crystal: HarmonicCrystal, n: int, sigma: np.ndarray) -> dict[str, np.n
 
 def broadened(frequencies: np.ndarray, weights: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     density = np.zeros(len(GRID))
+    width = np.where(sigma > 0, sigma, np.inf)  # no kernel beyond the end of the spectrum
     for start in range(0, len(frequencies), 2000):
         some = slice(start, start + 2000)
-        apart = (GRID[:, None] - frequencies[some]) / sigma[:, None]
+        apart = (GRID[:, None] - frequencies[some]) / width[:, None]
         density += np.exp(-(apart**2) / 2) @ weights[some]
-    return density / (sigma * np.sqrt(2 * np.pi))
+    return density / (width * np.sqrt(2 * np.pi))
 
 
 def described(found: np.ndarray, exact: np.ndarray) -> dict[str, float]:

@@ -76,10 +76,8 @@ def similarities(one: DefectSpectra, other: DefectSpectra) -> NDArray[np.float64
     257 (1976), without the means taken off).
     """
     sites, images = common_sites(one.atoms, one.centre, other.atoms, other.centre)
-    ours = [_vectors(one, level)[sites].reshape(3 * len(sites), -1) for level in one.localised]
-    theirs = [
-        _vectors(other, level)[images].reshape(3 * len(images), -1) for level in other.localised
-    ]
+    ours = [_vectors(one, level, sites) for level in one.localised]
+    theirs = [_vectors(other, level, images) for level in other.localised]
     found = np.zeros((len(ours), len(theirs)))
     for i, u in enumerate(ours):
         for j, v in enumerate(theirs):
@@ -108,6 +106,9 @@ def common_sites(
     return near[kept], image[kept]
 
 
-def _vectors(spectra: DefectSpectra, level: LocalisedMode) -> NDArray[np.float64]:
-    """(n_sites, 3, degeneracy) eigenvectors of a level."""
-    return spectra.gamma.eigenvectors[:, :, level.index : level.index + level.degeneracy]
+def _vectors(
+    spectra: DefectSpectra, level: LocalisedMode, sites: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(3 n_sites, degeneracy) eigenvectors of a level on some sites."""
+    modes = slice(level.index, level.index + level.degeneracy)
+    return spectra.gamma.eigenvectors[sites, :, modes].reshape(3 * len(sites), level.degeneracy)
