@@ -44,7 +44,13 @@ def draw_bands_and_dos(
     pristine.set_ylim(*panels.frequency_range(spectra, unit))
     pristine.set_ylabel(f"Frequency ({unit.symbol})")
     panels.add_thz(change.secondary_yaxis, "right", unit)
-    figure.legend(handles=_lines(spectra), loc="outside lower center", ncols=8)
+    figure.legend(
+        handles=_lines(spectra),
+        loc="outside lower center",
+        ncols=8,
+        title=panels.broadening(spectra, unit),
+        title_fontsize=9.0,
+    )
     return figure
 
 

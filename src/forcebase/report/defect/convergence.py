@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,12 +21,25 @@ from forcebase.report.phonons import FrequencyUnit
 
 Array = NDArray[np.float64]
 
-AREA = 900.0
+AREA = 500.0
 """square points of a marker, for a mode that lives in the innermost shell only."""
 
-LEGEND_WEIGHTS = (0.1, 0.25, 0.5)
+LEGEND_WEIGHTS = (0.1, 0.2, 0.4)
+
 LINE = 10.5
 """points between two lines of text, at the least."""
+
+HEIGHT, WIDTH = 330.0, 450.0
+"""points, about, of the panel."""
+
+STEP = 16.0
+"""points between markers that stand side by side, for their frequencies are too near."""
+
+ABREAST = 4
+"""Markers side by side, at most; then the next row begins."""
+
+ROOM = 100.0
+"""points right of the largest supercell, for the frequencies in numbers."""
 
 
 @style.in_house_style
@@ -48,12 +62,19 @@ def draw_convergence(
     ranges = [panels.frequency_range(one, unit) for one in ordered]
     low, high = min(r[0] for r in ranges), max(r[1] for r in ranges)
     modes.set_ylim(low, high)
-    modes.set_xlim(-0.5, len(ordered) - 0.2)
+    across = (len(ordered) - 0.5) / (WIDTH - ROOM)  # supercells per point
+    modes.set_xlim(-0.5, -0.5 + across * WIDTH)
     _shade(modes, ordered[-1], unit)
     styles = style.kind_styles({m.character for one in ordered for m in one.localised})
+    scale = unit.per_thz * HEIGHT / (high - low)  # points per THz
+    asides = [
+        {index: STEP * across * aside for index, aside in _asides(one, scale).items()}
+        for one in ordered
+    ]
     for track in track_modes(ordered):
-        _draw_track(modes, track, styles, unit)
-    _name_levels(modes, ordered, styles, unit)
+        _draw_track(modes, track, asides, styles, unit)
+    edge = len(ordered) - 0.5
+    _name_levels(modes, ordered[-1], len(ordered) - 1, asides[-1], edge, styles, unit)
     modes.set_xticks(range(len(ordered)), [one.size.replace("x", "×") for one in ordered])
     modes.set_xlabel("Supercell")
     modes.set_ylabel(f"Frequency ({unit.symbol})")
@@ -61,7 +82,9 @@ def draw_convergence(
     style.zero_line(modes)
     _draw_local(local, ordered[-1], unit)
     panels.add_thz(local.secondary_yaxis, "right", unit)
-    figure.legend(handles=_handles(styles, ordered), loc="outside lower center", ncols=4)
+    kinds, sizes = _handles(styles, ordered)
+    figure.legend(handles=kinds, loc="outside lower left", ncols=2)
+    figure.legend(handles=sizes, loc="outside lower right", ncols=2, labelspacing=0.8)
     return figure
 
 
@@ -84,12 +107,34 @@ def _shade(axes: Axes, spectra: DefectSpectra, unit: FrequencyUnit) -> None:
     )
 
 
+def _asides(spectra: DefectSpectra, scale: float) -> dict[int, float]:
+    """Index of a level -> steps to the side, so that no marker hides another; `scale` pt/THz."""
+    rows: list[list[LocalisedMode]] = []
+    for level in spectra.localised:
+        before = rows[-1][-1] if rows else None
+        if before is not None:
+            reach = (np.sqrt(marker_area(level)) + np.sqrt(marker_area(before))) / 2
+            if scale * (level.frequency - before.frequency) < 0.8 * reach:
+                rows[-1].append(level)
+                continue
+        rows.append([level])
+    return {
+        level.index: i % ABREAST - (min(len(row), ABREAST) - 1) / 2
+        for row in rows
+        for i, level in enumerate(row)
+    }
+
+
 def _draw_track(
-    axes: Axes, track: Tracked, styles: dict[str, tuple[str, str]], unit: FrequencyUnit
+    axes: Axes,
+    track: Tracked,
+    asides: Sequence[dict[int, float]],
+    styles: dict[str, tuple[str, str]],
+    unit: FrequencyUnit,
 ) -> None:
-    places = [number for number, _ in track.levels]
+    places = [number + asides[number][level.index] for number, level in track.levels]
     frequencies = [level.frequency * unit.per_thz for _, level in track.levels]
-    axes.plot(places, frequencies, color="#4d4d4d", linewidth=1.0, zorder=2)
+    axes.plot(places, frequencies, color="#4d4d4d", linewidth=0.9, zorder=2)
     for place, frequency, (_, level) in zip(places, frequencies, track.levels, strict=True):
         color, marker = styles[level.character]
         axes.scatter(
@@ -99,7 +144,7 @@ def _draw_track(
             color=color,
             marker=marker,
             edgecolor="white",
-            linewidth=0.6,
+            linewidth=0.7,
             zorder=3,
         )
 
@@ -111,26 +156,27 @@ def marker_area(level: LocalisedMode) -> float:
 
 def _name_levels(
     axes: Axes,
-    ordered: Sequence[DefectSpectra],
+    spectra: DefectSpectra,
+    place: float,
+    asides: dict[int, float],
+    edge: float,
     styles: dict[str, tuple[str, str]],
     unit: FrequencyUnit,
 ) -> None:
-    """Write the largest cell's frequencies beside their markers, none on another."""
-    levels = ordered[-1].localised
+    """Write a cell's frequencies from `edge` on, beside their markers, none on another."""
     low, high = axes.get_ylim()
-    per_point = (high - low) / (72 * 4.6)  # about the height of the panel
-    wanted = np.array([level.frequency * unit.per_thz for level in levels])
-    for level, frequency, place in zip(
-        levels, wanted, spread(wanted, LINE * per_point), strict=True
-    ):
+    wanted = np.array([level.frequency * unit.per_thz for level in spectra.localised])
+    heights = spread(wanted, LINE * (high - low) / HEIGHT)
+    for level, frequency, height in zip(spectra.localised, wanted, heights, strict=True):
+        times = f" ({level.degeneracy}-fold)" if level.degeneracy > 1 else ""
         axes.annotate(
-            f"{frequency:.1f}" + (f" (×{level.degeneracy})" if level.degeneracy > 1 else ""),
-            (len(ordered) - 1, frequency),
-            xytext=(len(ordered) - 0.74, place),
+            f"{frequency:.1f}{times}",
+            (place + asides[level.index], frequency),
+            xytext=(edge, height),
             va="center",
             fontsize=8.5,
             color=styles[level.character][0],
-            arrowprops={"arrowstyle": "-", "color": "#8a8a8a", "linewidth": 0.6},
+            arrowprops={"arrowstyle": "-", "color": "#8a8a8a", "linewidth": 0.6, "shrinkB": 6},
         )
 
 
@@ -167,26 +213,23 @@ def _draw_local(axes: Axes, spectra: DefectSpectra, unit: FrequencyUnit) -> None
     axes.set_xlabel(f"states per {unit.symbol}\nand atom")
 
 
-def _handles(styles: dict[str, tuple[str, str]], ordered: Sequence[DefectSpectra]) -> list[Line2D]:
+def _handles(
+    styles: dict[str, tuple[str, str]], ordered: Sequence[DefectSpectra]
+) -> tuple[list[Line2D], list[Line2D]]:
+    """What characters of modes look like; what sizes of markers and lines mean."""
     label = ordered[-1].groups.shells.labels[0]
     kinds = [
         Line2D([], [], color=color, marker=marker, linestyle="none", markersize=8, label=name)
         for name, (color, marker) in styles.items()
     ]
+    dot: dict[str, Any] = {"color": style.FAINT, "marker": "o", "linestyle": "none"}
     sizes = [
-        Line2D(
-            [],
-            [],
-            color=style.FAINT,
-            marker="o",
-            linestyle="none",
-            markersize=np.sqrt(AREA * weight),
-            label=f"{100 * weight:.0f} % {label}",
-        )
-        for weight in LEGEND_WEIGHTS
+        Line2D([], [], markersize=np.sqrt(AREA * w), label=f"{100 * w:.0f} % at {label}", **dot)
+        for w in LEGEND_WEIGHTS
     ]
     lines = [
-        Line2D([], [], **panels.DEFECT_LINE, label="DOS with defect"),
-        Line2D([], [], **panels.PRISTINE_LINE, label="DOS pristine"),
+        Line2D([], [], **panels.DEFECT_LINE, label="DOS with the defect"),
+        Line2D([], [], **panels.PRISTINE_LINE, label="pristine DOS"),
+        Line2D([], [], color="#4d4d4d", linewidth=0.9, label="the same mode"),
     ]
-    return [*kinds, *sizes, *lines]
+    return kinds, [*sizes, *lines]

@@ -8,6 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from forcebase.physics.defect_spectra import DefectSpectra, LocalBands
@@ -24,8 +25,8 @@ WEIGHTS = LinearSegmentedColormap.from_list(
 )
 """Light grey to dark violet; lightness falls evenly, so that it also reads in grey."""
 
-WIDER = 2.2
-"""How much wider the strongest line is than the faintest."""
+STRONG = 1.2
+"""points, of the strongest line beyond the faintest."""
 
 
 @style.in_house_style
@@ -46,13 +47,13 @@ def draw_local_bands(
     _draw_dos(axes[2], spectra, shell, unit)
     axes[0].set_title(panels.title(spectra))
     axes[1].set_title("All atoms")
-    axes[2].set_title(f"Atoms at {label}" if label[0] not in "≤>" else f"Atoms {label}")
+    axes[2].set_title(f"Atoms at {label}")
     for panel in axes:
         style.zero_line(panel)
     axes[0].set_ylim(*panels.frequency_range(spectra, unit))
     axes[0].set_ylabel(f"Frequency ({unit.symbol})")
     panels.add_thz(axes[2].secondary_yaxis, "right", unit)
-    bar = figure.colorbar(lines, ax=axes, location="left", aspect=40, pad=0.015, shrink=0.8)
+    bar = figure.colorbar(lines, ax=axes, location="bottom", aspect=55, pad=0.02, shrink=0.62)
     bar.set_label(f"Share of the state on atoms {label} from the defect")
     bar.outline.set_visible(False)
     figure.legend(
@@ -60,7 +61,7 @@ def draw_local_bands(
             Line2D([], [], **panels.DEFECT_LINE, label=f"with {panels.defect_name(spectra.name)}"),
             Line2D([], [], **panels.PRISTINE_LINE, label="pristine"),
         ],
-        loc="outside lower right",
+        loc="outside upper right",
         ncols=2,
     )
     return figure
@@ -86,7 +87,7 @@ def draw_weighted(
         list(np.concatenate(pieces)[order]),
         cmap=WEIGHTS,
         norm=Normalize(0.0, top),
-        linewidths=width * (1 + WIDER * strength[order] / top),
+        linewidths=width + STRONG * strength[order] / top,
         rasterized=True,
     )
     lines.set_array(strength[order])
@@ -102,6 +103,8 @@ def _draw_dos(axes: Axes, spectra: DefectSpectra, shell: int | None, unit: Frequ
     ):
         axes.plot(_mean(dos, groups, shell) / unit.per_thz, dos.frequencies * unit.per_thz, **line)
     axes.set_xlim(left=0.0)
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel(f"states per {unit.symbol}\nand atom")
 
 

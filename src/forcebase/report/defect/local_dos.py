@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -29,27 +30,33 @@ def draw_local_dos(
 ) -> Figure:
     """Local DOS, one row a shell, in-plane and out-of-plane, for one atom of each species.
 
+    Shells without atoms are left out.
+
     Args:
         spectra: of the defect cell; solid lines.
         reference: DFT's of the same cell, drawn as areas in place of the pristine crystal;
             None draws the pristine crystal as dashed lines.
         unit: of frequencies.
     """
-    shells = spectra.groups.shells.labels
-    figure = style.new_figure(1.1 + 2.1 * len(shells), 11.0)
-    axes = figure.subplots(len(shells), 2, sharex=True, sharey="col", squeeze=False)
+    rows = [
+        shell
+        for shell in range(len(spectra.groups.shells))
+        if np.any(spectra.groups.shell == shell) or np.any(spectra.perfect_groups.shell == shell)
+    ]
+    figure = style.new_figure(1.1 + 2.1 * len(rows), 11.0)
+    axes = figure.subplots(len(rows), 2, sharex=True, sharey="col", squeeze=False)
     colors = species_colors([spectra.groups, spectra.perfect_groups])
-    for row, label in enumerate(shells):
+    grid = spectra.dos.frequencies * unit.per_thz
+    for row, shell in enumerate(rows):
         for panel, direction in zip(axes[row], DIRECTIONS, strict=True):
             if reference is not None:
-                _fill(panel, reference.dos, reference.groups, row, direction, colors, unit)
+                _fill(panel, reference.dos, reference.groups, shell, direction, colors, unit)
             else:
-                _draw_pristine(panel, spectra, row, direction, colors, unit)
-            states = of_one_atom(spectra.dos, spectra.groups, row, direction)
-            grid = spectra.dos.frequencies * unit.per_thz
+                _draw_pristine(panel, spectra, shell, direction, colors, unit)
+            states = of_one_atom(spectra.dos, spectra.groups, shell, direction)
             for name, values in states.items():
                 panel.plot(grid, values / unit.per_thz, color=colors[name], linewidth=1.4)
-        axes[row, 0].set_ylabel(f"{label}\n{_count(spectra.groups, row)}")
+        _name_row(axes[row, 1], spectra, shell)
     _finish(figure, axes, spectra, reference, colors, unit)
     return figure
 
@@ -65,20 +72,14 @@ def of_one_atom(dos: SiteDOS, groups: SiteGroups, shell: int, direction: str) ->
 
 
 def species_colors(groups: list[SiteGroups]) -> dict[str, str]:
-    """Species -> colour: the element's own for its first species, others for the rest."""
+    """Species -> colour: the element's own for its last one ("Se top"), others for the rest."""
     names = sorted({name for one in groups for name in one.by_species()})
-    first = {name.split()[0]: name for name in reversed([*names, *_tops(names)])}
+    main = {name.split()[0]: name for name in names}
     others = iter(SECOND_COLORS * len(names))
     return {
-        name: style.element_color(name.split()[0])
-        if first[name.split()[0]] == name
-        else next(others)
+        name: style.element_color(name.split()[0]) if name in main.values() else next(others)
         for name in names
     }
-
-
-def _tops(names: list[str]) -> list[str]:
-    return [name for name in names if name.endswith(" top")]
 
 
 def _draw_pristine(
@@ -95,11 +96,17 @@ def _draw_pristine(
         axes.plot(
             grid,
             values / unit.per_thz,
-            color=colors[name],
-            linewidth=1.2,
+            color=_darker(colors[name]),
+            linewidth=1.1,
+            zorder=3,
             linestyle=panels.interleaved_dashes(i, len(states)),
             dash_capstyle="butt",
         )
+
+
+def _darker(color: str) -> tuple[float, ...]:
+    """A shade that shows on the colour itself, where two curves coincide."""
+    return tuple(0.5 * part for part in to_rgb(color))
 
 
 def _fill(
@@ -140,8 +147,13 @@ def _finish(
         panel.set_ylim(bottom=0.0)
         panel.axvline(0.0, color=style.FAINT, linewidth=0.8, zorder=0)
     figure.supylabel(f"Local DOS (states per {unit.symbol} and atom)", fontsize=10.5)
-    figure.align_ylabels(axes[:, 0])
-    figure.legend(handles=_handles(spectra, reference, colors), loc="outside lower center", ncols=8)
+    figure.legend(
+        handles=_handles(spectra, reference, colors),
+        loc="outside lower center",
+        ncols=8,
+        title=panels.broadening(spectra, unit),
+        title_fontsize=9.0,
+    )
 
 
 def _handles(
@@ -153,15 +165,25 @@ def _handles(
     theirs: Line2D | Patch = Line2D([], [], color=grey, linestyle=(0, (1.6, 1.2)), label="pristine")
     if reference is not None:
         theirs = Patch(color=grey, alpha=0.4, linewidth=0, label="DFT")
-    species = [Patch(color=color, label=name) for name, color in colors.items()]
+    species = [Patch(color=color, label=name) for name, color in reversed(colors.items())]
     return [*species, Line2D([], [], color=grey, label=ours), theirs]
 
 
-def _count(groups: SiteGroups, shell: int) -> str:
-    here = groups.shell == shell
-    counts = [
-        f"{int((mask & here).sum())} {name}"
-        for name, mask in groups.by_species().items()
-        if (mask & here).any()
-    ]
-    return ", ".join(counts) or "no atoms"
+def _name_row(axes: Axes, spectra: DefectSpectra, shell: int) -> None:
+    """Say right of a row which atoms it is of."""
+    text = f"{spectra.groups.shells.labels[shell]} from\nthe defect:\n{_count(spectra, shell)}"
+    axes.text(1.02, 0.5, text, transform=axes.transAxes, va="center")
+
+
+def _count(spectra: DefectSpectra, shell: int) -> str:
+    """Numbers of atoms by species, with the pristine crystal's where it has others."""
+    lines = []
+    before, now = spectra.perfect_groups, spectra.groups
+    for name in sorted({*before.by_species(), *now.by_species()}, reverse=True):
+        counts = [
+            int(((one.species() == name) & (one.shell == shell)).sum()) for one in (now, before)
+        ]
+        if any(counts):
+            pristine = f" ({counts[1]} pristine)" if counts[0] != counts[1] else ""
+            lines.append(f"{counts[0]} {name}{pristine}")
+    return "\n".join(lines) or "no atoms"

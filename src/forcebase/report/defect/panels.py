@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,8 +16,12 @@ from forcebase.report.phonons import FrequencyUnit
 
 Array = NDArray[np.float64]
 
-DEFECT_LINE = {"color": style.MODEL, "linewidth": 1.3}
-PRISTINE_LINE = {"color": style.REFERENCE, "linewidth": 1.0, "linestyle": (0, (3.2, 1.8))}
+DEFECT_LINE: dict[str, Any] = {"color": style.MODEL, "linewidth": 1.3}
+PRISTINE_LINE: dict[str, Any] = {
+    "color": style.REFERENCE,
+    "linewidth": 1.0,
+    "linestyle": (0, (3.2, 1.8)),
+}
 
 DASH = 2.6
 """points; of the dashes of curves that may lie on one another, each in the others' gaps."""
