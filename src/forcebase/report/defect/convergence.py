@@ -38,7 +38,7 @@ STEP = 16.0
 ABREAST = 4
 """Markers side by side, at most; then the next row begins."""
 
-ROOM = 100.0
+ROOM = 120.0
 """points right of the largest supercell, for the frequencies in numbers."""
 
 
