@@ -15,7 +15,7 @@ from forcebase.defects import defect_flow
 from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 
-SIZES = (3, 4, 5, 6, 9, 12)
+SIZES = (2, 3, 4, 5, 6, 9, 12)
 
 
 def build(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ ROOT_TO_THZ = 15.633302300230191
 """THz of a mode whose eigenvalue is 1 eV/angstrom^2/amu; CODATA 2018."""
 
 AT_ONCE = os.cpu_count() or 1
-"""Matrices that are diagonalised at the same time, each on one core."""
+"""Cores to diagonalise on."""
 
 IS_INTEGER = 1e-9
 
@@ -81,11 +82,11 @@ def solve(
         crystal: the crystal.
         q_points: (n, 3) fractional.
         with_vectors: give eigenvectors too.
-        at_once: so many matrices are in memory, and diagonalised in parallel.
+        at_once: cores; twice as many matrices are in memory.
     """
     points = np.asarray(q_points, dtype=float).reshape(-1, 3)
-    for start in range(0, len(points), at_once):
-        yield from _solve_batch(crystal, points[start : start + at_once], with_vectors)
+    for start in range(0, len(points), 2 * at_once):
+        yield from _solve_batch(crystal, points[start : start + 2 * at_once], with_vectors)
 
 
 def _solve_batch(
@@ -94,27 +95,33 @@ def _solve_batch(
     from phonopy.harmonic.dynamical_matrix import diagonalize_dynamical_matrices
 
     own_negative = np.abs(2 * points - np.round(2 * points)).max(axis=1) < IS_INTEGER
+    matrices = [_dynamical_matrix(crystal, point) for point in points]
     found: dict[int, PointModes] = {}
-    for i in np.flatnonzero(own_negative):
-        found[int(i)] = _solve_real(crystal, points[i], with_vectors)
-    others = np.flatnonzero(~own_negative)
-    if len(others):
-        matrices = np.array([_dynamical_matrix(crystal, points[i]) for i in others])
-        values, vectors = diagonalize_dynamical_matrices(matrices, with_eigenvectors=with_vectors)
-        for k, i in enumerate(others):
-            some = vectors[k] if vectors is not None else None
-            found[int(i)] = _point(points[i], values[k], some)
+    with ThreadPoolExecutor(1) as beside:  # numpy's solver runs outside Python's lock
+        waiting = {
+            int(i): beside.submit(_solve_real, crystal, points[i], matrices[i], with_vectors)
+            for i in np.flatnonzero(own_negative)
+        }
+        others = np.flatnonzero(~own_negative)
+        if len(others):
+            values, vectors = diagonalize_dynamical_matrices(
+                np.array([matrices[i] for i in others]), with_eigenvectors=with_vectors
+            )
+            for k, i in enumerate(others):
+                some = vectors[k] if vectors is not None else None
+                found[int(i)] = _point(points[i], values[k], some)
+        found |= {i: solved.result() for i, solved in waiting.items()}
     return [found[i] for i in range(len(points))]
 
 
 def _solve_real(
-    crystal: HarmonicCrystal, q_point: NDArray[np.float64], with_vectors: bool
+    crystal: HarmonicCrystal, q_point: NDArray[np.float64], matrix: NDArray, with_vectors: bool
 ) -> PointModes:
     phases = _phases(crystal, q_point)
-    matrix = (phases.conj()[:, None] * _dynamical_matrix(crystal, q_point) * phases).real
+    real = (phases.conj()[:, None] * matrix * phases).real
     if not with_vectors:
-        return _point(q_point, np.linalg.eigvalsh(matrix), None)
-    values, vectors = np.linalg.eigh(matrix)
+        return _point(q_point, np.linalg.eigvalsh(real), None)
+    values, vectors = np.linalg.eigh(real)
     return _point(q_point, values, phases[:, None] * vectors if np.any(q_point) else vectors)
 
 
