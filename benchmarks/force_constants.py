@@ -51,7 +51,8 @@ def main() -> None:
         atoms = structure(arguments, model, size)
         cases += compare(arguments, model, atoms)
     if arguments.json:
-        print(json.dumps(cases[0] if len(cases) == 1 else cases, indent=2))
+        rest = {"further": cases[1:]} if cases[1:] else {}
+        print(json.dumps({**cases[0], **rest}, indent=2))
         return
     for case in cases:
         for name, value in case.items():

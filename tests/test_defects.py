@@ -19,7 +19,7 @@ from forcebase.defects import (
     pristine_of,
     spectra_of_defect,
 )
-from forcebase.errors import InputError, NotFoundError
+from forcebase.errors import InputError, ModelError, NotFoundError
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import model_batch
 from forcebase.launch import load_flow, run_here
@@ -191,6 +191,13 @@ def test_what_cannot_be_made_is_said_before_anything_runs(study, defect, matrix,
     db, model, unit_cell = study
     with pytest.raises(InputError, match=message):
         compute_defect_phonons(db, model, unit_cell, matrix, defect, MAKER)
+    assert db.phonons.count(method=model.id) == 0
+
+
+def test_an_element_that_the_model_does_not_know_is_named_before_anything_runs(study):
+    db, model, unit_cell = study
+    with pytest.raises(ModelError, match="does not know Mo; it knows Se, W"):
+        compute_defect_phonons(db, model, unit_cell, TWO, "Mo_W", MAKER)
     assert db.phonons.count(method=model.id) == 0
 
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from ase import Atoms
 from jobflow import Flow, Job, OutputReference
 
 from forcebase.actions import find_phonon, find_relaxation
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
-from forcebase.errors import CalculationError, InputError, NotFoundError
+from forcebase.errors import CalculationError, InputError, ModelError, NotFoundError
 from forcebase.ingest.collect import collect
 from forcebase.launch import run_here
 from forcebase.makers.defect import DefectMaker, defect_cell
@@ -58,12 +59,13 @@ def defect_flow(
         maker: how phonons are computed.
 
     Raises:
-        InputError: the defect does not fit the smallest of the supercells.
+        InputError: the defect does not fit one of the supercells.
+        ModelError: the model does not know an element.
     """
     maker = maker or PhononMaker()
     atoms = unit_cell.to_atoms()
-    for matrix in supercells:
-        defect_cell(atoms, matrix, defect)  # says now what would fail after an hour
+    for matrix in supercells:  # says now what would fail after an hour
+        _require(model, defect_cell(atoms, matrix, defect)[0].atoms)
     collect(db)
     published = publish_model(db, model)
     relaxed = find_relaxation(db, model, unit_cell.id, maker)
@@ -166,6 +168,16 @@ def spectra_of_defect(
             shells=shells,
             n_path=n_path,
             on_step=report,
+        )
+
+
+def _require(model: ModelMethod, atoms: Atoms) -> None:
+    foreign = sorted(set(atoms.get_chemical_symbols()) - set(model.elements))
+    if foreign:
+        raise ModelError(
+            f"The model {model.id[:10]} does not know {', '.join(foreign)}; it knows "
+            f"{', '.join(model.elements)}.",
+            hint="Choose another model, or train one on data with these elements.",
         )
 
 
