@@ -150,11 +150,6 @@ def read_defect(text: str, perfect: Atoms) -> Defect:
     return Defect(text, tuple(changes))
 
 
-def vacancy(perfect: Atoms, element: str) -> Defect:
-    """Make the vacancy of `element` at the site that `central_site` gives."""
-    return read_defect(f"v_{element}", perfect)
-
-
 def central_site(perfect: Atoms, element: str) -> int:
     """Index of the atom of `element` nearest the middle of the cell; in a layer, a top one.
 

@@ -6,7 +6,7 @@ densities add up to the total one, and each site's integrates to its three degre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,13 +113,6 @@ def site_groups(atoms: Atoms, centre: ArrayLike, shells: Shells) -> SiteGroups:
         symbols=np.array(atoms.get_chemical_symbols()),
         side=sides(atoms),
     )
-
-
-def grouped(
-    dos: SiteDOS, groups: Mapping[str, ArrayLike], direction: str | None = None
-) -> dict[str, NDArray[np.float64]]:
-    """Sum a site DOS over each group: name -> (n,) states per THz."""
-    return {name: dos.of(sites, direction) for name, sites in groups.items()}
 
 
 def site_dos(
