@@ -44,14 +44,6 @@ def to_channels(x: torch.Tensor, irreps: Any) -> torch.Tensor:
     return torch.cat(blocks, dim=-1)
 
 
-def from_channels(x: torch.Tensor, irreps: Any) -> torch.Tensor:
-    """Undo `to_channels`."""
-    import torch
-
-    parts = x.split([ir.dim for _, ir in irreps], dim=-1)
-    return torch.cat([part.flatten(-2) for part in parts], dim=-1)
-
-
 def read_channel_map(
     function: Callable[[torch.Tensor], torch.Tensor],
     irreps_in: Any,
