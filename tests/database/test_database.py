@@ -4,7 +4,8 @@ import pytest
 from ase.build import bulk
 
 from forcebase.database.database import Database
-from forcebase.database.installation import META
+from forcebase.database.installation import META, install
+from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import DatabaseError, InputError, NotFoundError
 from forcebase.records import Dataset, DFTMethod, ModelMethod, Structure
 
@@ -140,6 +141,19 @@ def test_a_database_of_a_newer_forcebase_is_left_alone(db):
         Database(db.settings)
     assert "Upgrade" in failure.value.hint
     assert db.raw[META].find_one()["version"] == 1000
+
+
+def test_a_database_of_the_first_schema_is_brought_into_step(db):
+    """As version 1 left it: validators without the new fields of phonons, and no such indexes."""
+    db.raw[META].update_one({"_id": "schema"}, {"$set": {"version": 1}})
+    db.raw.command("collMod", "phonons", validator={"$jsonSchema": {"bsonType": "object"}})
+    db.raw["phonons"].drop_index("defect.host_1")
+    install(db.raw)
+    assert db.raw[META].find_one()["version"] == SCHEMA_VERSION
+    (phonons,) = db.raw.list_collections(filter={"name": "phonons"})
+    fields = phonons["options"]["validator"]["$jsonSchema"]["properties"]
+    assert {"defect", "findings"} <= set(fields)
+    assert "defect.host_1" in db.raw["phonons"].index_information()
 
 
 def test_an_installation_that_was_cut_off_is_finished(db):
