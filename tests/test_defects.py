@@ -176,7 +176,9 @@ def test_a_flow_file_computes_the_supercells_it_is_given(study):
     assert not report.failed
     phonon = db.phonons.one({"defect.name": "v_Se"}, method=model.id)
     assert phonon.protocol["tolerance_eV_per_A2"] == 1e-6
-    assert not load_flow(db, FLOW, settings).jobs
+    again = load_flow(db, FLOW, settings)
+    assert not again.jobs
+    assert run_here(db, again).jobs == 0
 
 
 @pytest.mark.parametrize(

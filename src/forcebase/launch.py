@@ -39,6 +39,8 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
     Raises:
         CalculationError: a job failed; its own message is in the error's.
     """
+    if isinstance(flow, Flow) and not flow.jobs:
+        return collect(db)  # all that was asked for is there already
     _set_threads(db.settings.threads)
     logging.getLogger("jobflow").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="forcebase-run-") as scratch:

@@ -109,7 +109,8 @@ def title(collection: str, record: Document) -> str:
         return f"{record.formula} {record.method_class} {record.energy:.6f} eV"
     if collection == "phonons":
         matrix = "x".join(str(row[i]) for i, row in enumerate(record.supercell_matrix))
-        return f"{record.formula} {record.method_class} {matrix}"
+        defect = (record.defect or {}).get("name", "")
+        return " ".join(p for p in (record.formula, defect, record.method_class, matrix) if p)
     return f"{record.kind} n={record.n}"
 
 

@@ -190,6 +190,8 @@ def test_a_stored_defect_phonon_is_looked_at(settings, db, data_folder, tmp_path
     import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
     import_paths(db, [data_folder.parent / "wse2_gpaw_vacancy"])
     out = tmp_path / "pictures"
+    listed = forcebase(settings, "ls", "phonons", "defect.name=v_Se", "--json")
+    assert [phonon["formula"] for phonon in json.loads(listed.stdout)] == ["Se7W4"]
     asked = ("defect", "wse2-dft-vacancy-phonon", "--edges", "3,4.5", "--out", out)
     done = forcebase(settings, *asked, "--json")
     assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ COLUMNS = {
     "methods": ["id", "title", "dataset"],
     "calculations": ["id", "formula", "kind", "method_class", "energy", "max_force", "method"],
     "datasets": ["id", "title", "counts", "method"],
-    "phonons": ["id", "formula", "method_class", "n_atoms_supercell", "method"],
+    "phonons": ["id", "formula", "defect.name", "n_atoms_supercell", "method"],
     "validations": ["id", "kind", "model", "reference", "n"],
 }
 REFERENCES = {
@@ -57,7 +57,8 @@ def ls(
         rows = [
             [_value(r, name) for name in columns] + [" ".join(db.labels.of(r.id))] for r in found
         ]
-        print_table(f"{collection}: {len(found)} of {total}", [*columns, "labels"], rows)
+        titles = [name.rpartition(".")[0] or name for name in columns]
+        print_table(f"{collection}: {len(found)} of {total}", [*titles, "labels"], rows)
 
 
 def parse_filters(
@@ -72,7 +73,7 @@ def parse_filters(
     classes = _classes(db.collection(collection).document)
     known = sorted({"id"}.union(*(d._fields for d in classes)))
     for key, value in wanted.items():
-        if key not in known:
+        if key.split(".")[0] not in known:  # what is inside a field, as defect.name, is free
             raise InputError(
                 f"{collection} has no field {key!r}.", hint=f"It has: {', '.join(known)}."
             )
@@ -111,7 +112,10 @@ def _scalar(text: str) -> Any:
 
 
 def _value(record: Any, name: str) -> Any:
-    value = getattr(record, name, None)
+    field, _, inside = name.partition(".")
+    value = getattr(record, field, None)
+    if inside:
+        value = (value or {}).get(inside)
     if isinstance(value, str) and len(value) == 64:
         return value[:SHORT]
     if isinstance(value, dict):
