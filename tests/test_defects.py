@@ -82,15 +82,13 @@ def test_what_was_computed_is_not_computed_again(study):
     assert (again.pristine.id, again.defective.id) == (first.pristine.id, first.defective.id)
     assert db.activities.count(kind="job") == jobs
     assert not defect_flow(db, model, unit_cell, [TWO], "v_Se", MAKER).jobs
-    names = [
-        job.name for job in _jobs(defect_flow(db, model, unit_cell, [TWO, THREE], "v_Se", MAKER))
-    ]
-    assert names == [
+    flow = defect_flow(db, model, unit_cell, [TWO, THREE], "v_Se", MAKER)
+    assert {job.name for job in _jobs(flow)} == {
         "force constants pristine 3x3x1",
         "defect cell",
         "relax v_Se 3x3x1",
         "force constants v_Se 3x3x1",
-    ]
+    }
 
 
 def test_an_interrupted_run_goes_on_after_its_last_finished_job(study, monkeypatch):
@@ -111,7 +109,7 @@ def test_an_interrupted_run_goes_on_after_its_last_finished_job(study, monkeypat
     assert db.phonons.count(method=model.id) == 1
     monkeypatch.undo()
     flow = defect_flow(db, model, unit_cell, [TWO], "v_Se", MAKER)
-    assert [job.name for job in _jobs(flow)] == ["defect cell", "force constants v_Se 2x2x1"]
+    assert {job.name for job in _jobs(flow)} == {"defect cell", "force constants v_Se 2x2x1"}
     run_here(db, flow)
     assert db.phonons.count({"defect.name": "v_Se"}, method=model.id) == 1
 

@@ -61,7 +61,7 @@ def demo(
     print_table("Results", ["metric", "value", "unit", "target", "on"], rows)
     steps = ", ".join(f"{step} {s:.1f}" for step, s in answer.steps.items())
     console.print(f"Seconds by step, as recorded: {steps}. This run: {seconds:.0f} s.")
-    console.print(f"Report: [bold]{answer.report}[/]")
+    console.print(f"Report: [bold]{answer.report}[/]", soft_wrap=True)
 
 
 def _verdict(value: float, target: float | None) -> str:
