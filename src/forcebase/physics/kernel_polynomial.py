@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +18,11 @@ from scipy.sparse import csr_array, diags_array, eye_array, issparse, sparray
 from scipy.sparse.linalg import eigsh
 
 from forcebase.errors import InputError
+from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.mesh_modes import ROOT_TO_THZ
+
+CUTOFF = 1e-6
+"""eV/angstrom^2; dropping smaller force constants moved no mode of a 431-atom cell by 1e-6 THz."""
 
 MARGIN = 0.05
 """Relative; the spectrum is put so far inside the interval of the polynomials."""
@@ -38,7 +43,8 @@ class KernelDOS:
         groups: name -> (n,) states per THz of all its degrees of freedom.
         errors: name -> (n,) standard error of the stochastic trace, states per THz; zero where
             the trace was exact.
-        imaginary: name -> states with imaginary frequency, which the density leaves out.
+        imaginary: name -> states with imaginary frequency, which the density leaves out. Modes
+            nearer to zero than the kernel is wide count in part: acoustic ones at Gamma by half.
         resolution: (n,) THz, standard deviation of the kernel at each frequency.
     """
 
@@ -68,7 +74,7 @@ class Interval:
 
 
 def dynamical_matrix(
-    force_constants: sparray | ArrayLike, masses: ArrayLike, cutoff: float = 0.0
+    force_constants: sparray | ArrayLike, masses: ArrayLike, cutoff: float = CUTOFF
 ) -> csr_array:
     """Make the sparse dynamical matrix at Gamma of a supercell.
 
@@ -79,19 +85,39 @@ def dynamical_matrix(
 
     Returns:
         (3 n, 3 n) eV/angstrom^2/amu, made symmetric.
+
+    Raises:
+        InputError: force constants of another number of atoms than the masses.
     """
-    if issparse(force_constants):
-        matrix = csr_array(force_constants)
-    else:
-        dense = np.asarray(force_constants, dtype=float)
-        n = len(dense)
-        matrix = csr_array(dense.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n))
-    if cutoff > 0:
-        matrix.data[np.abs(matrix.data) < cutoff] = 0.0
+    scale = np.repeat(1 / np.sqrt(np.asarray(masses, dtype=float)), 3)
+    size = len(scale)
+    sparse = issparse(force_constants)
+    given: Any = force_constants if sparse else np.asarray(force_constants, dtype=float)
+    expected = (size, size) if sparse else (size // 3, size // 3, 3, 3)
+    if given.shape != expected:
+        raise InputError(
+            f"Force constants of shape {given.shape} do not fit {size // 3} masses, "
+            f"which need {expected}.",
+            hint="Give those of the whole supercell; `crystal_matrix` spreads compact ones.",
+        )
+    matrix = csr_array(given if sparse else given.transpose(0, 2, 1, 3).reshape(size, size))
+    matrix = csr_array(matrix, copy=True)  # the caller's is left as it was
+    matrix.data[np.abs(matrix.data) < cutoff] = 0.0
     matrix.eliminate_zeros()
-    scale = diags_array(np.repeat(1 / np.sqrt(np.asarray(masses, dtype=float)), 3))
-    weighted = scale @ matrix @ scale
+    weighted = diags_array(scale) @ matrix @ diags_array(scale)
     return csr_array((weighted + weighted.T) / 2)
+
+
+def crystal_matrix(crystal: HarmonicCrystal, cutoff: float = CUTOFF) -> csr_array:
+    """Make the sparse dynamical matrix at Gamma of a crystal's supercell.
+
+    Compact force constants are spread over the supercell by translation; sites run as in
+    `crystal.supercell_atoms`.
+    """
+    from phonopy.harmonic.force_constants import compact_fc_to_full_fc
+
+    full = compact_fc_to_full_fc(crystal.phonopy.primitive, crystal.force_constants)
+    return dynamical_matrix(full, crystal.supercell_atoms.get_masses(), cutoff)
 
 
 def kernel_dos(
@@ -120,20 +146,24 @@ def kernel_dos(
         on_group: told of (groups done, in all).
 
     Raises:
-        InputError: an empty group, or frequencies that are not positive.
+        InputError: a group that is empty or of another size than the matrix, frequencies that
+            are not positive, or too few moments or vectors.
     """
     grid = np.asarray(frequencies, dtype=float)
     if not (grid > 0).all():
         raise InputError("The kernel polynomial method needs frequencies above zero.")
+    if min(n_moments, n_vectors) < 2:
+        raise InputError(
+            f"{n_moments} moments and {n_vectors} vectors are too few.",
+            hint="Two vectors are the least that have a statistical error; 24 are usual.",
+        )
+    chosen = {name: _degrees_of_freedom(name, mask, matrix) for name, mask in groups.items()}
     interval = spectral_interval(matrix)
     random = np.random.default_rng(seed)
     densities, errors, imaginary = {}, {}, {}
-    for done, (name, mask) in enumerate(groups.items()):
-        chosen = np.flatnonzero(np.asarray(mask))
-        if not len(chosen):
-            raise InputError(f"The group {name!r} holds no degree of freedom.")
-        vectors = _vectors(matrix.shape[0], chosen, n_vectors, random)
-        exact = len(chosen) <= n_vectors
+    for done, (name, group) in enumerate(chosen.items()):
+        vectors = _vectors(matrix.shape[0], group, n_vectors, random)
+        exact = len(group) <= n_vectors
         moments = _moments(matrix, interval, vectors, n_moments)
         samples = _density(moments, interval, grid)
         below = _below_zero(moments, interval)
@@ -179,6 +209,20 @@ def jackson(n_moments: int) -> NDArray[np.float64]:
     )
 
 
+def _degrees_of_freedom(name: str, mask: ArrayLike, matrix: csr_array) -> NDArray[np.int64]:
+    """Numbers of the degrees of freedom in a group."""
+    flags = np.asarray(mask, dtype=bool)
+    if flags.shape != matrix.shape[:1]:
+        raise InputError(
+            f"The mask of group {name!r} has the shape {flags.shape}, the matrix "
+            f"{matrix.shape[0]} degrees of freedom.",
+            hint="Give one entry for each of x, y, z of each site: np.repeat(sites, 3).",
+        )
+    if not flags.any():
+        raise InputError(f"The group {name!r} holds no degree of freedom.")
+    return np.flatnonzero(flags)
+
+
 def _vectors(
     size: int, chosen: NDArray[np.int64], n_vectors: int, random: np.random.Generator
 ) -> NDArray[np.float64]:
@@ -195,7 +239,7 @@ def _vectors(
 def _moments(
     matrix: csr_array, interval: Interval, vectors: NDArray[np.float64], n_moments: int
 ) -> NDArray[np.float64]:
-    """(n_moments, k) of <v|T_n|v>, two for each product with the matrix (eq. 35 and 36)."""
+    """(n_moments, k) of <v|T_n|v>, two for each product, as T_2n = 2 T_n^2 - 1."""
     moments = np.empty((n_moments + 1, vectors.shape[1]))
     for start in range(0, vectors.shape[1], BLOCK):
         columns = slice(start, start + BLOCK)
