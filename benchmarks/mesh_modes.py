@@ -2,9 +2,10 @@
 
     python benchmarks/mesh_modes.py --model wse2-mace --size 12 --json
 
-Both diagonalise the same dynamical matrices with eigenvectors, in one run. The ratio depends on how
-many cores are free: both take one core a q-point; ours uses that
-matrices at Gamma and the middles of the zone's edges are real.
+Both diagonalise the same dynamical matrices with eigenvectors, in one run, several at once by
+phonopy's own batched solver. Ours uses besides that the matrices at Gamma and at the middles of the
+zone's edges are real. The ratio depends on how many cores are free. The difference leaves out
+frequencies below 0.1 THz, where rounding grows by the square root.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def main() -> None:
     atoms = structure(arguments, model, arguments.size)
     crystal = compute_force_constants(model, atoms, [1, 1, 1], n_checked_rows=0).crystal
     found = compare(crystal, [arguments.mesh, arguments.mesh, 1])
+    found["model_sha256"] = model.weights_sha256
     print(json.dumps(found, indent=2) if arguments.json else "\n".join(map(str, found.items())))
 
 
@@ -76,7 +78,7 @@ def compare(crystal: HarmonicCrystal, mesh: list[int]) -> dict[str, Any]:
         "seconds_baseline": baseline,
         "seconds": seconds,
         "ratio": baseline / seconds,
-        "max_abs_difference_THz": float(np.abs(ours[:, 3:] - theirs[:, 3:]).max()),
+        "max_abs_difference_THz": float(np.abs(ours - theirs)[np.abs(ours) > 0.1].max()),
         "peak_memory_mb": peak,
         "seconds_dynamical_matrices": matrices,
         "seconds_values_alone": values_alone,
