@@ -15,6 +15,7 @@ from forcebase.defect_report import study_defects
 from forcebase.defects import (
     compute_defect_phonons,
     defect_flow,
+    defect_phonons,
     dft_counterpart,
     pristine_of,
     spectra_of_defect,
@@ -25,6 +26,7 @@ from forcebase.ingest.outputs import model_batch
 from forcebase.launch import load_flow, run_here
 from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
+from forcebase.physics.defect_spectra import defect_spectra
 from forcebase.physics.harmonic_crystal import sum_rule_error, symmetry_error
 from forcebase.physics.shells import Shells
 from forcebase.records import Activity
@@ -127,6 +129,8 @@ def test_more_steps_go_on_from_where_a_relaxation_stopped(study):
     assert done.relaxation["converged"]
     assert done.initial_structure == unit_cell.id
     assert compute_phonon(db, model, unit_cell, TWO, hasty).id == done.id
+    db.phonons.raw.insert_one({**db.phonons.raw.find_one({"_id": marked.id}), "_id": "0" * 64})
+    assert compute_phonon(db, model, unit_cell, TWO, hasty).id == done.id  # whichever comes first
 
 
 def test_local_spectra_follow_from_the_records_alone(study, tmp_path):
@@ -204,12 +208,49 @@ def test_an_element_that_the_model_does_not_know_is_named_before_anything_runs(s
 def test_a_pristine_phonon_is_no_defects(study):
     db, model, unit_cell = study
     perfect = compute_phonon(db, model, unit_cell, TWO, MAKER)
+    for of_defect in (pristine_of, dft_counterpart):
+        with pytest.raises(InputError, match="perfect crystal"):
+            of_defect(db, perfect)
     with pytest.raises(InputError, match="perfect crystal"):
-        pristine_of(db, perfect)
+        study_defects(db, [perfect], SHELLS)
     dft = db.phonons.one({"defect.name": "v_Se"}, method_class="dft")
     db.phonons.raw.delete_many({"defect.name": {"$exists": False}, "method_class": "dft"})
     with pytest.raises(NotFoundError, match="no phonon of the perfect crystal"):
         pristine_of(db, dft)
+
+
+def test_a_study_takes_one_defect_and_the_best_of_each_supercell(study, tmp_path):
+    db, model, unit_cell = study
+    with pytest.raises(NotFoundError, match="no phonons of a defect"):
+        defect_phonons(db, model)
+    hasty = replace(MAKER, relax_maker=RelaxMaker(fmax=1e-4, max_steps=1))
+    rough = compute_defect_phonons(db, model, unit_cell, TWO, "v_Se", hasty).defective
+    assert "did not reach" in rough.findings[0]
+    assert [phonon.id for phonon in defect_phonons(db, model)] == [rough.id]
+    good = compute_defect_phonons(db, model, unit_cell, TWO, "v_Se", MAKER).defective
+    assert [phonon.id for phonon in defect_phonons(db, model)] == [good.id]
+    both = study_defects(db, [rough, good], SHELLS, with_bands=False)
+    written = both.write(tmp_path)
+    assert len(set(written)) == len(written)
+    assert sum(path.suffix == ".csv" for path in written) == 2
+    compute_defect_phonons(db, model, unit_cell, TWO, "v_W", MAKER)
+    with pytest.raises(InputError, match="2 defects: v_Se, v_W"):
+        defect_phonons(db, model)
+    assert [phonon.id for phonon in defect_phonons(db, model, "v_Se")] == [good.id]
+
+
+def test_a_small_cell_that_relaxes_by_far_has_its_spectra(study):
+    """A vacancy in 2x2, its lattice shrunk by a tenth, is still of 2x2 and not of 3x3."""
+    db, _, _ = study
+    dft = db.phonons.one({"defect.name": "v_Se"}, method_class="dft")
+    crystal, perfect = crystal_of(db, dft), crystal_of(db, pristine_of(db, dft))
+    shrunk = replace(crystal, cell=crystal.cell * 0.9, positions=crystal.positions * 0.9)
+    centre = np.array(dft.defect["centre"])
+    found = defect_spectra(shrunk, perfect, TWO, centre, shells=SHELLS, n_path=None)
+    assert len(found.atoms) == 11
+    assert any("power 1.05" in finding for finding in found.findings)
+    with pytest.raises(InputError, match="not \\[3, 3, 1\\] times"):
+        defect_spectra(crystal, perfect, THREE, centre, shells=SHELLS, n_path=None)
 
 
 def test_displacements_are_the_way_of_other_models(study):

@@ -192,18 +192,24 @@ def find_phonon(
 ) -> Phonon | None:
     """The phonon that `maker` would compute from this start, if it is there.
 
-    One whose relaxation did not converge counts only where no more steps are asked for now.
+    One whose relaxation did not converge counts only where no converged one is there, and no
+    more steps are asked for now.
     """
     matrix = [[int(n) for n in row] for row in supercell_matrix]
     candidates = db.phonons.find(
         {"supercell_matrix": matrix}, method=model.id, initial_structure=initial_structure
     )
     steps = maker.relax_maker.max_steps
-    for phonon in candidates:
-        reached = phonon.relaxation.get("converged", True) or phonon.relaxation["steps"] >= steps
-        if maker.asked_for(phonon.protocol) and reached:
+    asked = [phonon for phonon in candidates if maker.asked_for(phonon.protocol)]
+    for phonon in sorted(asked, key=lambda phonon: not is_converged(phonon)):
+        if is_converged(phonon) or phonon.relaxation["steps"] >= steps:
             return phonon
     return None
+
+
+def is_converged(phonon: Phonon) -> bool:
+    """Whether a phonon's structure is relaxed, as far as its record says."""
+    return bool(phonon.relaxation.get("converged", True))
 
 
 def find_relaxation(

@@ -90,12 +90,20 @@ class DefectStudy:
         for name, figure in figures.items():
             written.append(folder / f"{name}.png")
             written[-1].write_bytes(png(figure))
-        for size in self.sizes:
-            written.append(folder / f"local_dos_{size.spectra.size}.csv")
+        for size, name in zip(self.sizes, self._table_names(), strict=True):
+            written.append(folder / f"{name}.csv")
             _table(size.spectra).to_csv(written[-1], index=False, float_format="%.6g")
         written.append(folder / SUMMARY)
         written[-1].write_text(json.dumps(self.as_dict(), indent=2) + "\n")
         return written
+
+    def _table_names(self) -> list[str]:
+        """By supercell; where two phonons have the same one, by phonon too."""
+        names = [f"local_dos_{size.spectra.size}" for size in self.sizes]
+        return [
+            name if names.count(name) == 1 else f"{name}_{size.phonon.id[:10]}"
+            for size, name in zip(self.sizes, names, strict=True)
+        ]
 
 
 def study_defects(

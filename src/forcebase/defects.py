@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from jobflow import Flow, Job, OutputReference
 
-from forcebase.actions import find_phonon, find_relaxation
+from forcebase.actions import find_phonon, find_relaxation, is_converged
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
 from forcebase.errors import CalculationError, InputError, ModelError, NotFoundError
@@ -21,7 +21,7 @@ from forcebase.makers.phonon import PhononMaker
 from forcebase.physics.defect_spectra import DefectSpectra, defect_spectra
 from forcebase.physics.shells import Shells
 from forcebase.progress import following, report
-from forcebase.records import ModelMethod, Phonon, Structure
+from forcebase.records import Method, ModelMethod, Phonon, Structure
 from forcebase.spectra import crystal_of
 
 IDENTITY = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
@@ -119,15 +119,11 @@ def pristine_of(db: Database, defective: Phonon) -> Phonon:
         InputError: the phonon is of no defect.
         NotFoundError: there is no phonon of its host.
     """
-    if not defective.defect:
-        raise InputError(
-            f"The phonon {defective.id[:10]} is of a perfect crystal.",
-            hint="`forcebase phonon MODEL STRUCTURE --defect v_Se` computes one with a defect.",
-        )
+    defect = _defect_of(defective)
     found = db.phonons.find(
-        method=defective.method, structure=defective.defect["host"], sort="-n_atoms_supercell"
+        method=defective.method, structure=defect["host"], sort="-n_atoms_supercell"
     )
-    matrix = defective.defect["supercell_matrix"]
+    matrix = defect["supercell_matrix"]
     same = [phonon for phonon in found if phonon.supercell_matrix == matrix]
     if not found:
         raise NotFoundError(
@@ -138,12 +134,17 @@ def pristine_of(db: Database, defective: Phonon) -> Phonon:
 
 
 def dft_counterpart(db: Database, defective: Phonon) -> Phonon | None:
-    """A DFT phonon of the same defect in the same supercell, where there is one."""
+    """A DFT phonon of the same defect in the same supercell, where there is one.
+
+    Raises:
+        InputError: the phonon is of no defect.
+    """
+    defect = _defect_of(defective)
     found = db.phonons.find(
-        {"defect.supercell_matrix": defective.defect["supercell_matrix"]},
+        {"defect.supercell_matrix": defect["supercell_matrix"]},
         method_class="dft",
         formula=defective.formula,
-        **{"defect.name": defective.defect["name"]},
+        **{"defect.name": defect["name"]},
     )
     return found[0] if found else None
 
@@ -169,6 +170,61 @@ def spectra_of_defect(
             n_path=n_path,
             on_step=report,
         )
+
+
+def defect_phonons(db: Database, method: Method, name: str | None = None) -> list[Phonon]:
+    """The phonons of one defect by a method: the best of each supercell, the smallest first.
+
+    Of several, the best has a relaxation that converged, then to the smaller force, and then
+    force constants of the smaller tolerance.
+
+    Args:
+        db: the database.
+        method: a model or DFT.
+        name: of the defect; may be left out where the method has one only.
+
+    Raises:
+        InputError: several defects, and no name.
+        NotFoundError: there is none.
+    """
+    query: dict[str, Any] = {"defect.name": name if name else {"$exists": True}}
+    found = db.phonons.find(query, method=method.id, sort="n_atoms_supercell")
+    if not found:
+        raise NotFoundError(
+            f"There are no phonons of {name or 'a defect'} by {method.id[:10]}.",
+            hint="`forcebase phonon MODEL STRUCTURE --supercell 6x6x1 --defect v_Se`",
+        )
+    names = sorted({phonon.defect["name"] for phonon in found})
+    if len(names) > 1:
+        raise InputError(
+            f"There are phonons of {len(names)} defects: {', '.join(names)}.",
+            hint=f"Say of which: --name {names[-1]}.",
+        )
+    best: dict[tuple[str, str, str], Phonon] = {}
+    for phonon in sorted(found, key=_doubt):
+        family = db.structures.get(phonon.structure).family
+        cell = str(phonon.defect["supercell_matrix"])
+        best.setdefault((family, phonon.formula, cell), phonon)
+    return sorted(best.values(), key=lambda phonon: int(phonon.n_atoms_supercell))
+
+
+def _doubt(phonon: Phonon) -> tuple[bool, float, float]:
+    protocol = phonon.protocol
+    analytic = protocol.get("method") == "analytic"
+    return (
+        not is_converged(phonon),
+        protocol.get("fmax_eV_per_A", 0.0),
+        protocol.get("tolerance_eV_per_A2", 0.0) if analytic else np.inf,
+    )
+
+
+def _defect_of(phonon: Phonon) -> dict[str, Any]:
+    if not phonon.defect:
+        raise InputError(
+            f"The phonon {phonon.id[:10]} is of a perfect crystal.",
+            hint="`forcebase phonon MODEL STRUCTURE --defect v_Se` computes one with a defect.",
+        )
+    return dict(phonon.defect)
 
 
 def _require(model: ModelMethod, atoms: Atoms) -> None:

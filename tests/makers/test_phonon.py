@@ -12,7 +12,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.blob import Blob
 from forcebase.digest import structure_digest
-from forcebase.errors import ModelError
+from forcebase.errors import InputError, ModelError
 from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.outputs import PhononOutput
@@ -133,6 +133,12 @@ def test_a_protocol_is_told_from_another():
         assert not PhononMaker(force_constants_maker=other).asked_for(stored)
     assert not PhononMaker(relax_maker=RelaxMaker(fmax=1e-4)).asked_for(stored)
     assert not PhononMaker().asked_for({})
+
+
+@pytest.mark.parametrize("wrong", [{"fmax": 0}, {"fmax": -1e-5}, {"max_steps": 0}])
+def test_a_relaxation_that_cannot_be_is_refused(wrong):
+    with pytest.raises(InputError, match="cannot be"):
+        RelaxMaker(**wrong)
 
 
 def test_more_steps_are_the_same_protocol():

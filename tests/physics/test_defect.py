@@ -48,6 +48,15 @@ def test_every_kind_of_change_does_what_it_says(perfect):
     assert str(defect.changes[2]) == "move:9:0/0/0.25"
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("swap:0:W", "Site 0 is W already"), ("W_W", "W already"), ("swap:0:X", "'X' is no element")],
+)
+def test_a_swap_that_changes_nothing_is_refused(perfect, text, message):
+    with pytest.raises(InputError, match=message):
+        read_defect(text, perfect)
+
+
 def test_a_substitution_is_named_new_on_old(perfect):
     made = apply_defect(perfect, read_defect("Mo_W", perfect))
     assert made.atoms.get_chemical_formula() == "MoSe32W15"

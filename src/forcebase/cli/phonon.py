@@ -16,7 +16,7 @@ from forcebase.cli.console import (
     stage_bars,
 )
 from forcebase.cli.work import parse_edges
-from forcebase.errors import InputError, NotFoundError
+from forcebase.errors import InputError
 
 Method = Literal["auto", "analytic", "displacements"]
 Unit = Literal["cm-1", "THz", "meV"]
@@ -80,8 +80,12 @@ def defect(
     phonons: Annotated[
         list[str] | None, typer.Argument(help="Defect phonons: ids or names.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Or all defect phonons of this model.")] = None,
-    name: Annotated[str | None, typer.Option(help="Of these, only this defect, as v_Se.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Or this model's, the best of each supercell.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of these, those of this defect, as v_Se.")
+    ] = None,
     edges: Annotated[str, typer.Option(help="Radii of the shells, A.")] = "3,6",
     out: Annotated[Path | None, typer.Option(help="Folder for pictures and defect.json.")] = None,
     unit: Annotated[Unit, typer.Option(help="Of frequencies in the pictures.")] = "cm-1",
@@ -115,6 +119,8 @@ def defect(
 
 
 def _defect_phonons(db: Any, texts: list[str], model: str | None, name: str | None) -> list[Any]:
+    from forcebase.defects import defect_phonons
+
     if bool(texts) == bool(model):
         raise InputError(
             "Say which defects: phonons by id or name, or --model for all of a model.",
@@ -122,16 +128,7 @@ def _defect_phonons(db: Any, texts: list[str], model: str | None, name: str | No
         )
     if texts:
         return [db.resolve(text, "phonons")[1] for text in texts]
-    query: dict[str, Any] = {"defect.name": name if name else {"$exists": True}}
-    found = list(
-        db.phonons.find(query, method=db.resolve(model, "methods")[1].id, sort="n_atoms_supercell")
-    )
-    if not found:
-        raise NotFoundError(
-            f"There are no defect phonons of {model}.",
-            hint=f"`forcebase phonon {model} STRUCTURE --supercell 6x6x1 --defect v_Se`",
-        )
-    return found
+    return defect_phonons(db, db.resolve(model, "methods")[1], name)
 
 
 def _print_size(size: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.blob import Blob
 from forcebase.digest import structure_digest
+from forcebase.errors import InputError
 from forcebase.makers.packages import package_versions
 from forcebase.models.mace_calculator import load_mace
 from forcebase.models.relaxation import Relaxation, relax
@@ -34,6 +35,13 @@ class RelaxMaker(Maker):
     name: str = "relax"
     fmax: float = 1e-5
     max_steps: int = 500
+
+    def __post_init__(self) -> None:
+        if not self.fmax > 0 or self.max_steps < 1:
+            raise InputError(
+                f"A relaxation to {self.fmax:g} eV/angstrom in {self.max_steps} steps cannot be.",
+                hint="Give a force above 0, as 1e-5, and at least one step.",
+            )
 
     @job(data=[Blob])
     def make(

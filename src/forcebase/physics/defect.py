@@ -231,8 +231,11 @@ def _check(change: Change, perfect: Atoms) -> None:
             f"{len(perfect)}, counted from 0.",
             hint="Choose one of them, or name the defect by elements, as v_Se.",
         )
-    if change.element is not None and change.element not in atomic_numbers:
+    if change.element is not None and atomic_numbers.get(change.element, 0) == 0:
         raise InputError(f"{change.element!r} is no element.")
+    swapped = change.operation == "swap" and change.site is not None
+    if swapped and perfect.symbols[change.site] == change.element:
+        raise InputError(f"Site {change.site} is {change.element} already: {change} is no change.")
 
 
 def _middle(perfect: Atoms, places: NDArray[np.float64]) -> NDArray[np.float64]:

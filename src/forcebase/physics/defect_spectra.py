@@ -42,6 +42,10 @@ from forcebase.physics.vibrations import (
 Q_SPACING = 0.05
 """1/angstrom, between q-points of the local DOS; 3x3x1 in a 12x12 supercell of a 3.3 A layer."""
 
+FLEXURAL_TOLERANCE = 0.1
+"""How far the fitted exponent of the flexural branch may be from 2."""
+
+Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 
@@ -162,7 +166,7 @@ def defect_spectra(
     shells = shells or Shells()
     matrix = np.asarray(supercell_matrix, dtype=np.int64)
     atoms, (perfect, site_of) = defective.primitive_atoms, _perfect_supercell(pristine, matrix)
-    _check_same_lattice(atoms, perfect)
+    _check_same_lattice(atoms, pristine.primitive_cell, matrix)
     groups = site_groups(atoms, centre, shells)
     perfect_groups = site_groups(perfect, centre, shells)
     vacuum = vacuum_axes(atoms.cell.array, atoms.positions)
@@ -177,6 +181,7 @@ def defect_spectra(
     if n_path:
         bands = _bands(defective, pristine, matrix, groups, n_path, on_step)
     normal = layer_normal(atoms)
+    exponent = _flexural_exponent(pristine)
     return DefectSpectra(
         name=name,
         supercell_matrix=matrix,
@@ -192,8 +197,8 @@ def defect_spectra(
         gamma=gamma,
         localised=tuple(localised_modes(gamma.frequencies, gamma.eigenvectors, groups, normal)),
         bands=bands,
-        flexural_exponent=_flexural_exponent(pristine),
-        findings=_findings(atoms, shells, gamma.frequencies),
+        flexural_exponent=exponent,
+        findings=_findings(atoms, shells, gamma.frequencies, exponent),
     )
 
 
@@ -208,11 +213,13 @@ def _perfect_supercell(
     return as_atoms(made.supercell), site_of
 
 
-def _check_same_lattice(atoms: Atoms, perfect: Atoms, tolerance: float = 0.05) -> None:
-    strain = np.abs(np.linalg.solve(perfect.cell.array, atoms.cell.array) - np.eye(3)).max()
-    if strain > tolerance:
+def _check_same_lattice(atoms: Atoms, unit_cell: Array, matrix: NDArray[np.int64]) -> None:
+    """A small cell may relax by far: it is the wrong one where another number fits better."""
+    repeats = np.linalg.solve(unit_cell.T, atoms.cell.array.T)
+    if np.abs(repeats - matrix).max() >= 0.5:
         raise InputError(
-            f"The defect cell and the perfect supercell differ by a strain of {strain:.3f}.",
+            f"The defect cell is {np.diag(repeats).round(2).tolist()} times as long as the unit "
+            f"cell, not {np.diag(matrix).tolist()} times.",
             hint="Give the pristine phonon and supercell that the defect was made from.",
         )
 
@@ -268,7 +275,9 @@ def _flexural_exponent(pristine: HarmonicCrystal) -> float | None:
         return None
 
 
-def _findings(atoms: Atoms, shells: Shells, gamma: NDArray[np.float64]) -> tuple[str, ...]:
+def _findings(
+    atoms: Atoms, shells: Shells, gamma: NDArray[np.float64], exponent: float | None
+) -> tuple[str, ...]:
     findings = []
     if text := misfit(atoms, shells):
         findings.append(text)
@@ -276,5 +285,10 @@ def _findings(atoms: Atoms, shells: Shells, gamma: NDArray[np.float64]) -> tuple
     if len(imaginary):
         findings.append(
             f"{len(imaginary)} imaginary modes at Gamma, the largest {-imaginary.min():.3f}i THz"
+        )
+    if exponent is not None and abs(exponent - 2) > FLEXURAL_TOLERANCE:
+        findings.append(
+            f"the flexural branch of the perfect sheet goes with the power {exponent:.2f} of the "
+            "wave vector, not 2: its supercell cuts forces off, or it is under stress"
         )
     return tuple(findings)
