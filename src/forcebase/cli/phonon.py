@@ -144,7 +144,7 @@ def _print_size(size: dict[str, Any]) -> None:
         ]
         for mode in size["localised"]
     ]
-    columns = ["cm^-1", "THz", "weight", "enriched", "sites", "levels", "character"]
+    columns = ["cm^-1", "THz", "weight", "enriched", "sites", "modes", "character"]
     title = (
         f"{size['name']} in {size['size']}, {size['n_atoms']} atoms, phonon {size['phonon'][:10]}"
     )
