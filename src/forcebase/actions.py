@@ -21,7 +21,7 @@ from forcebase.datasets import dataset_frames, families_of, latest
 from forcebase.digest import content_digest
 from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
-from forcebase.ingest.collect import CollectReport
+from forcebase.ingest.collect import CollectReport, collect
 from forcebase.launch import run_here
 from forcebase.makers.curation import CurateMaker
 from forcebase.makers.phonon import PhononMaker
@@ -168,6 +168,7 @@ def compute_phonon(
     """
     maker = maker or PhononMaker()
     matrix = [[int(n) for n in row] for row in supercell_matrix]
+    collect(db)  # what a killed run left
     same = find_phonon(db, model, structure.id, matrix, maker)
     if same is not None:
         return same
