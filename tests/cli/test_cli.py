@@ -284,7 +284,7 @@ def test_compare_by_distance_from_the_defect(as_json, within):
         (["defect", "wse2-dft-phonon"], 2, "perfect crystal"),
         (["defect", "wse2-dft-phonon", "--edges", "6,3"], 2, "no edges"),
         (["defect", "wse2-dft-phonon", "--edges", "near"], 2, "near"),
-        (["defect", "--model", "gpaw-pbe", "--name", "v_W"], 3, "no defect phonons"),
+        (["defect", "--model", "gpaw-pbe", "--name", "v_W"], 3, "no phonons of v_W"),
         (["compare", "gpaw-pbe", "wse2-dft-phonon"], 2, "gpaw-pbe"),
         (["compare", "gpaw-pbe", "gpaw-pbe", "--on", "d:tset"], 2, "tset"),
         (["compare", "gpaw-pbe", "gpaw-pbe", "--edges", "3,6"], 2, "where the defects are"),
