@@ -20,7 +20,7 @@ FLOORS = (
     ("makers", "records"),
     ("database",),
     ("ingest",),
-    ("launch", "lineage", "datasets", "spectra"),
+    ("launch", "lineage", "datasets", "spectra", "remote"),
     ("comparison",),
     ("actions",),
     ("defects", "report"),

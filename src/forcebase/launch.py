@@ -1,4 +1,4 @@
-"""Running flows here: jobflow in this process, records at the end."""
+"""Running flow files here: jobflow in this process, records at the end."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from jobflow import CURRENT_JOB, Flow, Job, run_locally
 from forcebase.database.database import Database
 from forcebase.errors import CalculationError, ForcebaseError, InputError
 from forcebase.ingest.collect import CollectReport, collect
+from forcebase.ingest.failures import failure
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -54,12 +55,15 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
                 allow_external_references=True,
                 raise_immediately=True,
             )
-        except (ForcebaseError, KeyboardInterrupt):
+        except KeyboardInterrupt:
             collect(db)
             raise
         except Exception as error:
-            job = f"Job {CURRENT_JOB.job.name!r} of flow" if CURRENT_JOB.job else "Flow"
             collect(db)
+            _record_failure(db)
+            if isinstance(error, ForcebaseError):
+                raise
+            job = f"Job {CURRENT_JOB.job.name!r} of flow" if CURRENT_JOB.job else "Flow"
             raise CalculationError(
                 f"{job} {flow.name!r} failed: {type(error).__name__}: {error}",
                 hint="What finished before it is kept; mend the cause and launch again.",
@@ -67,6 +71,14 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
         finally:
             CURRENT_JOB.reset()  # jobflow does not, where a job fails
         return collect(db)
+
+
+def _record_failure(db: Database) -> None:
+    """Keep what the current job said as it failed; its files go with the run."""
+    job = CURRENT_JOB.job
+    if job is not None:
+        named = {"uuid": job.uuid, "index": job.index}
+        db.activities.add([failure(job.name, named, traceback.format_exc())])
 
 
 def load_flow(db: Database, path: Path, settings: Mapping[str, str]) -> Flow | Job:
@@ -109,6 +121,17 @@ def load_flow(db: Database, path: Path, settings: Mapping[str, str]) -> Flow | J
     if not isinstance(flow, Flow | Job):
         raise InputError(f"build of {path.name} gives a {type(flow).__name__}, not a Flow.")
     return flow
+
+
+def defines_jobs(path: Path, flow: Flow | Job) -> bool:
+    """Whether jobs of the flow are written in the flow file itself, so that workers need it."""
+    jobs = [job for job, _ in flow.iterflow()] if isinstance(flow, Flow) else [flow]
+    modules = {module for job in jobs for module in _modules_of(job)}
+    return path.stem in modules
+
+
+def _modules_of(job: Job) -> tuple[str | None, ...]:
+    return getattr(job.function, "__module__", None), type(job.maker).__module__
 
 
 def _load_build(path: Path) -> Callable[..., Any]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from forcebase.cli import dataset, doctor, main_job, phonon, records, server, work
+from forcebase.cli import (
+    dataset,
+    doctor,
+    jobs,
+    launch,
+    main_job,
+    phonon,
+    records,
+    remote,
+    server,
+    work,
+)
 from forcebase.cli.console import run_app
 
 app = typer.Typer(
@@ -17,8 +28,10 @@ app = typer.Typer(
 app.add_typer(server.app, name="db")
 app.add_typer(dataset.app, name="dataset")
 app.command(name="import")(work.import_files)
-app.command()(work.collect)
-app.command()(work.launch)
+app.add_typer(remote.app, name="remote")
+app.command()(launch.launch)
+app.add_typer(jobs.app, name="jobs")
+app.command()(launch.collect)
 app.command()(work.train)
 app.command()(work.predict)
 app.command()(phonon.phonon)

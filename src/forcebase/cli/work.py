@@ -1,4 +1,4 @@
-"""Commands that do work: import, collect, launch, train, predict, compare."""
+"""Commands that do work: import, train, predict, compare."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from forcebase.cli.console import (
     print_table,
     stage_bars,
 )
+from forcebase.cli.launch import print_report
 from forcebase.cli.records import parse_filters
 from forcebase.errors import InputError
 
@@ -38,71 +39,9 @@ def import_files(
 
     with open_database() as db, stage_bars() as bars:
         report = import_paths(db, paths, lambda _, n, total: bars("import", n, total, {}))
-    _print_report(report, f"{report.files} files read, {len(report.unchanged)} known", as_json)
+    print_report(report, f"{report.files} files read, {len(report.unchanged)} known", as_json)
     if report.failed:
         raise typer.Exit(InputError.exit_code)
-
-
-def collect(as_json: JsonOption = False) -> None:
-    """Turn finished job outputs in the JobStore into records; safe to repeat.
-
-    Example:
-      forcebase collect
-    """
-    from forcebase.ingest.collect import collect as collect_outputs
-
-    with open_database() as db, stage_bars() as bars:
-        report = collect_outputs(db, lambda _, n, total: bars("collect", n, total, {}))
-    _print_report(report, f"{report.jobs} jobs collected", as_json)
-    if report.failed:
-        raise typer.Exit(1)
-
-
-def _print_report(report: Any, what: str, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    if as_json:
-        print_json(asdict(report))
-        return
-    added = ", ".join(f"{n} {name}" for name, n in sorted(report.added.items())) or "nothing"
-    console.print(f"{what}; new: {added}.")
-    for name in report.unknown:
-        console.print(f"[yellow]no record[/] {name}: its output is of no shape that is known")
-    for name, reason in report.failed:
-        console.print(f"[red]not read[/] {name}: {reason}")
-
-
-def launch(
-    flow_file: Annotated[Path, typer.Argument(help="A file with build(...) -> Flow.")],
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="An argument of build, as key=value.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Run a flow here and turn its outputs into records.
-
-    Examples:
-      forcebase launch flows/wse2_training_structures.py --set seed=7
-      forcebase launch flows/wse2_main_job.py --set epochs=20
-    """
-    from forcebase.launch import load_flow, run_here
-    from forcebase.progress import following
-
-    pairs = dict(_key_value(text) for text in settings or [])
-    with open_database() as db, stage_bars() as bars:
-        flow = load_flow(db, flow_file, pairs)
-        with following(bars):
-            report = run_here(db, flow)
-    _print_report(report, f"flow {flow.name!r}: {report.jobs} jobs collected", as_json)
-    if report.failed:
-        raise typer.Exit(1)
-
-
-def _key_value(text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise InputError(f"--set {text}: there is no value.", hint="Write --set key=value.")
-    return key, value
 
 
 def train(

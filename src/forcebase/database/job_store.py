@@ -9,6 +9,8 @@ from maggma.stores.gridfs import GridFSStore
 from forcebase.blob import DATA_STORE
 
 OUTPUTS = "outputs"
+QUEUE = "jf_jobs"
+"""jobflow-remote's jobs, beside their outputs."""
 
 
 def open_job_store(uri: str, database: str) -> JobStore:

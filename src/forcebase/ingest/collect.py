@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from forcebase.database.database import Database
 from forcebase.database.job_store import OUTPUTS
 from forcebase.database.publishing import PUBLISHED
 from forcebase.errors import ForcebaseError
 from forcebase.ingest.batch import Batch
+from forcebase.ingest.failures import collect_failures, mark_mended
 from forcebase.ingest.outputs import READERS
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
 from forcebase.records import Activity
@@ -26,15 +27,21 @@ class CollectReport:
 
     Attributes:
         jobs: number of jobs turned into records.
+        names: of these jobs.
         added: new records per collection.
         unknown: names of jobs whose output is of no known shape.
         failed: (job name, reason) of outputs that could not be used.
+        failures: (job name, error) of jobs in the queue that are new as failed.
     """
 
     jobs: int = 0
+    names: list[str] = field(default_factory=list)
     added: dict[str, int] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    unread: list[Any] = field(default_factory=list, repr=False)
+    """`_id` of the outputs that could not be used: what they need may come."""
 
     def add(self, counts: dict[str, int]) -> None:
         """Count new records in."""
@@ -42,28 +49,43 @@ class CollectReport:
             self.added[name] = self.added.get(name, 0) + n
 
 
-def collect(db: Database, on_job: Callable[[str, int, int], None] | None = None) -> CollectReport:
-    """Turn all finished outputs that were not collected yet into records.
+def collect(
+    db: Database,
+    on_job: Callable[[str, int, int], None] | None = None,
+    documents: Sequence[Any] | None = None,
+    failed_jobs: Sequence[Any] | None = None,
+) -> CollectReport:
+    """Turn finished outputs that were not collected yet into records, and failed jobs too.
+
+    Collectors may run side by side and be killed at any point: records are named by their
+    content, and a job is done when its activity, which comes last, is there.
 
     Args:
         db: the database, whose JobStore is read.
         on_job: called with (job name, jobs done, jobs in all).
+        documents: only these outputs, by their `_id`; all by default.
+        failed_jobs: only these of the queue's jobs, by their `_id`; all by default.
     """
     report = CollectReport()
-    waiting = list(_waiting(db))
+    waiting = list(_waiting(db, documents))
     for done, job in enumerate(waiting):
         _collect_job(db, job, report)
         if on_job:
             on_job(job["name"] or "job", done + 1, len(waiting))
+    found = collect_failures(db, failed_jobs)
+    report.failures = [(activity.name, activity.error) for activity in found]
     return report
 
 
-def _waiting(db: Database) -> Iterator[dict[str, Any]]:
+def _waiting(db: Database, documents: Sequence[Any] | None) -> Iterator[dict[str, Any]]:
     """Finished jobs without an activity, oldest first: parents come before children."""
     fields = ["uuid", "index", "name", "completed_at", "metadata"]
-    done = {found["_id"] for found in db.activities.raw.find({"kind": "job"}, {"_id": 1})}
-    criteria = {f"metadata.{PUBLISHED}": {"$exists": False}}
-    found = db.job_store.docs_store.query(criteria, fields, sort={"completed_at": 1})
+    criteria: dict[str, Any] = {f"metadata.{PUBLISHED}": {"$exists": False}}
+    if documents is not None:
+        criteria["_id"] = {"$in": list(documents)}
+    found = list(db.job_store.docs_store.query(criteria, fields, sort={"completed_at": 1}))
+    known = db.activities.by_ids([_activity_id(job) for job in found], {"_id": 1})
+    done = {document["_id"] for document in known}
     return (job for job in found if _activity_id(job) not in done)
 
 
@@ -77,13 +99,19 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
             report.unknown.append(name)
             return
         report.add(batch.write(db, _activity(db, job, output)))
+        mark_mended(db, job["uuid"], job["index"])
         report.jobs += 1
+        report.names.append(name)
     except ForcebaseError as error:
+        if isinstance(error.__cause__, ConnectionFailure):  # not this job's fault, and the next's
+            raise
         report.failed.append((name, str(error)))
+        report.unread.append(job["_id"])
     except PyMongoError:
         raise
     except Exception as error:  # whatever a foreign job put under names that we know
         report.failed.append((name, f"its output is not as expected: {error!r}"))
+        report.unread.append(job["_id"])
 
 
 def _read(db: Database, output: Any, drawn: dict[str, Any]) -> Batch | None:

@@ -1,0 +1,175 @@
+"""forcebase jobs: the queue of jobflow-remote, seen and mended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from forcebase.cli.console import JsonOption, console, open_database, print_json
+from forcebase.errors import InputError
+
+app = typer.Typer(help="Jobs in the queue of jobflow-remote.", no_args_is_help=False)
+COLOURS = {
+    "COMPLETED": "green",
+    "RUNNING": "cyan",
+    "BATCH_RUNNING": "cyan",
+    "FAILED": "red",
+    "REMOTE_ERROR": "red",
+}
+NumbersArgument = Annotated[list[str] | None, typer.Argument(help="Numbers of jobs.")]
+
+
+@app.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
+    state: Annotated[
+        list[str] | None, typer.Option(help="Only these states: failed, running, ...")
+    ] = None,
+    flow: Annotated[str | None, typer.Option(help="Only flows whose uuid begins so.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest; 0 for all.")] = 30,
+    live: Annotated[
+        bool, typer.Option("--live", help="Go on showing until the queue is worked off or Ctrl-C.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the jobs of the queue.
+
+    Examples:
+      forcebase jobs
+      forcebase jobs --live
+      forcebase jobs --state failed --json
+      forcebase jobs rerun --failed
+    """
+    if context.invoked_subcommand:
+        return
+    from forcebase.remote.queue import count_states, is_idle, list_jobs
+
+    states = [text for given in state or [] for text in given.split(",")]
+    _check_states(states)
+    with open_database() as db:
+        if as_json:
+            print_json([asdict(job) for job in list_jobs(db, states, flow, limit=limit)])
+            return
+
+        def view() -> Group:
+            return _view(list_jobs(db, states, flow, limit=limit), count_states(db))
+
+        if not live:
+            console.print(view())
+            return
+        with Live(view(), console=console, auto_refresh=False) as shown:
+            while not is_idle(db):
+                time.sleep(1)
+                shown.update(view(), refresh=True)
+            shown.update(view(), refresh=True)
+
+
+def _check_states(states: Sequence[str]) -> None:
+    from jobflow_remote.jobs.state import JobState
+
+    known = [state.value for state in JobState]
+    for state in states:
+        if state.upper() not in known:
+            raise InputError(
+                f"{state!r} is no state of a job.", hint=f"There are: {', '.join(known)}."
+            )
+
+
+def _view(jobs: Sequence[Any], counts: dict[str, int]) -> Group:
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
+    for column in ("job", "state", "name", "worker", "time", "what it says"):
+        table.add_column(column, overflow="fold" if column == "what it says" else "ellipsis")
+    for job in jobs:
+        colour = COLOURS.get(job.state, "white")
+        spent = "" if job.seconds is None else f"{job.seconds:.0f} s"
+        table.add_row(
+            job.number,
+            f"[{colour}]{job.state}[/]",
+            escape(job.name),
+            job.worker,
+            spent,
+            escape(job.reason[:200]),
+        )
+    total = sum(counts.values())
+    listed = ", ".join(f"{n} {state.lower()}" for state, n in sorted(counts.items()))
+    return Group(table, f"{total} jobs: {listed or 'none was ever submitted'}")
+
+
+@app.command()
+def rerun(
+    numbers: NumbersArgument = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="All that failed, or whose way there or back did.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run jobs again; those that wait for them go on when they end well.
+
+    Examples:
+      forcebase jobs rerun 12
+      forcebase jobs rerun --failed
+    """
+    from forcebase.ingest.failures import FAILED, collect_failures
+    from forcebase.remote.project import find_project
+    from forcebase.remote.queue import list_jobs
+    from forcebase.remote.queue import rerun as rerun_jobs
+
+    with open_database() as db:
+        if bool(numbers) == failed:
+            raise InputError("Which jobs?", hint="Give their numbers, or --failed.")
+        jobs = list_jobs(db, FAILED if failed else (), numbers=numbers or ())
+        _check_found(numbers or (), jobs)
+        collect_failures(db)  # what went wrong is gone from the queue once the job is run again
+        done = rerun_jobs(find_project(db.settings), jobs)
+    if as_json:
+        print_json({"rerun": done})
+        return
+    console.print(f"{len(done)} jobs are ready to run again: {', '.join(done) or 'none failed'}")
+
+
+@app.command()
+def unlock(
+    numbers: NumbersArgument = None,
+    older_than: Annotated[
+        float, typer.Option(help="Without numbers: all locks held for so many seconds.")
+    ] = 600.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Take away locks that a killed runner left on jobs and flows; stop the runner before.
+
+    Examples:
+      forcebase jobs unlock 12
+      forcebase jobs unlock --older-than 60
+    """
+    from forcebase.remote.queue import list_jobs, locked_flows, long_locks
+    from forcebase.remote.queue import unlock as unlock_jobs
+
+    with open_database() as db:
+        if numbers:
+            jobs = list_jobs(db, numbers=numbers)
+            _check_found(numbers, jobs)
+            flows = [job.flow for job in jobs]
+        else:
+            jobs, flows = long_locks(db, older_than), locked_flows(db, older_than)
+        n = unlock_jobs(db, jobs, flows)
+    if as_json:
+        print_json({"unlocked": n})
+        return
+    console.print(f"{n} locks taken away; a running `jf runner` goes on with these jobs.")
+
+
+def _check_found(numbers: Sequence[str], jobs: Sequence[Any]) -> None:
+    lacking = set(numbers) - {job.number for job in jobs}
+    if lacking:
+        raise InputError(
+            f"The queue has no job {', '.join(sorted(lacking))}.", hint="See: forcebase jobs"
+        )

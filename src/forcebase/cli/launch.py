@@ -1,0 +1,191 @@
+"""Commands that run flows, here or elsewhere, and turn what they give into records."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from forcebase.cli.console import JsonOption, console, open_database, print_json, stage_bars
+from forcebase.errors import InputError
+
+PARTS = "JOB=NAME for jobs with JOB in their name, or NAME for all others."
+
+
+def launch(
+    flow_file: Annotated[Path, typer.Argument(help="A file with build(...) -> Flow.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="An argument of build, as key=value.")
+    ] = None,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Put it into jobflow-remote's queue.")
+    ] = False,
+    worker: Annotated[list[str] | None, typer.Option(help=f"With --remote: {PARTS}")] = None,
+    resources: Annotated[
+        list[str] | None,
+        typer.Option(help="With --remote: JOB={...}, what the worker's scheduler is asked for."),
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(help="With --remote: of several projects, this one.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a flow here and turn its outputs into records, or have jobflow-remote run it.
+
+    With --remote, `jf runner start` has the queue worked off, `forcebase jobs` shows how far it
+    is, and `forcebase collect --watch` makes the records.
+
+    Examples:
+      forcebase launch flows/wse2_training_structures.py --set seed=7
+      forcebase launch flows/wse2_main_job.py --remote --worker train=gpu
+      forcebase launch flows/wse2_training_structures.py --remote --worker slurm
+        --resources 'GPAW={"nodes": 1, "time": "02:00:00"}'
+    """
+    from forcebase.launch import load_flow, run_here
+    from forcebase.progress import following
+
+    pairs = dict(_key_value("--set", text) for text in settings or [])
+    if not remote and (worker or resources or project):
+        raise InputError("Workers and resources are for --remote.", hint="Add --remote.")
+    with open_database() as db, stage_bars() as bars:
+        flow = load_flow(db, flow_file, pairs)
+        if remote:
+            _submit(db, flow, flow_file, worker or [], resources or [], project, as_json)
+            return
+        with following(bars):
+            report = run_here(db, flow)
+    print_report(report, f"flow {flow.name!r}: {report.jobs} jobs collected", as_json)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _submit(
+    db: Any,
+    flow: Any,
+    flow_file: Path,
+    worker: list[str],
+    resources: list[str],
+    project: str | None,
+    as_json: bool,
+) -> None:
+    from forcebase.launch import defines_jobs
+    from forcebase.remote.submission import submit
+
+    named = dict(_key_value("--worker", text) for text in worker if "=" in text)
+    others = [text for text in worker if "=" not in text]
+    if len(others) > 1:
+        raise InputError(
+            f"--worker {others[0]} and --worker {others[1]}: one of them is for all other jobs.",
+            hint="Name jobs as in --worker train=gpu.",
+        )
+    submission = submit(
+        db,
+        flow,
+        worker=others[0] if others else None,
+        workers=named,
+        resources=dict(_resources(text) for text in resources),
+        project=project,
+        job_folder=flow_file.parent if defines_jobs(flow_file, flow) else None,
+    )
+    if as_json:
+        print_json(asdict(submission))
+        return
+    console.print(
+        f"flow {submission.name!r}: {len(submission.jobs)} jobs in the queue of project "
+        f"{submission.project}, for {', '.join(sorted(set(submission.workers)))}."
+    )
+    for part in submission.unmatched:
+        console.print(f"[yellow]no job[/] has {part!r} in its name yet: jobs made later may.")
+    console.print(
+        f"Next: jf -p {submission.project} runner start; forcebase collect --watch", soft_wrap=True
+    )
+
+
+def _resources(text: str) -> tuple[str, Any]:
+    part, value = _key_value("--resources", text)
+    try:
+        return part, json.loads(value)
+    except json.JSONDecodeError:
+        raise InputError(
+            f"--resources {text}: what follows = is no JSON.",
+            hint='Write --resources \'train={"nodes": 1, "gres": "gpu:1"}\'.',
+        ) from None
+
+
+def _key_value(option: str, text: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise InputError(f"{option} {text}: there is no value.", hint=f"Write {option} key=value.")
+    return key, value
+
+
+def collect(
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: make records as jobs end, until Ctrl-C.")
+    ] = False,
+    until_done: Annotated[
+        bool, typer.Option("--until-done", help="With --watch: end when the queue is worked off.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn finished job outputs in the JobStore into records; safe to repeat.
+
+    Any number of these may run at once, and be killed at any moment: the records are the same,
+    none twice. A job that failed becomes a record of its failure: forcebase ls activities
+    kind=failure. With --watch and --json, one line for each job.
+
+    Examples:
+      forcebase collect
+      forcebase collect --watch
+      forcebase collect --watch --until-done
+    """
+    from forcebase.ingest.collect import collect as collect_outputs
+
+    if watch or until_done:
+        _watch(until_done, as_json)
+        return
+    with open_database() as db, stage_bars() as bars:
+        report = collect_outputs(db, lambda _, n, total: bars("collect", n, total, {}))
+    print_report(report, f"{report.jobs} jobs collected", as_json)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _watch(until_done: bool, as_json: bool) -> None:
+    from forcebase.ingest.watching import watch
+    from forcebase.remote.queue import is_idle
+
+    with open_database() as db:
+        if not as_json:
+            console.print("Watching the JobStore; Ctrl-C ends it.")
+        for report in watch(db, stop=(lambda: is_idle(db)) if until_done else None):
+            if as_json:
+                print(json.dumps(_plain(report)), flush=True)
+            else:
+                what = ", ".join(report.names) or "no job collected"
+                print_report(report, what, as_json=False)
+
+
+def _plain(report: Any) -> dict[str, Any]:
+    return {name: value for name, value in asdict(report).items() if name != "unread"}
+
+
+def print_report(report: Any, what: str, as_json: bool) -> None:
+    """Say what an import or a collection did."""
+    if as_json:
+        print_json(_plain(report))
+        return
+    added = ", ".join(f"{n} {name}" for name, n in sorted(report.added.items())) or "nothing"
+    console.print(f"{what}; new: {added}.")
+    for name in report.unknown:
+        console.print(f"[yellow]no record[/] {name}: its output is of no shape that is known")
+    for name, reason in report.failed:
+        console.print(f"[red]not read[/] {name}: {reason}")
+    for name, error in report.failures:
+        console.print(f"[red]failed[/] {name}: {escape(error.strip().splitlines()[-1])}")
+    if report.failures:
+        console.print("Mend the cause, then: forcebase jobs rerun --failed")

@@ -1,0 +1,79 @@
+"""Jobs that failed, as records: what went wrong stays to be found when the queue is long empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from forcebase.database.database import Database
+from forcebase.database.job_store import QUEUE
+from forcebase.digest import content_digest
+from forcebase.records import Activity
+from forcebase.records.base import utc_now
+
+FAILED = ("FAILED", "REMOTE_ERROR")
+"""Of jobflow-remote's states, those of a job that did not do what it was to do."""
+FAILURE = "failure"
+LONGEST = 20_000
+"""Characters of an error that are kept, from its end: an exception says last what it is."""
+
+
+def failure(name: str, job: dict[str, Any], error: str, time: Any = None) -> Activity:
+    """Make the record of a job that failed.
+
+    Args:
+        name: of the job.
+        job: uuid, index, and whatever helps to find its files.
+        error: what it said.
+        time: UTC, of its end; now by default.
+    """
+    key = content_digest([error, str(time)])[:12]
+    return Activity(
+        id=f"{job['uuid']}:{job['index']}:{FAILURE}:{key}",
+        kind=FAILURE,
+        name=name,
+        job=job,
+        error=error[-LONGEST:],
+        mended=False,
+        finished_at=time or utc_now(),
+    )
+
+
+def collect_failures(db: Database, documents: Sequence[Any] | None = None) -> list[Activity]:
+    """Make records of the queue's failed jobs; those that are new.
+
+    Args:
+        db: the database, with the queue of jobflow-remote where there is one.
+        documents: only these of the queue, by their `_id`.
+    """
+    query: dict[str, Any] = {"state": {"$in": list(FAILED)}}
+    if documents is not None:
+        query["_id"] = {"$in": list(documents)}
+    found = [
+        _of_queue(document) for document in db.raw[QUEUE].find(query, {"job.function_args": 0})
+    ]
+    known = db.activities.by_ids([activity.id for activity in found], {"_id": 1})
+    names = {document["_id"] for document in known}
+    new = [activity for activity in found if activity.id not in names]
+    db.activities.add(new)
+    return new
+
+
+def mark_mended(db: Database, uuid: str, index: int) -> None:
+    """Note that a job that had failed has ended well since."""
+    job = {"kind": FAILURE, "job.uuid": uuid, "job.index": index}
+    db.activities.raw.update_many(job, {"$set": {"mended": True}})
+
+
+def _of_queue(document: dict[str, Any]) -> Activity:
+    job = {
+        "uuid": document["uuid"],
+        "index": document["index"],
+        "number": str(document["db_id"]),
+        "state": document["state"],
+        "worker": document["worker"],
+        "folder": document.get("run_dir"),
+    }
+    error = document.get("error") or (document.get("remote") or {}).get("error") or "no word of it"
+    time = document.get("end_time") or document["updated_on"]
+    return failure(document["job"]["name"], job, error, time)

@@ -1,0 +1,1 @@
+"""jobflow-remote: its project for a database, submission of flows, and what its queue knows."""

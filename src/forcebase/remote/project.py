@@ -1,0 +1,201 @@
+"""The jobflow-remote project of a database: written once, found again, its address mended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from forcebase.database.connection import server_uri
+from forcebase.errors import InputError, NotFoundError
+from forcebase.remote.template import PROJECT, fill, server_name
+from forcebase.settings import Settings
+
+if TYPE_CHECKING:
+    from jobflow_remote.config.base import Project
+    from jobflow_remote.jobs.jobcontroller import JobController
+
+INIT = "Run: forcebase remote init"
+
+
+@dataclass(frozen=True)
+class RemoteProject:
+    """A project file that runs jobs of one database.
+
+    Attributes:
+        path: the file, which holds the database's password.
+        content: what is in it.
+    """
+
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What `jf --project` calls it."""
+        return str(self.content["name"])
+
+    @property
+    def workers(self) -> list[str]:
+        """Names of the workers; the first is taken where none is named."""
+        return list(self.content.get("workers") or {})
+
+    def load(self) -> Project:
+        """Give jobflow-remote's own object.
+
+        Raises:
+            InputError: jobflow-remote does not take the file.
+        """
+        from jobflow_remote.config.base import Project
+        from pydantic import ValidationError
+
+        content = {"base_dir": str(self.path.with_suffix("")), **self.content}
+        try:
+            return Project.model_validate(content)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            where = ".".join(str(part) for part in wrong["loc"])
+            raise InputError(
+                f"{self.path} is no project of jobflow-remote: {where}: {wrong['msg']}.",
+                hint=f"Mend it, or start anew: forcebase remote init --name {self.name} --force",
+            ) from None
+
+    def controller(self) -> JobController:
+        """Open the queue; the caller closes it."""
+        return self.load().get_job_controller()
+
+
+def init_project(
+    settings: Settings, name: str | None = None, force: bool = False
+) -> tuple[RemoteProject, bool]:
+    """Write the project of a database, or mend the address in the one there is.
+
+    The queue is made where there is none; one that is there is left alone.
+
+    Args:
+        settings: the database and its server.
+        name: of the project; the database's by default.
+        force: write it anew even where it is there; the old file becomes NAME.yaml.old.
+
+    Returns:
+        The project, and whether it is new.
+
+    Raises:
+        InputError: another database's project has this name.
+    """
+    folder = projects_folder()
+    found = _project_of(settings, name)
+    new = found is None or force
+    if found and not force:
+        found = _with_address_of(settings, found)
+    else:
+        name = name or (found.name if found else settings.database)
+        path = found.path if found else folder / f"{name}.yaml"
+        if path.exists() and not force:
+            raise InputError(
+                f"{path} is there already, for another database.",
+                hint="Choose another name: forcebase remote init --name NAME, or --force.",
+            )
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        work_dir = folder / name / "jobs"
+        work_dir.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path.replace(path.with_suffix(".yaml.old"))
+        write_secret(path, fill(PROJECT, settings, name, work_dir))
+        found = RemoteProject(path, _read(path) or {})
+    _make_queue(found)
+    return found, new
+
+
+def find_project(settings: Settings, name: str | None = None) -> RemoteProject:
+    """Find the project that runs jobs of this database, its address mended.
+
+    Args:
+        settings: the database and its server.
+        name: of the project; of several, `JFREMOTE_PROJECT` or the first by name.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = _project_of(settings, name or os.environ.get("JFREMOTE_PROJECT"))
+    found = found or (None if name else _project_of(settings, None))
+    if found is None:
+        named = f" named {name!r}" if name else ""
+        raise NotFoundError(
+            f"{projects_folder()} has no jobflow-remote project{named} for database "
+            f"{settings.database!r}.",
+            hint=INIT,
+        )
+    return _with_address_of(settings, found)
+
+
+def projects_folder() -> Path:
+    """Where jobflow-remote looks: JFREMOTE_PROJECTS_FOLDER, its own settings, or ~/.jfremote."""
+    from jobflow_remote.config.settings import JobflowRemoteSettings
+
+    return Path(JobflowRemoteSettings().projects_folder).expanduser()  # type: ignore[call-arg]
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Write all or nothing, for the owner alone."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    part.replace(path)
+
+
+def _project_of(settings: Settings, name: str | None) -> RemoteProject | None:
+    for project in _projects():
+        if name in (None, project.name) and _is_of(settings, project.content):
+            return project
+    return None
+
+
+def _projects() -> Iterator[RemoteProject]:
+    for path in sorted(projects_folder().glob("*.yaml")):
+        content = _read(path)
+        if content and "name" in content:
+            yield RemoteProject(path, content)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = YAML(typ="safe").load(path.read_text())
+    except (YAMLError, OSError, UnicodeDecodeError):
+        return None  # other projects are no matter of ours
+    return content if isinstance(content, dict) else None
+
+
+def _is_of(settings: Settings, content: dict[str, Any]) -> bool:
+    """By the mark that `init` leaves, or by the same address in a file made by hand."""
+    mark = (content.get("metadata") or {}).get("forcebase")
+    if mark:
+        return mark == {"database": settings.database, "server": server_name(settings)}
+    store = (content.get("queue") or {}).get("store") or {}
+    return store.get("database") == settings.database and store.get("uri") == server_uri(settings)
+
+
+def _with_address_of(settings: Settings, project: RemoteProject) -> RemoteProject:
+    """Put a port or password that changed into the file; all else stays as the user left it."""
+    old, now = project.content["queue"]["store"]["uri"], server_uri(settings)
+    if old == now:
+        return project
+    write_secret(project.path, project.path.read_text().replace(old, now))
+    return RemoteProject(project.path, _read(project.path) or {})
+
+
+def _make_queue(project: RemoteProject) -> None:
+    """Make jobflow-remote's collections where they are not: its reset drops those there are."""
+    controller = project.controller()
+    try:
+        if controller.auxiliary.find_one({"next_id": {"$exists": True}}) is None:
+            controller.reset(max_limit=1)
+    finally:
+        controller.close()

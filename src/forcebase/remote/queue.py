@@ -1,0 +1,177 @@
+"""What jobflow-remote's queue knows of jobs: states, errors, locks; and how to mend them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from forcebase.database.database import Database
+from forcebase.database.job_store import QUEUE
+from forcebase.errors import InputError
+from forcebase.ingest.failures import FAILED
+from forcebase.remote.project import RemoteProject
+
+FLOWS = "jf_flows"
+OVER = ("COMPLETED", "STOPPED", "USER_STOPPED", *FAILED)
+"""States that last until somebody does something."""
+LONG_LOCK = 600
+"""s; a lock is held for a step of seconds, by a runner that a kill may have ended."""
+FIELDS = {
+    **dict.fromkeys(("db_id", "uuid", "index", "job.name", "job.hosts", "state", "worker"), 1),
+    **dict.fromkeys(("run_dir", "error", "remote.error", "lock_id", "lock_time"), 1),
+    **dict.fromkeys(("updated_on", "start_time", "end_time"), 1),
+}
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """One job of the queue.
+
+    Attributes:
+        number: jobflow-remote's db_id.
+        flow: uuid of the outermost flow.
+        error: what the job or the way to it and back said; None while all is well.
+        seconds: since its start, or from its start to its end; None before.
+        locked: s since a runner took it; None while nobody holds it.
+    """
+
+    number: str
+    uuid: str
+    index: int
+    name: str
+    flow: str
+    state: str
+    worker: str
+    folder: str | None
+    error: str | None
+    updated: datetime
+    seconds: float | None
+    locked: float | None
+
+    @property
+    def reason(self) -> str:
+        """The line of the error that says most: an exception's own words are its last."""
+        lines = [line for line in (self.error or "").splitlines() if line.strip()]
+        return lines[-1].strip() if lines else ""
+
+
+def list_jobs(
+    db: Database,
+    states: Sequence[str] = (),
+    flow: str | None = None,
+    numbers: Sequence[str] = (),
+    limit: int = 0,
+) -> list[QueuedJob]:
+    """List jobs, newest first.
+
+    Args:
+        db: the database, with its queue.
+        states: only these, as jobflow-remote names them.
+        flow: only of flows whose uuid begins so.
+        numbers: only these.
+        limit: at most so many; 0 for all.
+    """
+    query: dict[str, Any] = {}
+    if states:
+        query["state"] = {"$in": [state.upper() for state in states]}
+    if flow:
+        query["job.hosts"] = {"$regex": f"^{flow}"}
+    if numbers:
+        query["db_id"] = {"$in": list(numbers)}
+    found = db.raw[QUEUE].find(query, FIELDS).sort("created_on", -1).limit(limit)
+    return [_job(document) for document in found]
+
+
+def count_states(db: Database) -> dict[str, int]:
+    """Count all jobs of the queue by state."""
+    groups = db.raw[QUEUE].aggregate([{"$group": {"_id": "$state", "n": {"$sum": 1}}}])
+    return {group["_id"]: group["n"] for group in groups}
+
+
+def is_idle(db: Database) -> bool:
+    """Whether no job is left that a runner could bring further."""
+    waiting = {"state": {"$nin": [*OVER, "WAITING", "PAUSED"]}}
+    return db.raw[QUEUE].find_one(waiting, {"_id": 1}) is None
+
+
+def rerun(project: RemoteProject, jobs: Iterable[QueuedJob]) -> list[str]:
+    """Have jobs run again, in emptied folders; their numbers.
+
+    Raises:
+        InputError: a job is in a state from which it cannot, or is held by a runner.
+    """
+    from jobflow_remote.utils.db import JobLockedError
+
+    controller = project.controller()
+    done = []
+    try:
+        for job in jobs:
+            try:
+                controller.rerun_job(db_id=job.number)
+            except JobLockedError:
+                raise InputError(
+                    f"Job {job.number} ({job.name}) is held by a runner.",
+                    hint=f"If that runner was killed: forcebase jobs unlock {job.number}",
+                ) from None
+            except ValueError as error:
+                raise InputError(f"Job {job.number} ({job.name}): {error}") from None
+            done.append(job.number)
+    finally:
+        controller.close()
+    return done
+
+
+def long_locks(db: Database, seconds: float = LONG_LOCK) -> list[QueuedJob]:
+    """Jobs that a runner took so long ago that it was killed, in all likelihood."""
+    held = db.raw[QUEUE].find({"lock_id": {"$ne": None}}, FIELDS)
+    return [job for job in map(_job, held) if job.locked is None or job.locked >= seconds]
+
+
+def locked_flows(db: Database, seconds: float = LONG_LOCK) -> list[str]:
+    """Uuids of flows that were locked so long ago; their jobs cannot end."""
+    held = db.raw[FLOWS].find({"lock_id": {"$ne": None}}, {"uuid": 1, "lock_time": 1})
+    return [flow["uuid"] for flow in held if _age(flow.get("lock_time"), 0.0) >= seconds]
+
+
+def unlock(db: Database, jobs: Iterable[QueuedJob], flows: Iterable[str]) -> int:
+    """Take locks away that a killed runner left; the next runner goes on where it stopped."""
+    free = {"$set": {"lock_id": None, "lock_time": None}}
+    ids = {"db_id": {"$in": [job.number for job in jobs]}, "lock_id": {"$ne": None}}
+    n_jobs = db.raw[QUEUE].update_many(ids, free).modified_count
+    uuids = {"uuid": {"$in": list(flows)}, "lock_id": {"$ne": None}}
+    return int(n_jobs + db.raw[FLOWS].update_many(uuids, free).modified_count)
+
+
+def _job(document: dict[str, Any]) -> QueuedJob:
+    start, end = document.get("start_time"), document.get("end_time")
+    hosts = document["job"].get("hosts") or [""]
+    state = document["state"]
+    locked = _age(document.get("lock_time"), 0.0) if document.get("lock_id") else None
+    return QueuedJob(
+        number=str(document["db_id"]),
+        uuid=document["uuid"],
+        index=document["index"],
+        name=document["job"]["name"],
+        flow=hosts[-1],
+        state=state,
+        worker=document["worker"],
+        folder=document.get("run_dir"),
+        error=document.get("error") or (document.get("remote") or {}).get("error"),
+        updated=_aware(document["updated_on"]),
+        seconds=None if start is None else _age(start, 0.0, end if state in OVER else None),
+        locked=locked,
+    )
+
+
+def _age(since: datetime | None, unknown: float, until: datetime | None = None) -> float:
+    if since is None:
+        return unknown
+    end = _aware(until) if until else datetime.now(UTC)
+    return (end - _aware(since)).total_seconds()
+
+
+def _aware(time: datetime) -> datetime:
+    """MongoDB's times are UTC without saying so."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -1,0 +1,126 @@
+"""Flows into the queue of jobflow-remote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bson
+from jobflow import Flow, Job
+from jobflow.core.flow import get_flow
+from monty.json import jsanitize
+
+from forcebase.database.database import Database
+from forcebase.errors import InputError
+from forcebase.remote.placement import place, unmatched
+from forcebase.remote.project import RemoteProject, find_project
+from forcebase.remote.worker_store import LARGEST_DOCUMENT
+
+ROOM = 100_000
+"""bytes that jobflow-remote adds to a job's document."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was put into the queue.
+
+    Attributes:
+        flow: uuid.
+        jobs: jobflow-remote's numbers of the jobs, as texts.
+        workers: the worker that each job is sent to.
+        unmatched: parts of names given that no job has yet.
+    """
+
+    project: str
+    flow: str
+    name: str
+    jobs: list[str]
+    workers: list[str]
+    unmatched: list[str]
+
+
+def submit(
+    db: Database,
+    flow: Flow | Job,
+    worker: str | None = None,
+    workers: Mapping[str, str] | None = None,
+    resources: Mapping[str, Any] | None = None,
+    project: str | None = None,
+    job_folder: Path | None = None,
+) -> Submission:
+    """Put a flow into the queue; a running `jf runner` does the rest.
+
+    Args:
+        db: the database, for which there is a project.
+        flow: what to run; references to published records are allowed.
+        worker: for jobs that `workers` does not name; the project's first by default.
+        workers: job name, or a part of it, to worker.
+        resources: job name, or a part of it, to its resources, as `place` takes them.
+        project: name of the project, where the database has more than one.
+        job_folder: where modules with jobs of the flow lie, if the workers do not import them
+            anyhow.
+
+    Raises:
+        InputError: no job to run, a worker that is not there, or a job whose inputs are over
+            16 MB.
+        NotFoundError: the database has no project.
+    """
+    found = find_project(db.settings, project)
+    flow = get_flow(flow, allow_external_references=True)
+    for name in [worker, *(workers or {}).values()]:
+        if name is not None:
+            _check_worker(found, name)
+    place(flow, workers, resources)
+    jobs = [job for job, _ in flow.iterflow()]
+    if not jobs:
+        raise InputError(
+            f"Flow {flow.name!r} has no jobs: what it asks for is in the database already."
+        )
+    for job in jobs:
+        _check_size(job)
+    chosen = worker or found.workers[0]
+    controller = found.controller()
+    try:
+        ids = controller.add_flow(
+            flow,
+            worker=chosen,
+            exec_config=_on_path(job_folder),
+            allow_external_references=True,
+        )
+    finally:
+        controller.close()
+    sent = [job.config.manager_config.get("worker") or chosen for job in jobs]
+    names = [*(workers or {}), *(resources or {})]
+    return Submission(found.name, flow.uuid, flow.name, ids, sent, unmatched(flow, names))
+
+
+def _on_path(folder: Path | None) -> Any:
+    from jobflow_remote.config.base import ExecutionConfig
+
+    if folder is None:
+        return None
+    command = f'export PYTHONPATH="{folder.resolve()}:$PYTHONPATH"'
+    return ExecutionConfig.model_validate({"pre_run": command})
+
+
+def _check_worker(project: RemoteProject, worker: str) -> None:
+    if worker not in project.workers:
+        raise InputError(
+            f"Project {project.name!r} has no worker {worker!r}.",
+            hint=f"It has: {', '.join(project.workers)}. Workers are in {project.path}.",
+        )
+
+
+def _check_size(job: Job) -> None:
+    """Before anything is written: jobflow-remote would leave a flow without jobs."""
+    size = len(bson.encode(jsanitize(job, strict=True, enum_values=True, allow_bson=True)))
+    if size + ROOM > LARGEST_DOCUMENT:
+        raise InputError(
+            f"The inputs of job {job.name!r} have {size / 1e6:.0f} MB, and a document of MongoDB "
+            "at most 16.8 MB.",
+            hint="Give large things as references: forcebase.database.publishing makes them of "
+            "records.",
+            size=size,
+        )
