@@ -2,6 +2,7 @@
 
     forcebase import data/wse2_gpaw
     forcebase launch flows/wse2_main_job.py --set epochs=20
+    forcebase launch flows/wse2_main_job.py --remote --set 'workers={"train": "gpu"}'
 
 `forcebase demo` does the same step by step, and writes the report.
 """
@@ -20,10 +21,19 @@ from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.prediction import PredictMaker
 from forcebase.makers.training import MACETrainMaker
 from forcebase.models.training_settings import DEMO
+from forcebase.remote.placement import place
 
 
-def build(db: Database, name: str = "wse2-flow", epochs: int = DEMO.epochs) -> Flow:
-    """Curate dataset `name` from all converged DFT records of W and Se, and go on from there."""
+def build(
+    db: Database,
+    name: str = "wse2-flow",
+    epochs: int = DEMO.epochs,
+    workers: dict[str, str] | None = None,
+) -> Flow:
+    """Curate dataset `name` from all converged DFT records of W and Se, and go on from there.
+
+    `workers`: job name, or a part of it, to a worker of jobflow-remote.
+    """
     filters: dict[str, Any] = {"method_class": "dft", "converged": True, "elements": ["Se", "W"]}
     frames = read_frames(db, db.calculations.selector(**filters))
     candidates = publish_frames(db, frames)
@@ -34,4 +44,5 @@ def build(db: Database, name: str = "wse2-flow", epochs: int = DEMO.epochs) -> F
     reference = reference_phonon(db)
     unit_cell = db.structures.get(reference.structure).to_pymatgen()
     vibrating = PhononMaker().make(training.output, unit_cell, reference.supercell_matrix)
-    return Flow([curating, training, predicting, vibrating], name=f"main job of {name}")
+    flow = Flow([curating, training, predicting, vibrating], name=f"main job of {name}")
+    return place(flow, workers)

@@ -9,6 +9,10 @@ another start, as a vacancy relaxed with a first model:
     forcebase launch flows/wse2_training_structures.py --set n_unit_cells=6 \\
         --set start=data/structures/wse2_vacancy_2x2_start.extxyz \\
         --set kind=relaxed-Se-vacancy-2x2
+
+With DFT on a cluster, and all else here:
+
+    forcebase launch flows/wse2_training_structures.py --remote --set 'workers={"GPAW": "slurm"}'
 """
 
 from pathlib import Path
@@ -20,6 +24,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from forcebase.makers.gpaw import GPAWStaticMaker
 from forcebase.makers.sampling import LabelStructuresMaker, SampleStructuresMaker
 from forcebase.physics.sampling import CellDraws, SamplingPlan
+from forcebase.remote.placement import place
 
 UNIT_CELL = Path(__file__).parent.parent / "data" / "wse2_gpaw" / "wse2_gpaw_unitcell.extxyz"
 
@@ -32,10 +37,12 @@ def build(
     seed: int = 1,
     start: str = str(UNIT_CELL),
     kind: str | None = None,
+    workers: dict[str, str] | None = None,
 ) -> Flow:
     """Draw and label structures; on one core 1x1 takes 20 s, 2x2 one to three minutes.
 
-    `start` takes the unit cell's place; its 1x1 draws are then of `kind`.
+    `start` takes the unit cell's place; its 1x1 draws are then of `kind`. `workers`: job name, or
+    a part of it, to a worker of jobflow-remote.
     """
     plan = SamplingPlan(
         cells=(
@@ -48,4 +55,5 @@ def build(
     sampling = SampleStructuresMaker(plan=plan).make(AseAtomsAdaptor.get_structure(read(start)))
     maker = LabelStructuresMaker(static_maker=static_maker or GPAWStaticMaker())
     labelling = maker.make(sampling.output)
-    return Flow([sampling, labelling], output=labelling.output, name="WSe2 training structures")
+    flow = Flow([sampling, labelling], output=labelling.output, name="WSe2 training structures")
+    return place(flow, workers)

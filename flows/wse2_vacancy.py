@@ -14,6 +14,7 @@ from forcebase.database.database import Database
 from forcebase.defects import defect_flow
 from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
+from forcebase.remote.placement import place
 
 SIZES = (2, 3, 4, 5, 6, 9, 12)
 
@@ -26,12 +27,16 @@ def build(
     defect: str = "v_Se",
     fmax: float = 1e-5,
     tolerance: float = 1e-8,
+    workers: dict[str, str] | None = None,
 ) -> Flow:
-    """Make the flow; `tolerance` of the force constants is in eV/angstrom^2."""
+    """Make the flow; `tolerance` of the force constants is in eV/angstrom^2.
+
+    `workers`: job name, or a part of it, to a worker of jobflow-remote.
+    """
     maker = PhononMaker(
         relax_maker=RelaxMaker(fmax=fmax),
         force_constants_maker=ForceConstantsMaker(tolerance=tolerance),
     )
     method, structure = db.require_model(model), db.require_structure(unit_cell)
     supercells = [[[n, 0, 0], [0, n, 0], [0, 0, 1]] for n in sizes]
-    return defect_flow(db, method, structure, supercells, defect, maker)
+    return place(defect_flow(db, method, structure, supercells, defect, maker), workers)

@@ -96,7 +96,8 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
         output: Any = (document or {}).get("output")
         batch = _read(db, output, drawn_of(document or {}))
         if batch is None:
-            report.unknown.append(name)
+            if not _is_passed_on(output):
+                report.unknown.append(name)
             return
         report.add(batch.write(db, _activity(db, job, output)))
         mark_mended(db, job["uuid"], job["index"])
@@ -123,6 +124,15 @@ def _read(db: Database, output: Any, drawn: dict[str, Any]) -> Batch | None:
     if is_task_document(output):
         return task_document_batch(output, drawn)
     return None
+
+
+def _is_passed_on(output: Any) -> bool:
+    """Whether it only points to other jobs' outputs: a job that made jobs leaves such a list."""
+    found = output if isinstance(output, list) else [output]
+    return all(
+        item is None or (isinstance(item, dict) and item.get("@class") == "OutputReference")
+        for item in found
+    )
 
 
 def _activity(db: Database, job: dict[str, Any], output: dict[str, Any]) -> Activity:

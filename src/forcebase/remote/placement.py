@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobflow import Flow, Job
 
@@ -12,12 +12,14 @@ from forcebase.errors import InputError
 if TYPE_CHECKING:
     from qtoolkit.core.data_objects import QResources
 
+F = TypeVar("F", Flow, Job)
+
 
 def place(
-    flow: Flow | Job,
+    flow: F,
     workers: Mapping[str, str] | None = None,
     resources: Mapping[str, QResources | Mapping[str, Any]] | None = None,
-) -> Flow | Job:
+) -> F:
     """Send jobs to workers, those too that these jobs make when they run.
 
     A run in this process takes no notice of it, so one flow file serves both.

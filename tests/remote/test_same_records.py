@@ -1,0 +1,95 @@
+"""A flow file gives the same records here and through jobflow-remote."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from forcebase.database.connection import open_client
+from forcebase.database.database import Database
+from forcebase.ingest.collect import collect
+from forcebase.ingest.importing import import_paths
+from forcebase.ingest.outputs import model_batch
+from forcebase.launch import load_flow, run_here
+from forcebase.records import Activity
+from forcebase.remote.submission import submit
+
+FLOWS = Path(__file__).parents[2] / "flows"
+
+
+@pytest.fixture
+def here(settings) -> Iterator[Database]:
+    """A second database: what is computed in this process."""
+    made = replace(settings, database=f"test_{uuid.uuid4().hex[:12]}")
+    opened = Database(made)
+    yield opened
+    opened.close()
+    with open_client(made) as client:
+        client.drop_database(made.database)
+
+
+def record_ids(db: Database) -> dict[str, set[str]]:
+    return {
+        name: {found["_id"] for found in records.raw.find({}, {"_id": 1})}
+        for name, records in db.record_collections.items()
+    }
+
+
+def run_both(here, db, remote, flow_file: str, arguments: dict[str, str]) -> None:
+    flow = load_flow(here, FLOWS / flow_file, arguments)
+    assert not run_here(here, flow).failed
+    submit(db, load_flow(db, FLOWS / flow_file, arguments))
+    remote.run_queue()
+    report = collect(db)
+    assert not report.failed
+    assert not report.failures
+
+
+@pytest.mark.slow
+def test_the_main_job(here, db, remote, data_folder):
+    for database in (here, db):
+        import_paths(database, [data_folder])
+    run_both(here, db, remote, "wse2_main_job.py", {"epochs": "1"})
+    ids = record_ids(db)
+    assert ids == record_ids(here)
+    assert len(ids["datasets"]) == 1
+    assert len(ids["phonons"]) == 2
+    sent = {job["worker"] for job in db.raw["jf_jobs"].find()}
+    assert sent == {"cpu"}
+
+
+@pytest.mark.slow
+def test_the_vacancy_study_with_its_jobs_on_two_workers(here, db, remote, data_folder, quick_model):
+    for database in (here, db):
+        import_paths(database, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+        batch = model_batch(database, {**quick_model.output, "dataset": None, "dataset_job": None})
+        batch.write(database, Activity(id="training:1", kind="job", name="train"))
+        database.labels.name("quick", "methods", batch.methods[0].id)
+    arguments = {"model": "quick", "sizes": "[2]", "fmax": "1e-4"}
+    workers = json.dumps({"force constants": "gpu"})
+    run_both(here, db, remote, "wse2_vacancy.py", {**arguments, "workers": workers})
+    ids = record_ids(db)
+    assert ids == record_ids(here)
+    assert len(ids["phonons"]) == 2
+    jobs = {job["job"]["name"]: job["worker"] for job in db.raw["jf_jobs"].find()}
+    assert {worker for name, worker in jobs.items() if "force constants" in name} == {"gpu"}
+    assert {worker for name, worker in jobs.items() if "force constants" not in name} == {"cpu"}
+
+
+@pytest.mark.slow
+@pytest.mark.dft
+def test_new_dft(here, db, remote):
+    arguments = {"n_unit_cells": "1", "seed": "3", "workers": '{"GPAW": "gpu"}'}
+    run_both(here, db, remote, "wse2_training_structures.py", arguments)
+    ids = record_ids(db)
+    assert ids["structures"] == record_ids(here)["structures"]
+    assert ids["methods"] == record_ids(here)["methods"]
+    one, other = here.calculations.one(), db.calculations.one()
+    assert one.energy == pytest.approx(other.energy, abs=1e-9)
+    workers = {job["job"]["name"]: job["worker"] for job in db.raw["jf_jobs"].find()}
+    assert {worker for name, worker in workers.items() if name.startswith("GPAW")} == {"gpu"}
