@@ -90,8 +90,11 @@ def _rounds(db: Database, stop: Callable[[], bool] | None) -> Iterator[CollectRe
             outputs, queue = _by_collection(changes[:-1])
             if outputs or queue:
                 report = collect(db, documents=[*unread, *outputs], failed_jobs=queue)
-                unread = set(report.unread)
                 yield report
+                while report.jobs and report.unread:  # what they wait for may just have come
+                    report = collect(db, documents=report.unread, failed_jobs=())
+                    yield report
+                unread = set(report.unread)
             elif stop and stop():
                 yield collect(db)
                 return

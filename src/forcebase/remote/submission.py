@@ -68,16 +68,16 @@ def submit(
         NotFoundError: the database has no project.
     """
     found = find_project(db.settings, project)
+    if isinstance(flow, Flow) and not flow.jobs:
+        raise InputError(
+            f"Flow {flow.name!r} has no jobs: what it asks for is in the database already."
+        )
     flow = get_flow(flow, allow_external_references=True)
     for name in [worker, *(workers or {}).values()]:
         if name is not None:
             _check_worker(found, name)
     place(flow, workers, resources)
     jobs = [job for job, _ in flow.iterflow()]
-    if not jobs:
-        raise InputError(
-            f"Flow {flow.name!r} has no jobs: what it asks for is in the database already."
-        )
     for job in jobs:
         _check_size(job)
     chosen = worker or found.workers[0]

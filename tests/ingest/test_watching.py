@@ -1,0 +1,143 @@
+"""Records as jobs end: a watch in a thread, jobs here."""
+
+from __future__ import annotations
+
+import operator
+import threading
+import time
+
+import pytest
+from jobflow import Flow, Job, OutputReference, job, run_locally
+
+from forcebase.blob import Blob
+from forcebase.database.database import Database
+from forcebase.database.publishing import publish_frames
+from forcebase.database.reading import read_frames
+from forcebase.ingest.collect import CollectReport
+from forcebase.ingest.importing import import_paths
+from forcebase.ingest.watching import watch
+from forcebase.makers.prediction import PredictMaker
+from forcebase.outputs import ModelOutput
+
+
+class Watch:
+    """A watch in a thread, with a connection of its own."""
+
+    def __init__(self, settings) -> None:
+        self.reports: list[CollectReport] = []
+        self.done = threading.Event()
+        self._db = Database(settings)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for report in watch(self._db, stop=self.done.is_set):
+            self.reports.append(report)
+
+    def wait_for(self, name: str, seconds: float = 30) -> float:
+        """Seconds until a job of this name was collected."""
+        start = time.monotonic()
+        while time.monotonic() - start < seconds:
+            if any(name in report.names for report in self.reports):
+                return time.monotonic() - start
+            time.sleep(0.05)
+        raise AssertionError(f"{name} was not collected: {self.reports}")
+
+    def end(self) -> None:
+        self.done.set()
+        self._thread.join(timeout=30)
+        assert not self._thread.is_alive()
+        self._db.close()
+
+
+@pytest.fixture
+def watching(settings, db):
+    started = Watch(settings)
+    yield started
+    started.end()
+
+
+@job(data=[Blob])
+def give(output: dict) -> dict:
+    return output
+
+
+def run(db, *jobs: Job) -> None:
+    flow = Flow(list(jobs))
+    run_locally(flow, log=False, store=db.job_store, allow_external_references=True)
+
+
+def test_what_is_there_and_what_comes_become_records(settings, db, quick_model, data_folder):
+    model = give(model_of(quick_model))
+    model.name = "before"
+    run(db, model)
+    started = Watch(settings)
+    try:
+        started.wait_for("before")
+        frames, n = published(db, data_folder)
+        predicting = PredictMaker(name="after").make(model_of(quick_model), frames)
+        run(db, predicting)
+        assert started.wait_for("after") < 10
+    finally:
+        started.end()
+    assert db.methods.count(kind="MACE") == 1
+    assert db.calculations.count(method_class="model") == n
+
+
+def test_an_output_waits_for_the_model_it_is_of(db, watching, quick_model, data_folder):
+    """As when a second collector has the model in its hands."""
+    frames, _ = published(db, data_folder)
+    run(db, PredictMaker(name="predict").make(model_of(quick_model), frames))
+    deadline = time.monotonic() + 30
+    while not any(report.failed for report in watching.reports):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    model = give(model_of(quick_model))
+    model.name = "model"
+    run(db, model)
+    watching.wait_for("predict")
+    told = [found for report in watching.reports for found in report.failed]
+    assert len(told) == 1
+
+
+def test_what_has_no_shape_is_told_once(db, watching):
+    run(db, Job(operator.add, function_args=(1, 2), name="foreign"))
+    run(db, Job(operator.add, function_args=(3, 4), name="other"))
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        told = [name for report in watching.reports for name in report.unknown]
+        if "other" in told:
+            break
+        time.sleep(0.05)
+    assert sorted(told) == ["foreign", "other"]
+
+
+def test_a_job_that_fails_in_the_queue_is_recorded(db, watching):
+    document = {
+        "db_id": "1",
+        "uuid": "u",
+        "index": 1,
+        "job": {"name": "breaks"},
+        "state": "RUNNING",
+        "worker": "cpu",
+        "updated_on": None,
+        "error": "ValueError: no",
+    }
+    db.raw["jf_jobs"].insert_one(document)
+    db.raw["jf_jobs"].update_one({"db_id": "1"}, {"$set": {"state": "FAILED"}})
+    deadline = time.monotonic() + 30
+    while not db.activities.count(kind="failure"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert db.activities.one(kind="failure").error == "ValueError: no"
+
+
+def published(db, data_folder) -> tuple[OutputReference, int]:
+    """A few cells with DFT labels as a job's input, and their number."""
+    import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+    frames = read_frames(db, {})
+    return publish_frames(db, frames), len(frames)
+
+
+def model_of(quick_model) -> ModelOutput:
+    return {**quick_model.output, "dataset": None, "dataset_job": None}
