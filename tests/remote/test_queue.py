@@ -93,6 +93,9 @@ def test_a_failed_job_is_told_recorded_and_run_again(db, remote, tmp_path):
     assert record.error.strip().endswith("ZeroDivisionError: division by zero")
     assert (record.job["uuid"], record.job["number"]) == (first.uuid, failed.number)
     assert record.mended is False
+    listed = remote.forcebase("ls", "activities", "kind=failure", "mended=false", "--json").stdout
+    assert [found["name"] for found in json.loads(listed)] == ["divide"]
+    assert "ZeroDivisionError" in remote.forcebase("ls", "activities", "kind=failure").stdout
 
     (tmp_path / "b").write_text("1")
     done = remote.forcebase("jobs", "rerun", "--failed", "--json")

@@ -186,6 +186,6 @@ def print_report(report: Any, what: str, as_json: bool) -> None:
     for name, reason in report.failed:
         console.print(f"[red]not read[/] {name}: {reason}")
     for name, error in report.failures:
-        console.print(f"[red]failed[/] {name}: {escape(error.strip().splitlines()[-1])}")
+        console.print(f"[red]failed[/] {name}: {escape(error)}")
     if report.failures:
         console.print("Mend the cause, then: forcebase jobs rerun --failed")

@@ -18,6 +18,7 @@ COLUMNS = {
     "datasets": ["id", "title", "counts", "method"],
     "phonons": ["id", "formula", "defect.name", "n_atoms_supercell", "method"],
     "validations": ["id", "kind", "model", "reference", "n"],
+    "activities": ["kind", "name", "finished_at", "mended", "reason"],
 }
 REFERENCES = {
     "method": "methods",
@@ -42,6 +43,7 @@ def ls(
       forcebase ls methods
       forcebase ls calculations method_class=dft kind=pristine-2x2
       forcebase ls structures elements=W,Se --json
+      forcebase ls activities kind=failure mended=false
     """
     with open_database() as db:
         records = db.collection(collection)

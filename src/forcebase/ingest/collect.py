@@ -31,7 +31,7 @@ class CollectReport:
         added: new records per collection.
         unknown: names of jobs whose output is of no known shape.
         failed: (job name, reason) of outputs that could not be used.
-        failures: (job name, error) of jobs in the queue that are new as failed.
+        failures: (job name, reason) of jobs in the queue that are new as failed.
     """
 
     jobs: int = 0
@@ -73,7 +73,7 @@ def collect(
         if on_job:
             on_job(job["name"] or "job", done + 1, len(waiting))
     found = collect_failures(db, failed_jobs)
-    report.failures = [(activity.name, activity.error) for activity in found]
+    report.failures = [(activity.name, activity.reason) for activity in found]
     return report
 
 

@@ -41,3 +41,8 @@ class Activity(Document):
     error = StringField(help_text="of a failure: what the job said")
     mended = BooleanField(help_text="of a failure: the same job ended well later")
     n_records = IntField(help_text="records that came of it")
+
+    @property
+    def reason(self) -> str:
+        """Of a failure, the line that says most: an exception's own words come last."""
+        return (self.error or "").strip().rpartition("\n")[2]
