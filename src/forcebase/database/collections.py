@@ -23,7 +23,7 @@ DOCUMENT_TOO_LARGE = 10334
 """The server's word for it; the client notices by itself from 48 MB on only."""
 IDS_AT_ONCE = 50_000
 """A query, like any document, has at most 16 MB: 200,000 ids."""
-HIDDEN_COLUMNS = {"provenance", "learning_curve", "golden_probe", "_cls"}
+HIDDEN_COLUMNS = {"provenance", "checksum", "learning_curve", "golden_probe", "_cls"}
 
 
 class Results(Sequence[R], Generic[R]):
@@ -136,7 +136,10 @@ class RecordCollection(Generic[R]):
             record.validate()
         except ValidationError as error:
             raise InputError(f"Not a valid record of {self.name}: {error}") from None
-        return record.to_mongo().to_dict()
+        try:
+            return record.to_mongo().to_dict()
+        except (InvalidDocument, OverflowError) as error:
+            raise InputError(f"A record of {self.name} cannot be stored: {error}") from None
 
     def find(
         self,

@@ -50,6 +50,7 @@ class Database:
         self.phonons = RecordCollection(self.raw, records.Phonon, self._phonon_atoms, narrow)
         self.validations = RecordCollection(self.raw, records.Validation, narrow=narrow)
         self.activities = RecordCollection(self.raw, records.Activity)
+        self.taints = RecordCollection(self.raw, records.Taint)
 
     @property
     def record_collections(self) -> dict[str, RecordCollection]:
@@ -70,13 +71,13 @@ class Database:
         return open_job_store(server_uri(self.settings), self.settings.database)
 
     def collection(self, name: str) -> RecordCollection:
-        """Give a record collection by its name."""
+        """Give a collection by its name: of records, or of the activities that made them."""
+        places = {**self.record_collections, self.activities.name: self.activities}
         try:
-            return self.record_collections[name]
+            return places[name]
         except KeyError:
             raise NotFoundError(
-                f"There is no collection {name!r}.",
-                hint=f"There are: {', '.join(self.record_collections)}.",
+                f"There is no collection {name!r}.", hint=f"There are: {', '.join(places)}."
             ) from None
 
     def resolve(self, text: str, collection: str | None = None) -> tuple[str, Document]:

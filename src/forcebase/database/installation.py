@@ -24,6 +24,7 @@ def _nothing(database: MongoDatabase) -> None:
 MIGRATIONS: dict[tuple[int, int], Migration] = {
     (1, 2): _nothing,  # phonons: defect, findings
     (2, 3): _nothing,  # activities: failures
+    (3, 4): _nothing,  # checksums of records, taints
 }
 
 
@@ -64,7 +65,9 @@ def _create_collections(database: MongoDatabase) -> None:
 
 def _create_indexes(database: MongoDatabase) -> None:
     for document in DOCUMENTS:
-        indexes = [_index(spec) for spec in document._meta.get("indexes", [])]
+        specs = document._meta.get("indexes", [])
+        # a class that inherits has those of its parents once for each of them
+        indexes = [_index(spec) for i, spec in enumerate(specs) if spec not in specs[:i]]
         database[document._meta["collection"]].create_indexes(indexes)
 
 

@@ -8,6 +8,7 @@ from forcebase.records.label import Label
 from forcebase.records.method import DFTMethod, Method, ModelMethod
 from forcebase.records.phonon import Phonon
 from forcebase.records.structure import Structure
+from forcebase.records.taint import Taint
 from forcebase.records.validation import Validation
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "Provenance",
     "Record",
     "Structure",
+    "Taint",
     "Validation",
 ]
