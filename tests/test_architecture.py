@@ -20,6 +20,7 @@ FLOORS = (
     ("makers", "records"),
     ("database",),
     ("ingest",),
+    ("integrity",),
     ("launch", "lineage", "datasets", "spectra", "remote"),
     ("comparison",),
     ("actions",),

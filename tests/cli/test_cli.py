@@ -205,13 +205,18 @@ def test_a_stored_defect_phonon_is_looked_at(settings, db, data_folder, tmp_path
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
 
 
-def test_trace(filled, as_json, within):
+def test_trace(filled, as_json, within, tmp_path):
     found = as_json("trace", "d@1")
-    assert found["up"]["record"] == found["down"]["record"] == filled.datasets.one().id
-    assert any(link["collection"] == "calculations" for link in found["up"]["links"])
-    assert any(link["collection"] == "validations" for link in found["down"]["links"])
-    shown = within("trace", "d@1")
+    assert found["up"]["root"] == found["down"]["root"] == filled.datasets.one().id
+    assert "calculations" in {node["collection"] for node in found["up"]["nodes"]}
+    assert "validations" in {node["collection"] for node in found["down"]["nodes"]}
+    assert as_json("trace", "d@1", "--up") == {"up": found["up"]}
+    assert as_json("trace", "d@1", "--down") == {"down": found["down"]}
+    picture = tmp_path / "lineage.png"
+    shown = within("trace", "d@1", "--picture", picture)
     assert "wse2_gpaw_pbe.extxyz" in shown.stdout
+    assert "and 50 more calculations" in shown.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_datasets(filled, as_json, tmp_path):

@@ -14,6 +14,7 @@ from forcebase.cli import (
     records,
     remote,
     server,
+    trace,
     work,
 )
 from forcebase.cli.console import run_app
@@ -39,7 +40,7 @@ app.command()(phonon.defect)
 app.command()(work.compare)
 app.command()(records.ls)
 app.command()(records.show)
-app.command()(records.trace)
+app.command()(trace.trace)
 app.command()(main_job.demo)
 app.command()(doctor.doctor)
 

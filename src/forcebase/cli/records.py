@@ -1,4 +1,4 @@
-"""Looking at records: ls, show, trace."""
+"""Looking at records: ls, show."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.tree import Tree
 
-from forcebase.cli.console import JsonOption, console, open_database, print_json, print_table
+from forcebase.cli.console import JsonOption, open_database, print_json, print_table
 from forcebase.errors import InputError
 
 COLUMNS = {
@@ -163,48 +162,3 @@ def _shown(value: Any) -> Any:
 def _line(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) < 300 else f"{text[:300]} ... ({len(text)} characters; --json)"
-
-
-def trace(
-    record: Annotated[str, typer.Argument(help="Id (or its first digits), name or tag.")],
-    depth: Annotated[int, typer.Option(help="So many steps each way.")] = 4,
-    as_json: JsonOption = False,
-) -> None:
-    """Show where a record comes from and what was made from it.
-
-    Examples:
-      forcebase trace wse2-pbe@1
-      forcebase trace 3fa91c --json
-    """
-    from forcebase.lineage import trace_down, trace_up
-
-    with open_database() as db:
-        collection, found = db.resolve(record)
-        up = trace_up(db, collection, found.id, depth)
-        down = trace_down(db, collection, found.id, depth)
-    if as_json:
-        print_json({"up": up.as_dict(), "down": down.as_dict()})
-        return
-    console.print(_tree(up, "comes from"))
-    console.print(_tree(down, "was used for"))
-
-
-def _tree(node: Any, heading: str) -> Tree:
-    tree = Tree(f"[bold]{_node_line(node)}[/] {heading}")
-    _grow(tree, node)
-    return tree
-
-
-def _grow(tree: Tree, node: Any) -> None:
-    for link in node.links:
-        _grow(tree.add(_node_line(link)), link)
-
-
-def _node_line(node: Any) -> str:
-    parts = [
-        f"[dim]{node.role}[/]" if node.role else "",
-        f"{node.collection} [cyan]{node.record[:SHORT]}[/]" if node.record else "",
-        node.title,
-        f"[dim]by {node.made_by}[/]" if node.made_by else "",
-    ]
-    return "  ".join(part for part in parts if part)

@@ -1,0 +1,1 @@
+"""Whether what is stored can be trusted: taints, verification, backups."""

@@ -1,0 +1,170 @@
+"""Taints: the word that a record is bad, and what is stale because of it.
+
+Only the word is written, never a mark on what depends on it. Whether a record is stale follows
+from the records that it was made from, and those never change: so a record made after the taint is
+stale too without anyone having to think of it, an `untaint` is one deletion, and where taints
+overlap each goes on doing what it does. A million calculations of a tainted method cost nothing
+until they are looked at, and then two look-ups by id for each batch of them. With no taint at all,
+which is the usual case, the question costs one query.
+
+What is followed: every provenance edge, the job or import that made a record, the members of a
+dataset, and the calculations that went into a comparison. What is not: "parent version" of a
+dataset, for a version has members of its own, and one that left the bad record out is mended;
+and members that were dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from forcebase.database.database import Database
+from forcebase.errors import InputError, NotFoundError
+from forcebase.integrity.reach import reached_heads
+from forcebase.records import Taint
+from forcebase.records.base import utc_now
+
+HARMLESS = {"parent version"}
+"""Roles of edges along which no taint goes."""
+AT_ONCE = 20_000
+"""Records judged together; what is remembered of them is some 10 MB."""
+SHARED = {"methods", "datasets", "phonons", "validations"}
+"""Collections of few records on which many depend: these are judged once."""
+NOTHING: frozenset[str] = frozenset()
+
+
+def set_taint(db: Database, collection: str, record_id: str, reason: str) -> Taint:
+    """Say that a record is bad; said again, the new reason takes the place of the old.
+
+    Args:
+        db: the database.
+        collection: a record collection, or activities: then all that the job or import made.
+        record_id: full id.
+        reason: for people.
+
+    Raises:
+        InputError: no reason, or no record that could be tainted.
+    """
+    if not reason.strip():
+        raise InputError("A taint needs a reason.", hint="Say what is wrong, for those who read.")
+    if collection not in {*db.record_collections, db.activities.name}:
+        raise InputError(
+            f"{collection} cannot be tainted.", hint="Taint the calculation or the dataset."
+        )
+    db.collection(collection).get(record_id)
+    found = Taint(id=record_id, collection=collection, reason=reason.strip(), set_at=utc_now())
+    db.taints.raw.replace_one({"_id": record_id}, db.taints.checked(found), upsert=True)
+    return found
+
+
+def remove_taint(db: Database, record_id: str) -> Taint:
+    """Take the word back, and give it; what another taint reaches stays stale.
+
+    Raises:
+        NotFoundError: there is no taint on this record itself.
+    """
+    found = db.taints.one(id=record_id)
+    if found is None:
+        raise NotFoundError(
+            f"There is no taint on {record_id[:10]} itself.",
+            hint="`forcebase show` names the record from which it is stale: untaint that one.",
+        )
+    db.taints.raw.delete_one({"_id": record_id})
+    return found
+
+
+def stale_among(db: Database, collection: str, ids: Iterable[str]) -> dict[str, str]:
+    """Which of these records are tainted or depend on one that is, and why, in a line.
+
+    Args:
+        db: the database.
+        collection: theirs.
+        ids: full ids; those that are not there count as sound.
+    """
+    taints = list(db.taints.iterate(sort="set_at"))
+    if not taints:
+        return {}
+    judge = _Judge(db, {taint.id: taint for taint in taints})
+    return {
+        record: judge.reason(record, found)
+        for batch in _batches(ids)
+        for record, found in judge.judge(collection, batch).items()
+        if found
+    }
+
+
+def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    wanted = list(ids)
+    for start in range(0, len(wanted), AT_ONCE):
+        yield wanted[start : start + AT_ONCE]
+
+
+@dataclass
+class _Judge:
+    """Goes from records up to what they were made from, batch by batch, each shared one once."""
+
+    db: Database
+    taints: Mapping[str, Taint]
+    shared: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def judge(
+        self, collection: str, ids: Iterable[str], below: frozenset[str] = NOTHING
+    ) -> dict[str, frozenset[str]]:
+        """Ids of the taints that reach each record; `below` are those being judged already."""
+        wanted = set(ids)
+        known = {record: self.shared[record] for record in wanted & self.shared.keys()}
+        rows = self._read(collection, wanted - known.keys() - below)
+        found = {row["_id"]: self._own(collection, row) for row in rows}
+        under = below | found.keys()
+        above: dict[str, frozenset[str]] = {}
+        for place, parents in _parents(rows).items():
+            if place in self.db.record_collections:
+                above |= self.judge(place, parents, under)
+        for row in rows:
+            for edge in _edges(row):
+                found[row["_id"]] |= above.get(edge["record"], NOTHING)
+        if collection in SHARED:
+            self.shared |= found
+        return {**known, **found}
+
+    def _read(self, collection: str, ids: set[str]) -> list[dict[str, Any]]:
+        fields = {"provenance": 1}
+        return list(self.db.collection(collection).by_ids(ids, fields)) if ids else []
+
+    def _own(self, collection: str, row: dict[str, Any]) -> frozenset[str]:
+        """Taints of the record itself, of what made it, and of the calculations that went in."""
+        activity = row.get("provenance", {}).get("activity")
+        own = self.taints.keys() & {row["_id"], activity}
+        if collection in ("datasets", "validations"):
+            own |= {taint for taint, heads in self._reached.items() if row["_id"] in heads}
+        return frozenset(own)
+
+    @cached_property
+    def _reached(self) -> dict[str, set[str]]:
+        return {name: reached_heads(self.db, taint) for name, taint in self.taints.items()}
+
+    def reason(self, record: str, found: frozenset[str]) -> str:
+        """In words; the taint that stands on the record itself comes first."""
+        ordered = sorted(found, key=lambda name: (name != record, self.taints[name].set_at, name))
+        return "; ".join(_words(record, self.taints[name]) for name in ordered)
+
+
+def _words(record: str, taint: Taint) -> str:
+    if taint.id == record:
+        return f"tainted: {taint.reason}"
+    return f"from {taint.collection} {taint.id[:10]}, tainted: {taint.reason}"
+
+
+def _edges(row: dict[str, Any]) -> list[dict[str, Any]]:
+    edges = row.get("provenance", {}).get("edges", [])
+    return [edge for edge in edges if edge["role"] not in HARMLESS]
+
+
+def _parents(rows: Iterable[dict[str, Any]]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        for edge in _edges(row):
+            found.setdefault(edge["collection"], set()).add(edge["record"])
+    return found
