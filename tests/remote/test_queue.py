@@ -127,7 +127,7 @@ def test_locks_of_killed_runners_are_found_and_taken_away(db, remote):
     assert found.number == "1"
     assert found.locked == pytest.approx(86400, abs=60)
     assert locked_flows(db) == [flow]
-    assert unlock(db, [found], [flow]) == 2
+    assert unlock(remote.project, [found], [flow]) == 2
     assert long_locks(db) == []
     assert locked_flows(db) == []
     assert [job.number for job in long_locks(db, seconds=0)] == ["2"]

@@ -1,4 +1,4 @@
-"""forcebase doctor: what is installed, reachable, writable, and what to do about what is not."""
+"""forcebase doctor: what is installed, reachable, writable or stuck, and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import typer
 from pymongo.errors import PyMongoError
@@ -36,13 +37,16 @@ class Finding:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Look at packages, database and disk; exit code 1 when something needed is missing.
+    """Look at packages, disk, database and queue; exit code 1 when something needed is not well.
+
+    It finds locks that killed runners left, jobs that wait for nothing and jobs that failed, and
+    names the command that mends each.
 
     Example:
       forcebase doctor
     """
     settings = Settings.from_environment()
-    findings = [*_packages(), *_disk(settings), _database(settings)]
+    findings = [*_packages(), *_disk(settings), *_database(settings)]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -55,7 +59,7 @@ def doctor(as_json: JsonOption = False) -> None:
 def _mark(finding: Finding) -> str:
     if finding.ok:
         return "[green]ok[/]"
-    return "[red]missing[/]" if finding.needed else "[yellow]optional[/]"
+    return "[red]mend[/]" if finding.needed else "[yellow]look[/]"
 
 
 def _packages() -> Iterator[Finding]:
@@ -96,17 +100,53 @@ def _disk(settings: Settings) -> Iterator[Finding]:
     yield Finding("disk", enough, True, f"{free:.1f} GB free", advice)
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> Iterator[Finding]:
     from forcebase.database.database import Database
 
     where = "FORCEBASE_MONGODB_URI" if settings.mongodb_uri else "embedded"
     try:
         db = Database(settings)
-        version = db.client.server_info()["version"]
-        db.close()
-        return Finding("MongoDB", True, True, f"{version} ({where})")
+        try:
+            version = db.client.server_info()["version"]
+            yield Finding("MongoDB", True, True, f"{version} ({where})")
+            yield from _queue(db)
+        finally:
+            db.close()
     except ForcebaseError as error:
-        return Finding("MongoDB", False, True, f"{where}: {error.message}", error.hint or "")
+        yield Finding("MongoDB", False, True, f"{where}: {error.message}", error.hint or "")
     except PyMongoError as error:
         advice = "give this user the right to read and write the database"
-        return Finding("MongoDB", False, True, f"{where}: {type(error).__name__}", advice)
+        yield Finding("MongoDB", False, True, f"{where}: {type(error).__name__}", advice)
+
+
+def _queue(db: Any) -> Iterator[Finding]:
+    """What will not go on by itself in the queue of jobflow-remote."""
+    from forcebase.ingest.failures import FAILED
+    from forcebase.remote.queue import list_jobs, locked_flows, long_locks
+    from forcebase.remote.recovery import untold_flows
+
+    for job in long_locks(db):
+        held = "" if job.locked is None else f" for {_duration(job.locked)}"
+        found = f"{job.state} and locked{held}, by a runner that was killed"
+        yield _stuck(f"job {job.number} ({job.name})", found, f"forcebase jobs unlock {job.number}")
+    for flow in locked_flows(db):
+        found = "locked by a runner that was killed: its jobs cannot end"
+        yield _stuck(f"flow {flow[:8]}", found, "forcebase jobs unlock")
+    for flow in untold_flows(db):
+        found = "a job waits, though all that it waits for is completed"
+        yield _stuck(f"flow {flow[:8]}", found, "forcebase jobs unlock")
+    failed = list_jobs(db, FAILED)
+    if failed:
+        numbers = " ".join(job.number for job in failed[:10]) + (" ..." if failed[10:] else "")
+        advice = "see forcebase jobs --state failed,remote_error; mend the cause, then: "
+        found = f"{len(failed)} failed: {numbers}"
+        yield Finding("jobs", False, False, found, f"{advice}forcebase jobs rerun --failed")
+
+
+def _stuck(what: str, found: str, command: str) -> Finding:
+    return Finding(what, False, True, found, f"stop the runner, then: {command}")
+
+
+def _duration(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours >= 1 else f"{seconds / 60:.0f} min"

@@ -146,12 +146,16 @@ def unlock(
 ) -> None:
     """Take away locks that a killed runner left on jobs and flows; stop the runner before.
 
+    What the runner was at is brought to its end, or to its start: then a runner goes on with it.
+
     Examples:
       forcebase jobs unlock 12
       forcebase jobs unlock --older-than 60
     """
+    from forcebase.remote.project import find_project
     from forcebase.remote.queue import list_jobs, locked_flows, long_locks
     from forcebase.remote.queue import unlock as unlock_jobs
+    from forcebase.remote.recovery import untold_flows
 
     with open_database() as db:
         if numbers:
@@ -159,8 +163,9 @@ def unlock(
             _check_found(numbers, jobs)
             flows = [job.flow for job in jobs]
         else:
-            jobs, flows = long_locks(db, older_than), locked_flows(db, older_than)
-        n = unlock_jobs(db, jobs, flows)
+            jobs = long_locks(db, older_than)
+            flows = [*locked_flows(db, older_than), *untold_flows(db)]
+        n = unlock_jobs(find_project(db.settings), jobs, flows)
     if as_json:
         print_json({"unlocked": n})
         return

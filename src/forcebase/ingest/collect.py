@@ -73,6 +73,7 @@ def collect(
         if on_job:
             on_job(job["name"] or "job", done + 1, len(waiting))
     found = collect_failures(db, failed_jobs)
+    mark_mended(db)
     report.failures = [(activity.name, activity.reason) for activity in found]
     return report
 
@@ -100,7 +101,6 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
                 report.unknown.append(name)
             return
         report.add(batch.write(db, _activity(db, job, output)))
-        mark_mended(db, job["uuid"], job["index"])
         report.jobs += 1
         report.names.append(name)
     except ForcebaseError as error:

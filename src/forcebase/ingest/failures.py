@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from forcebase.database.database import Database
-from forcebase.database.job_store import QUEUE
+from forcebase.database.job_store import OUTPUTS, QUEUE
 from forcebase.digest import content_digest
 from forcebase.records import Activity
 from forcebase.records.base import utc_now
 
 FAILED = ("FAILED", "REMOTE_ERROR")
 """Of jobflow-remote's states, those of a job that did not do what it was to do."""
+_HAS_FAILED = {"state": {"$in": list(FAILED)}}
 FAILURE = "failure"
 LONGEST = 20_000
 """Characters of an error that are kept, from its end: an exception says last what it is."""
 
 
-def failure(name: str, job: dict[str, Any], error: str, time: Any = None) -> Activity:
+def failure(
+    name: str, job: dict[str, Any], error: str, time: Any = None, attempt: Any = None
+) -> Activity:
     """Make the record of a job that failed.
 
     Args:
@@ -26,8 +29,9 @@ def failure(name: str, job: dict[str, Any], error: str, time: Any = None) -> Act
         job: uuid, index, and whatever helps to find its files.
         error: what it said.
         time: UTC, of its end; now by default.
+        attempt: what tells one try of the job from another; the time by default.
     """
-    key = content_digest([error, str(time)])[:12]
+    key = content_digest([error, str(attempt or time)])[:12]
     return Activity(
         id=f"{job['uuid']}:{job['index']}:{FAILURE}:{key}",
         kind=FAILURE,
@@ -46,7 +50,7 @@ def collect_failures(db: Database, documents: Sequence[Any] | None = None) -> li
         db: the database, with the queue of jobflow-remote where there is one.
         documents: only these of the queue, by their `_id`.
     """
-    query: dict[str, Any] = {"state": {"$in": list(FAILED)}}
+    query: dict[str, Any] = dict(_HAS_FAILED)
     if documents is not None:
         query["_id"] = {"$in": list(documents)}
     found = [
@@ -59,10 +63,22 @@ def collect_failures(db: Database, documents: Sequence[Any] | None = None) -> li
     return new
 
 
-def mark_mended(db: Database, uuid: str, index: int) -> None:
-    """Note that a job that had failed has ended well since."""
-    job = {"kind": FAILURE, "job.uuid": uuid, "job.index": index}
-    db.activities.raw.update_many(job, {"$set": {"mended": True}})
+def mark_mended(db: Database) -> None:
+    """Note which jobs that had failed have ended well since: their output is in the JobStore."""
+    failures = list(db.activities.raw.find({"kind": FAILURE, "mended": False}, {"job": 1}))
+    if not failures:
+        return
+    of_them = {"uuid": {"$in": [found["job"]["uuid"] for found in failures]}}
+    fields = {"uuid": 1, "index": 1}
+    done = {_named(output) for output in db.raw[OUTPUTS].find(of_them, fields)}
+    # a runner may have failed after it had stored an output
+    done -= {_named(job) for job in db.raw[QUEUE].find({**of_them, **_HAS_FAILED}, fields)}
+    ids = [found["_id"] for found in failures if _named(found["job"]) in done]
+    db.activities.raw.update_many({"_id": {"$in": ids}}, {"$set": {"mended": True}})
+
+
+def _named(job: dict[str, Any]) -> tuple[str, int]:
+    return job["uuid"], job["index"]
 
 
 def _of_queue(document: dict[str, Any]) -> Activity:
@@ -76,4 +92,8 @@ def _of_queue(document: dict[str, Any]) -> Activity:
     }
     error = document.get("error") or (document.get("remote") or {}).get("error") or "no word of it"
     time = document.get("end_time") or document["updated_on"]
-    return failure(document["job"]["name"], job, error, time)
+    attempt = document["updated_on"]
+    if document["state"] == "FAILED":  # what is updated once more as the runner lets go of it
+        began = document.get("start_time") or (document.get("remote") or {}).get("process_id")
+        attempt = document.get("end_time") or began
+    return failure(document["job"]["name"], job, error, time, attempt)

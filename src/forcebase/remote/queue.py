@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from forcebase.database.database import Database
 from forcebase.database.job_store import QUEUE
 from forcebase.errors import InputError
 from forcebase.ingest.failures import FAILED
 from forcebase.remote.project import RemoteProject
+from forcebase.remote.recovery import (
+    FLOWS,
+    complete_begun,
+    release_flow,
+    release_job,
+)
 
-FLOWS = "jf_flows"
+if TYPE_CHECKING:
+    from jobflow_remote.jobs.jobcontroller import JobController
+
 OVER = ("COMPLETED", "STOPPED", "USER_STOPPED", *FAILED)
 """States that last until somebody does something."""
 LONG_LOCK = 600
@@ -91,36 +99,50 @@ def count_states(db: Database) -> dict[str, int]:
 
 
 def is_idle(db: Database) -> bool:
-    """Whether no job is left that a runner could bring further."""
-    waiting = {"state": {"$nin": [*OVER, "WAITING", "PAUSED"]}}
-    return db.raw[QUEUE].find_one(waiting, {"_id": 1}) is None
+    """Whether no job is left that a runner could bring further, or holds."""
+    active = [{"state": {"$nin": [*OVER, "WAITING", "PAUSED"]}}, {"lock_id": {"$ne": None}}]
+    return db.raw[QUEUE].find_one({"$or": active}, {"_id": 1}) is None
 
 
 def rerun(project: RemoteProject, jobs: Iterable[QueuedJob]) -> list[str]:
     """Have jobs run again, in emptied folders; their numbers.
 
-    Raises:
-        InputError: a job is in a state from which it cannot, or is held by a runner.
-    """
-    from jobflow_remote.utils.db import JobLockedError
+    A job that did its work, and whose runner failed as it put its new jobs into the queue, is
+    completed instead.
 
+    Raises:
+        InputError: a job is in a state from which it cannot, or is held by a runner; the others
+            run again nevertheless.
+    """
     controller = project.controller()
-    done = []
+    done, refused = [], []
     try:
         for job in jobs:
             try:
-                controller.rerun_job(db_id=job.number)
-            except JobLockedError:
-                raise InputError(
-                    f"Job {job.number} ({job.name}) is held by a runner.",
-                    hint=f"If that runner was killed: forcebase jobs unlock {job.number}",
-                ) from None
-            except ValueError as error:
-                raise InputError(f"Job {job.number} ({job.name}): {error}") from None
-            done.append(job.number)
+                _rerun(controller, job)
+                done.append(job.number)
+            except InputError as error:
+                refused.append(error)
     finally:
         controller.close()
+    if refused:
+        raise refused[0]
     return done
+
+
+def _rerun(controller: JobController, job: QueuedJob) -> None:
+    from jobflow_remote.utils.db import LockedDocumentError
+
+    try:
+        if not complete_begun(controller, job.number):
+            controller.rerun_job(db_id=job.number)
+    except LockedDocumentError:
+        raise InputError(
+            f"Job {job.number} ({job.name}), or its flow, is held by a runner.",
+            hint=f"If that runner was killed: forcebase jobs unlock {job.number}",
+        ) from None
+    except ValueError as error:
+        raise InputError(f"Job {job.number} ({job.name}): {error}") from None
 
 
 def long_locks(db: Database, seconds: float = LONG_LOCK) -> list[QueuedJob]:
@@ -135,13 +157,20 @@ def locked_flows(db: Database, seconds: float = LONG_LOCK) -> list[str]:
     return [flow["uuid"] for flow in held if _age(flow.get("lock_time"), 0.0) >= seconds]
 
 
-def unlock(db: Database, jobs: Iterable[QueuedJob], flows: Iterable[str]) -> int:
-    """Take locks away that a killed runner left; the next runner goes on where it stopped."""
-    free = {"$set": {"lock_id": None, "lock_time": None}}
-    ids = {"db_id": {"$in": [job.number for job in jobs]}, "lock_id": {"$ne": None}}
-    n_jobs = db.raw[QUEUE].update_many(ids, free).modified_count
-    uuids = {"uuid": {"$in": list(flows)}, "lock_id": {"$ne": None}}
-    return int(n_jobs + db.raw[FLOWS].update_many(uuids, free).modified_count)
+def unlock(project: RemoteProject, jobs: Iterable[QueuedJob], flows: Iterable[str]) -> int:
+    """Take locks away that a killed runner left; the next runner goes on where it stopped.
+
+    Flows that are not locked are told again which of their jobs may start.
+
+    Returns:
+        Number of locks taken away.
+    """
+    controller = project.controller()
+    try:
+        n_jobs = sum(release_job(controller, job.number) for job in jobs)
+        return n_jobs + sum(release_flow(controller, uuid) for uuid in dict.fromkeys(flows))
+    finally:
+        controller.close()
 
 
 def _job(document: dict[str, Any]) -> QueuedJob:
