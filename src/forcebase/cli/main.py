@@ -7,6 +7,7 @@ import typer
 from forcebase.cli import (
     dataset,
     doctor,
+    integrity,
     jobs,
     launch,
     main_job,
@@ -41,6 +42,11 @@ app.command()(work.compare)
 app.command()(records.ls)
 app.command()(records.show)
 app.command()(trace.trace)
+app.command()(integrity.taint)
+app.command()(integrity.untaint)
+app.command()(integrity.verify)
+app.command()(integrity.backup)
+app.command()(integrity.restore)
 app.command()(main_job.demo)
 app.command()(doctor.doctor)
 

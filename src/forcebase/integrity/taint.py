@@ -10,7 +10,8 @@ which is the usual case, the question costs one query.
 What is followed: every provenance edge, the job or import that made a record, the members of a
 dataset, and the calculations that went into a comparison. What is not: "parent version" of a
 dataset, for a version has members of its own, and one that left the bad record out is mended;
-and members that were dropped.
+members that were dropped; and, where an import is tainted, the DFT set-up that it was the first
+to name, for other imports share it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 from forcebase.database.database import Database
 from forcebase.errors import InputError, NotFoundError
 from forcebase.integrity.reach import reached_heads
-from forcebase.records import Taint
+from forcebase.records import DFTMethod, Taint
 from forcebase.records.base import utc_now
 
 HARMLESS = {"parent version"}
@@ -130,13 +131,12 @@ class _Judge:
         return {**known, **found}
 
     def _read(self, collection: str, ids: set[str]) -> list[dict[str, Any]]:
-        fields = {"provenance": 1}
+        fields = {"provenance": 1, "_cls": 1}
         return list(self.db.collection(collection).by_ids(ids, fields)) if ids else []
 
     def _own(self, collection: str, row: dict[str, Any]) -> frozenset[str]:
         """Taints of the record itself, of what made it, and of the calculations that went in."""
-        activity = row.get("provenance", {}).get("activity")
-        own = self.taints.keys() & {row["_id"], activity}
+        own = self.taints.keys() & {row["_id"], _maker(row)}
         if collection in ("datasets", "validations"):
             own |= {taint for taint, heads in self._reached.items() if row["_id"] in heads}
         return frozenset(own)
@@ -155,6 +155,12 @@ def _words(record: str, taint: Taint) -> str:
     if taint.id == record:
         return f"tainted: {taint.reason}"
     return f"from {taint.collection} {taint.id[:10]}, tainted: {taint.reason}"
+
+
+def _maker(row: dict[str, Any]) -> str | None:
+    """The act that made a record; a DFT set-up was only first named by one."""
+    named = row.get("_cls") == DFTMethod._class_name
+    return None if named else row.get("provenance", {}).get("activity")
 
 
 def _edges(row: dict[str, Any]) -> list[dict[str, Any]]:

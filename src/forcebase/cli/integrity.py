@@ -1,0 +1,206 @@
+"""forcebase taint, untaint, verify, backup, restore: whether what is stored can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from forcebase.cli.console import (
+    JsonOption,
+    console,
+    error_console,
+    open_database,
+    print_json,
+    print_table,
+    stage_bars,
+)
+
+SHORT = 10
+SHOWN = 50
+"""Findings in the table; --json has more."""
+RecordArgument = Annotated[
+    str, typer.Argument(help="Id or its first digits, name or tag; a job or import too.")
+]
+
+
+def taint(
+    record: RecordArgument,
+    reason: Annotated[str, typer.Option(help="What is wrong with it, for those who read.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say that a record is bad: all that depends on it, now or later, is stale.
+
+    Nothing is deleted. A job or an import can be tainted too: then all that it made is.
+
+    Examples:
+      forcebase taint 3fa91c --reason "k-mesh too coarse"
+      forcebase taint wse2-pbe@1 --reason "E0s of another cutoff"
+    """
+    from forcebase.integrity.subject import find_subject
+    from forcebase.integrity.taint import set_taint
+    from forcebase.lineage import trace_down
+
+    with open_database() as db:
+        subject = find_subject(db, record)
+        set_taint(db, *subject, reason)
+        lineage = trace_down(db, *subject)
+    stale = [node for node in lineage.nodes.values() if node.stale and node.depth]
+    if as_json:
+        plain = {"collection": subject.collection, "record": subject.record, "reason": reason}
+        print_json({**plain, "stale": [n.record for n in stale], "goes_on": _goes_on(lineage)})
+        return
+    console.print(f"{subject.collection} {subject.record[:SHORT]} is tainted: {escape(reason)}")
+    for node in stale:
+        console.print(f"  stale: {node.collection} {node.record[:SHORT]} {escape(node.title)}")
+    if _goes_on(lineage):
+        console.print("  and more: forcebase trace --down")
+
+
+def _goes_on(lineage: Any) -> bool:
+    return bool(lineage.cut or lineage.rests)
+
+
+def untaint(record: RecordArgument, as_json: JsonOption = False) -> None:
+    """Take the word back; what another taint reaches stays stale.
+
+    Example:
+      forcebase untaint 3fa91c
+    """
+    from forcebase.integrity.subject import find_subject
+    from forcebase.integrity.taint import remove_taint, stale_among
+
+    with open_database() as db:
+        subject = find_subject(db, record)
+        removed = remove_taint(db, subject.record)
+        still = stale_among(db, subject.collection, [subject.record]).get(subject.record, "")
+    if as_json:
+        print_json({"record": subject.record, "reason": removed.reason, "still_stale": still})
+        return
+    console.print(f"{subject.collection} {subject.record[:SHORT]} is no longer tainted.")
+    if still:
+        console.print(f"It is still stale: {escape(still)}")
+
+
+def verify(
+    models: Annotated[
+        bool, typer.Option(help="Load every model and ask it its golden probe again.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Check everything that is stored: digests, edges, blobs, datasets, models, orphans.
+
+    Reads only. The exit code is 1 where something is damaged.
+
+    Examples:
+      forcebase verify
+      forcebase verify --no-models --json
+    """
+    from forcebase.integrity.verify import verify as verify_database
+
+    with open_database() as db, stage_bars() as bars:
+        report = verify_database(db, models=models, progress=bars)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_verification(report)
+    if not report.is_sound:
+        raise typer.Exit(1)
+
+
+def print_verification(report: Any) -> None:
+    """Print what was looked at, and each finding with the next step."""
+    if report.findings:
+        rows = [
+            [
+                finding.kind.value,
+                f"{finding.collection} {finding.record[:SHORT]}",
+                escape(finding.message),
+                _difference(finding),
+                escape(finding.hint),
+            ]
+            for finding in report.findings[:SHOWN]
+        ]
+        columns = ["finding", "record", "what", "expected, found", "next"]
+        print_table(f"{sum(report.counts.values())} findings", columns, rows)
+    looked_at = ", ".join(f"{n:,} {name}" for name, n in report.checked.items())
+    console.print(f"Looked at {looked_at} in {report.seconds:.1f} s.")
+    for kind, n in report.counts.items():
+        console.print(f"  {n:,} {kind.value}" + ("" if kind.is_damage else " (no damage)"))
+    console.print("Sound." if report.is_sound else "[bold red]Damaged.[/]")
+
+
+def _difference(finding: Any) -> str:
+    sides = [_short(text) for text in (finding.expected, finding.found) if text]
+    return ", ".join(escape(side) for side in sides)
+
+
+def _short(text: str) -> str:
+    return " ".join(word[:SHORT] if len(word) == 64 else word for word in text.split())
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="A new file, or a folder to put it into.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the whole database into one file: records, blobs, outputs, queue, indexes.
+
+    All of it is of one moment, whatever is written meanwhile; only you can read the file.
+
+    Examples:
+      forcebase backup backups/
+      forcebase backup wse2.forcebase.zip
+    """
+    from forcebase.integrity.backup import write_backup
+
+    with open_database() as db, stage_bars() as bars:
+        path, manifest = write_backup(db, target, progress=bars)
+    if as_json:
+        print_json(_summary(path, manifest))
+        return
+    console.print(str(path), soft_wrap=True)
+    size = path.stat().st_size / 1e6
+    console.print(f"{manifest.documents:,} documents, {size:.1f} MB, {manifest.digest()[:SHORT]}")
+    if not manifest.snapshot:
+        error_console.print("The server is no replica set: what was written meanwhile may be torn.")
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="A file of `forcebase backup`.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Restore a backup into an empty database, and verify it.
+
+    The file is checked first. The database appears whole or stays empty.
+
+    Examples:
+      FORCEBASE_DATABASE=again forcebase restore wse2.forcebase.zip
+    """
+    from forcebase.integrity.restore import restore_backup
+    from forcebase.integrity.verify import verify as verify_database
+    from forcebase.settings import Settings
+
+    with stage_bars() as bars:
+        manifest = restore_backup(Settings.from_environment(), source, progress=bars)
+    with open_database() as db:
+        report = verify_database(db, models=False)
+    if as_json:
+        print_json({**_summary(source, manifest), "verification": report.as_dict()})
+    else:
+        console.print(f"{manifest.documents:,} documents of {manifest.created_at} are restored.")
+        print_verification(report)
+    if not report.is_sound:
+        raise typer.Exit(1)
+
+
+def _summary(path: Path, manifest: Any) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "database": manifest.database,
+        "created_at": manifest.created_at,
+        "snapshot": manifest.snapshot,
+        "digest": manifest.digest(),
+        "documents": {c.name: c.documents for c in manifest.collections},
+    }

@@ -1,0 +1,120 @@
+"""What a verification finds: kinds, findings, and the report of all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+KEPT = 1000
+"""Findings that a report holds; all of them are counted."""
+
+
+class FindingKind(Enum):
+    """What can be wrong with what is stored."""
+
+    CONTENT_CHANGED = "content changed"
+    """the id is not the digest of what the record says"""
+    RECORD_CHANGED = "record changed"
+    """the checksum is not that of the stored record: something beside the content was edited"""
+    UNSEALED = "no checksum"
+    """nothing tells whether what stands beside the content was edited"""
+    MALFORMED = "malformed"
+    """against the collection's schema, or not to be read at all"""
+    NO_VALIDATOR = "no validator"
+    """the server no longer refuses malformed writes to a collection"""
+    BROKEN_EDGE = "broken edge"
+    """a record that this one refers to is not there"""
+    CONTRADICTION = "contradiction"
+    """two places say different things"""
+    MEMBERS_CHANGED = "members changed"
+    """a dataset's root or counts are not those of its members"""
+    BLOB_MISSING = "blob missing"
+    """a record names bytes that are not there"""
+    BLOB_CHANGED = "blob changed"
+    """bytes that are no longer those of their digest"""
+    PROBE_FAILED = "probe failed"
+    """a model no longer gives the answers stored with it, or cannot be loaded"""
+    ORPHAN_BLOB = "orphan blob"
+    """bytes that no record names"""
+    ORPHAN_CHUNKS = "orphan chunks"
+    """pieces of a file that is not there"""
+    ORPHAN_MEMBER = "orphan member"
+    """a member of no dataset"""
+    ORPHAN_LABEL = "orphan label"
+    """a name, tag or taint of nothing"""
+    PARENT_ELSEWHERE = "parent elsewhere"
+    """a structure was drawn from one that this database was never given: no damage"""
+
+    @property
+    def is_damage(self) -> bool:
+        """Whether something is wrong, and not just worth knowing."""
+        return self is not FindingKind.PARENT_ELSEWHERE
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a verification found.
+
+    Attributes:
+        kind: what is wrong.
+        collection: where.
+        record: id of the record, blob or file.
+        message: what it is, in words.
+        hint: the next step.
+        expected: what should stand there, where that can be said.
+        found: what stands there.
+    """
+
+    kind: FindingKind
+    collection: str
+    record: str
+    message: str
+    hint: str
+    expected: str = ""
+    found: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return {**asdict(self), "kind": self.kind.value, "damage": self.kind.is_damage}
+
+
+@dataclass
+class Verification:
+    """What was looked at and what was found.
+
+    Attributes:
+        checked: how many of each, by name.
+        findings: the first `KEPT`.
+        counts: findings of each kind, all of them.
+        seconds: time it took.
+    """
+
+    checked: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[FindingKind] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Count findings, and keep the first ones."""
+        for finding in findings:
+            self.counts[finding.kind] += 1
+            if len(self.findings) < KEPT:
+                self.findings.append(finding)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is damaged."""
+        return not any(kind.is_damage for kind in self.counts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return {
+            "sound": self.is_sound,
+            "checked": dict(self.checked),
+            "counts": {kind.value: n for kind, n in self.counts.items()},
+            "findings": [finding.as_dict() for finding in self.findings],
+            "seconds": self.seconds,
+        }
