@@ -13,6 +13,7 @@ from typing import Any
 from jobflow import Flow, Job, OutputReference
 
 from forcebase.curation.pipeline import CurationRecipe, Parent
+from forcebase.curation.staleness import NotStale
 from forcebase.curation.steps import Reserved, default_steps
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
@@ -22,6 +23,7 @@ from forcebase.digest import content_digest
 from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.ingest.collect import CollectReport, collect
+from forcebase.integrity.taint import stale_among
 from forcebase.launch import run_here
 from forcebase.makers.curation import CurateMaker
 from forcebase.makers.phonon import PhononMaker
@@ -45,8 +47,9 @@ def build_dataset(
 ) -> Dataset:
     """Curate the calculations that `filters` find into the next version of dataset `name`.
 
-    Families of DFT phonons stay out: they are what models are held to later. The same
-    candidates and recipe as an earlier version's give that version.
+    Families of DFT phonons stay out: they are what models are held to later. Tainted records and
+    those made from one stay out too, each with the reason. The same candidates and recipe as an
+    earlier version's give that version.
 
     Args:
         db: the database.
@@ -86,7 +89,7 @@ def dataset_recipe(
     """The usual steps, the reservation of DFT phonons, and a query that names what went in."""
     method = filters.get("method")
     only = method if isinstance(method, str) else None
-    steps = (*default_steps(only), *_reservations(db))
+    steps = (*_withdrawals(db, frames), *default_steps(only), *_reservations(db))
     recipe = CurationRecipe(name=name, steps=steps, seed=seed)
     described = {
         "steps": [{"name": step.name, **step.parameters()} for step in recipe.steps],
@@ -264,6 +267,11 @@ def _reservations(db: Database) -> list[Reserved]:
     return [
         Reserved(why="the DFT phonon that models are held to", families=tuple(sorted(families)))
     ]
+
+
+def _withdrawals(db: Database, frames: Frames) -> list[NotStale]:
+    stale = stale_among(db, "calculations", frames.ids.tolist())
+    return [NotStale(stale)] if stale else []
 
 
 def _parent(db: Database, before: Dataset | None) -> Parent | None:

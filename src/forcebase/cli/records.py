@@ -44,22 +44,33 @@ def ls(
       forcebase ls structures elements=W,Se --json
       forcebase ls activities kind=failure mended=false
     """
+    from forcebase.integrity.taint import stale_among
+
     with open_database() as db:
         records = db.collection(collection)
         wanted = parse_filters(db, filters, collection)
         found = records.find(tag=tag, limit=limit, **wanted)
         total = records.count(**wanted) if tag is None else len(found)
+        stale = stale_among(db, collection, [r.id for r in found])
         if as_json:
             from forcebase.database.collections import summary
 
-            print_json([{**summary(r), "labels": db.labels.of(r.id)} for r in found])
+            print_json(
+                [
+                    {**summary(r), "labels": db.labels.of(r.id), "stale": stale.get(r.id)}
+                    for r in found
+                ]
+            )
             return
         columns = COLUMNS[collection]
         rows = [
             [_value(r, name) for name in columns] + [" ".join(db.labels.of(r.id))] for r in found
         ]
-        titles = [name.rpartition(".")[0] or name for name in columns]
-        print_table(f"{collection}: {len(found)} of {total}", [*titles, "labels"], rows)
+        titles = [*(name.rpartition(".")[0] or name for name in columns), "labels"]
+        if stale:
+            titles.append("stale")
+            rows = [[*row, stale.get(r.id, "")] for row, r in zip(rows, found, strict=True)]
+        print_table(f"{collection}: {len(found)} of {total}", titles, rows)
 
 
 def parse_filters(
@@ -134,9 +145,13 @@ def show(
       forcebase show wse2-pbe@1
       forcebase show 3fa91c --json
     """
+    from forcebase.integrity.taint import stale_among
+
     with open_database() as db:
         collection, found = db.resolve(record)
         content = {"collection": collection, "labels": db.labels.of(found.id)}
+        if stale := stale_among(db, collection, [found.id]):
+            content["stale"] = stale[found.id]
         for key, value in found.to_mongo().items():
             content["id" if key == "_id" else key] = _shown(value)
         if as_json:

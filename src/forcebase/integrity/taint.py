@@ -33,7 +33,6 @@ AT_ONCE = 20_000
 """Records judged together; what is remembered of them is some 10 MB."""
 SHARED = {"methods", "datasets", "phonons", "validations"}
 """Collections of few records on which many depend: these are judged once."""
-NOTHING: frozenset[str] = frozenset()
 
 
 def set_taint(db: Database, collection: str, record_id: str, reason: str) -> Taint:
@@ -104,48 +103,54 @@ def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
 
 @dataclass
 class _Judge:
-    """Goes from records up to what they were made from, batch by batch, each shared one once."""
+    """Goes from records up to all that they were made from, then down from what is tainted."""
 
     db: Database
     taints: Mapping[str, Taint]
-    shared: dict[str, frozenset[str]] = field(default_factory=dict)
+    shared: dict[str, set[str]] = field(default_factory=dict)
+    """Of records that many depend on: settled once, for all batches."""
 
-    def judge(
-        self, collection: str, ids: Iterable[str], below: frozenset[str] = NOTHING
-    ) -> dict[str, frozenset[str]]:
-        """Ids of the taints that reach each record; `below` are those being judged already."""
+    def judge(self, collection: str, ids: Iterable[str]) -> dict[str, set[str]]:
+        """Ids of the taints that reach each of these records; those not there are left out."""
+        reached: dict[str, set[str]] = {}
+        children: dict[str, list[str]] = {}
+        settled: set[str] = set()
         wanted = set(ids)
-        known = {record: self.shared[record] for record in wanted & self.shared.keys()}
-        rows = self._read(collection, wanted - known.keys() - below)
-        found = {row["_id"]: self._own(collection, row) for row in rows}
-        under = below | found.keys()
-        above: dict[str, frozenset[str]] = {}
-        for place, parents in _parents(rows).items():
-            if place in self.db.record_collections:
-                above |= self.judge(place, parents, under)
-        for row in rows:
-            for edge in _edges(row):
-                found[row["_id"]] |= above.get(edge["record"], NOTHING)
-        if collection in SHARED:
-            self.shared |= found
-        return {**known, **found}
+        waiting = {collection: set(wanted)}
+        while waiting:
+            place, some = waiting.popitem()
+            if place not in self.db.record_collections and place != self.db.activities.name:
+                continue
+            known = some & self.shared.keys()
+            reached |= {record: set(self.shared[record]) for record in known}
+            for row in self._read(place, some - reached.keys()):
+                reached[row["_id"]] = self._own(place, row)
+                if place in SHARED:
+                    settled.add(row["_id"])
+                for edge in _edges(row):
+                    children.setdefault(edge["record"], []).append(row["_id"])
+                    if edge["record"] not in reached:
+                        waiting.setdefault(edge["collection"], set()).add(edge["record"])
+        _spread(reached, children)
+        self.shared |= {record: reached[record] for record in settled}
+        return {record: reached[record] for record in wanted & reached.keys()}
 
     def _read(self, collection: str, ids: set[str]) -> list[dict[str, Any]]:
         fields = {"provenance": 1, "_cls": 1}
         return list(self.db.collection(collection).by_ids(ids, fields)) if ids else []
 
-    def _own(self, collection: str, row: dict[str, Any]) -> frozenset[str]:
+    def _own(self, collection: str, row: dict[str, Any]) -> set[str]:
         """Taints of the record itself, of what made it, and of the calculations that went in."""
-        own = self.taints.keys() & {row["_id"], _maker(row)}
+        own = {str(name) for name in (row["_id"], _maker(row)) if name in self.taints}
         if collection in ("datasets", "validations"):
             own |= {taint for taint, heads in self._reached.items() if row["_id"] in heads}
-        return frozenset(own)
+        return own
 
     @cached_property
     def _reached(self) -> dict[str, set[str]]:
         return {name: reached_heads(self.db, taint) for name, taint in self.taints.items()}
 
-    def reason(self, record: str, found: frozenset[str]) -> str:
+    def reason(self, record: str, found: set[str]) -> str:
         """In words; the taint that stands on the record itself comes first."""
         ordered = sorted(found, key=lambda name: (name != record, self.taints[name].set_at, name))
         return "; ".join(_words(record, self.taints[name]) for name in ordered)
@@ -168,9 +173,12 @@ def _edges(row: dict[str, Any]) -> list[dict[str, Any]]:
     return [edge for edge in edges if edge["role"] not in HARMLESS]
 
 
-def _parents(rows: Iterable[dict[str, Any]]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for row in rows:
-        for edge in _edges(row):
-            found.setdefault(edge["collection"], set()).add(edge["record"])
-    return found
+def _spread(reached: dict[str, set[str]], children: Mapping[str, list[str]]) -> None:
+    """Let taints go from each record to those made from it, until nothing is new."""
+    waiting = [record for record, found in reached.items() if found]
+    while waiting:
+        record = waiting.pop()
+        for child in children.get(record, ()):
+            if not reached[record] <= reached[child]:
+                reached[child] |= reached[record]
+                waiting.append(child)

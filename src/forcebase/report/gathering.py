@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ase.data import chemical_symbols
 from forcebase.comparison import Pairs, join
 from forcebase.database.database import Database
 from forcebase.datasets import splits_of
+from forcebase.integrity.taint import stale_among
 from forcebase.lineage import made_by, parents, title
 from forcebase.physics.shell_errors import PRISTINE
 from forcebase.records import Dataset, Validation
@@ -230,4 +232,10 @@ def _provenance(db: Database, result: MainResult, pairs: Pairs) -> list[Provenan
             parents=tuple((role, parent) for role, _, parent in edges),
         )
         waiting += [(place, parent) for _, place, parent in edges]
-    return list(found.values())
+    return [_marked(db, node) for node in found.values()]
+
+
+def _marked(db: Database, node: ProvenanceNode) -> ProvenanceNode:
+    """What is stale says so, with the reason."""
+    reason = stale_among(db, node.collection, [node.record]).get(node.record)
+    return replace(node, title=f"{node.title}, STALE: {reason}") if reason else node
