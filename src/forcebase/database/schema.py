@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from mongoengine import (
@@ -44,6 +45,8 @@ SIMPLE_TYPES: dict[type[BaseField], Any] = {
     DateTimeField: "date",
     DictField: "object",
 }
+FINITE = {"minimum": -sys.float_info.max, "maximum": sys.float_info.max}
+"""For MongoDB, NaN is less than every number."""
 
 
 def collection_schemas() -> dict[str, dict[str, Any]]:
@@ -85,8 +88,12 @@ def _field_schema(field: BaseField, document: Any) -> dict[str, Any]:
         schema["enum"] = list(field.choices)
     if isinstance(field, StringField) and field.regex is not None:
         schema["pattern"] = field.regex.pattern
+    if isinstance(field, FloatField):
+        schema |= FINITE
     if getattr(field, "min_value", None) is not None:
         schema["minimum"] = field.min_value
+    if getattr(field, "min_length", None) is not None:
+        schema["minLength"] = field.min_length
     if getattr(field, "help_text", None):
         schema["description"] = field.help_text
     return schema
