@@ -22,8 +22,16 @@ GRID_OFFSET = 0.381966  # keeps decimal input away from the edges of the grid's 
 
 def content_digest(content: Any) -> str:
     """Name `content` (JSON-like, may hold arrays) by its SHA-256, 64 hex digits."""
-    text = json.dumps(_canonical(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical_text(content).encode()).hexdigest()
+
+
+def canonical_text(content: Any) -> str:
+    """The canonical JSON that a content's digest is the digest of."""
+    return _text(_canonical(content))
+
+
+def _text(canonical: Any) -> str:
+    return json.dumps(canonical, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def bytes_digest(data: bytes) -> str:
@@ -59,35 +67,52 @@ def structure_digest(
     Raises:
         InputError: the cell has no volume, or a number is not finite.
     """
-    lattice = np.asarray(cell, dtype=float).reshape(3, 3)
-    cartesian = np.asarray(positions, dtype=float).reshape(-1, 3)
-    _check_geometry(lattice, cartesian)
-    fractional = np.linalg.solve(lattice.T, cartesian.T).T
+    lattices = np.asarray(cell, dtype=float).reshape(1, 3, 3)
+    cartesian = np.asarray(positions, dtype=float).reshape(1, -1, 3)
+    return structure_digests(np.atleast_2d(numbers), lattices, cartesian, np.atleast_2d(pbc))[0]
+
+
+def structure_digests(
+    numbers: ArrayLike, cells: ArrayLike, positions: ArrayLike, pbc: ArrayLike
+) -> list[str]:
+    """Name many structures of equally many atoms, as `structure_digest` names each.
+
+    Args:
+        numbers: (m, n) atomic numbers.
+        cells: (m, 3, 3) lattice vectors as rows, angstrom.
+        positions: (m, n, 3) Cartesian, angstrom.
+        pbc: (m, 3) booleans.
+
+    Raises:
+        InputError: a cell has no volume, or a number is not finite.
+    """
+    lattices, cartesian = np.asarray(cells, dtype=float), np.asarray(positions, dtype=float)
+    _check_geometry(lattices, cartesian)
+    fractional = np.linalg.solve(lattices.mT, cartesian.mT).mT
     periodic = np.asarray(pbc, dtype=bool)
-    turns = round(1 / GRID)
     sites = _on_grid(fractional)
-    sites[:, periodic] %= turns
-    return content_digest(
-        {
-            "numbers": np.asarray(numbers, dtype=int).tolist(),
-            "cell": _on_grid(lattice).tolist(),
-            "sites": sites.tolist(),
-            "pbc": periodic.tolist(),
-        }
-    )
+    sites = np.where(periodic[:, None, :], sites % round(1 / GRID), sites)
+    rows = (np.asarray(numbers, dtype=int), _on_grid(lattices), sites, periodic)
+    names = ("numbers", "cell", "sites", "pbc")
+    columns = [column.tolist() for column in rows]  # plain already: nothing to make canonical
+    return [
+        bytes_digest(_text(dict(zip(names, row, strict=True))).encode())
+        for row in zip(*columns, strict=True)
+    ]
 
 
-def _check_geometry(lattice: np.ndarray, cartesian: np.ndarray) -> None:
-    if not (np.isfinite(lattice).all() and np.isfinite(cartesian).all()):
+def _check_geometry(lattices: np.ndarray, cartesian: np.ndarray) -> None:
+    if not (np.isfinite(lattices).all() and np.isfinite(cartesian).all()):
         raise InputError(
             "The cell or a position is not a finite number.",
             hint="Look for NaN or infinity in the file.",
         )
-    if np.linalg.matrix_rank(lattice) < 3:
+    flat = np.linalg.matrix_rank(lattices) < 3
+    if flat.any():
         raise InputError(
             "The cell has no volume.",
             hint="Give three independent lattice vectors; molecules and layers need vacuum.",
-            cell=lattice.tolist(),
+            cell=lattices[flat][0].tolist(),
         )
 
 

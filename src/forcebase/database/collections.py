@@ -105,11 +105,19 @@ class RecordCollection(Generic[R]):
             InputError: a record does not have the shape of its class, or holds what BSON cannot.
             DatabaseError: the server refused (full disk, lost connection, over 16 MB).
         """
-        documents = [self.checked(record) for record in records]
+        return self.add_stored([self.checked(record) for record in records])
+
+    def add_stored(self, documents: Sequence[Mapping[str, Any]]) -> int:
+        """Like `add`, of records in their stored form, which `checked` or a table gave.
+
+        Raises:
+            DatabaseError: the server refused.
+        """
         if not documents:
             return 0
         try:
-            return len(self.raw.insert_many(documents, ordered=False).inserted_ids)
+            self.raw.insert_many(documents, ordered=False)
+            return len(documents)
         except BulkWriteError as error:
             serious = [e for e in error.details["writeErrors"] if not _is_duplicate_id(e)]
             if serious:

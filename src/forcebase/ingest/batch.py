@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from forcebase.database.collections import RecordCollection
 from forcebase.database.connection import supports_transactions
 from forcebase.database.database import Database
+from forcebase.database.label_table import LabelTable
+from forcebase.database.structure_table import StructureTable
 from forcebase.errors import InputError
 from forcebase.records import (
     Activity,
@@ -19,9 +23,12 @@ from forcebase.records import (
     DatasetMember,
     Method,
     Phonon,
+    Record,
     Structure,
     Validation,
 )
+
+_Group = tuple[RecordCollection, Sequence[Record], Sequence[StructureTable | LabelTable]]
 
 
 @dataclass
@@ -32,6 +39,10 @@ class Batch:
     structures: list[Structure] = field(default_factory=list)
     methods: list[Method] = field(default_factory=list)
     calculations: list[Calculation] = field(default_factory=list)
+    structure_tables: list[StructureTable] = field(default_factory=list)
+    """Structures by the thousand."""
+    label_tables: list[LabelTable] = field(default_factory=list)
+    """Calculations by the thousand."""
     phonons: list[Phonon] = field(default_factory=list)
     validations: list[Validation] = field(default_factory=list)
     datasets: list[tuple[Dataset, list[DatasetMember]]] = field(default_factory=list)
@@ -50,18 +61,20 @@ class Batch:
         """
         for blob in self.blobs:
             db.blobs.put(blob)
-        groups = (
-            (db.structures, self.structures),
-            (db.methods, self.methods),
-            (db.calculations, self.calculations),
-            (db.phonons, self.phonons),
-            (db.validations, self.validations),
+        groups: tuple[_Group, ...] = (
+            (db.structures, self.structures, self.structure_tables),
+            (db.methods, self.methods, []),
+            (db.calculations, self.calculations, self.label_tables),
+            (db.phonons, self.phonons, []),
+            (db.validations, self.validations, []),
         )
         added: dict[str, int] = {}
-        for collection, found in groups:
+        for collection, found, tables in groups:
             for record in found:
                 record.provenance.activity = activity.id
-            new = collection.add(found)  # type: ignore[arg-type]
+            new = collection.add(found)
+            for table in tables:
+                new += sum(map(collection.add_stored, table.documents(activity.id)))
             if new:
                 added[collection.name] = new
         for dataset, members in self.datasets:
@@ -70,7 +83,9 @@ class Batch:
                 added["datasets"] = added.get("datasets", 0) + 1
         for text, collection_name, record_id in self.tags:
             db.labels.tag(text, collection_name, record_id)
-        activity.n_records = len(self.datasets) + sum(len(found) for _, found in groups)
+        activity.n_records = len(self.datasets) + sum(
+            len(found) + sum(map(len, tables)) for _, found, tables in groups
+        )
         if started is not None:
             activity.wall_time = time.perf_counter() - started
         db.activities.add([activity])

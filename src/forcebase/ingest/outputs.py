@@ -9,6 +9,7 @@ import numpy as np
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
+from forcebase.database.label_table import LabelTable
 from forcebase.digest import content_digest, merkle_root
 from forcebase.errors import InputError
 from forcebase.frames import Frames
@@ -108,20 +109,8 @@ def predictions_batch(db: Database, output: PredictionsOutput) -> Batch:
     """A model's labels as calculations."""
     model = _model(db, cast("dict[str, Any]", output))
     frames = Frames.from_blob(_blob(output["frames"]))
-    structures = {s.id: s for s in db.structures.find({"_id": {"$in": frames.structures.tolist()}})}
-    offsets = frames.offsets
-    found = [
-        Calculation.of(
-            structures[str(structure_id)],
-            model,
-            energy=float(frames.energies[i]),
-            forces=frames.forces[offsets[i] : offsets[i + 1]],
-            stress=frames.stresses[i],
-            wall_time=float(output["wall_times"][i]),
-        )
-        for i, structure_id in enumerate(frames.structures)
-    ]
-    return Batch(calculations=found)
+    wall_times = np.asarray(output["wall_times"], dtype=float)
+    return Batch(label_tables=[LabelTable.of(db, model, frames, wall_times)])
 
 
 def relaxation_batch(db: Database, output: RelaxationOutput) -> Batch:

@@ -64,13 +64,28 @@ def vacuum_axes(
     sites = np.asarray(positions, dtype=float).reshape(-1, 3)
     if not len(sites):
         raise InputError("A structure without atoms has no periodicity.")
-    fractional = np.sort(np.linalg.solve(lattice.T, sites.T).T % 1.0, axis=0)
-    largest = np.diff(np.vstack([fractional, fractional[:1] + 1.0]), axis=0).max(axis=0)
-    # Lattice planes of direction i are 1/|b_i| apart, b_i the reciprocal vector without 2 pi.
-    gaps = largest / np.linalg.norm(np.linalg.inv(lattice).T, axis=1)
     periodic = (True, True, True) if pbc is None else pbc
+    gaps = largest_gaps(lattice[None], sites[None])[0]
     x, y, z = (bool(gap >= min_gap or not p) for gap, p in zip(gaps, periodic, strict=True))
     return x, y, z
+
+
+def largest_gaps(cells: NDArray[np.float64], positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Thickness of the widest slab free of atoms along the normal of each lattice plane, angstrom.
+
+    Args:
+        cells: (m, 3, 3) of m structures, each with a volume.
+        positions: (m, n, 3) Cartesian, angstrom, at least one atom.
+
+    Returns:
+        (m, 3).
+    """
+    fractional = np.sort(np.linalg.solve(cells.mT, positions.mT).mT % 1.0, axis=1)
+    around = np.concatenate([fractional, fractional[:, :1] + 1.0], axis=1)
+    largest = np.diff(around, axis=1).max(axis=1)
+    # Lattice planes of direction i are 1/|b_i| apart, b_i the reciprocal vector without 2 pi.
+    gaps: NDArray[np.float64] = largest / np.linalg.norm(np.linalg.inv(cells).mT, axis=2)
+    return gaps
 
 
 def strain_mask(vacuum_axes: Sequence[bool], cell: ArrayLike) -> list[int]:
