@@ -7,13 +7,16 @@ from bson import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forcebase.database.database import Database
+from forcebase.database.installation import install
 from forcebase.database.schema import DOCUMENTS
+from forcebase.ingest.outputs import model_batch
 from forcebase.integrity import findings, record_checks
 from forcebase.integrity.findings import FindingKind, Verification
 from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, value_at
 from forcebase.integrity.stored_view import stored_digest
 from forcebase.integrity.verify import verify
-from forcebase.records import Record
+from forcebase.records import Activity, Record
 from forcebase.records.base import document_checksum
 
 NO_ID = "0" * 64
@@ -318,3 +321,18 @@ def test_records_are_looked_up_together(filled, monkeypatch):
     rows = list(filled.raw["calculations"].find())
     assert list(record_checks.check_records(filled, filled.calculations, rows)) == []
     assert sorted(name for name, _ in asked) == ["activities", "methods", "structures"]
+
+
+def test_records_of_an_older_schema_are_sealed_once(settings, quick_model):
+    """As version 3 left them: no checksums. What is edited after the migration is seen."""
+    db = Database(settings)
+    made = model_batch(db, {**quick_model.output, "dataset": None, "dataset_job": None})
+    made.write(db, Activity(id="training:1", kind="job", name="train"))
+    db.raw["methods"].update_many({}, {"$unset": {"checksum": 1}})
+    assert FindingKind.UNSEALED in {kind for kind, _, _ in found(db)}
+    db.raw["meta"].update_one({"_id": "schema"}, {"$set": {"version": 3}})
+    install(db.raw)
+    assert found(db, models=True) == set()
+    db.raw["methods"].update_one({}, {"$set": {"seed": 7}})
+    assert {kind for kind, _, _ in found(db)} == {FindingKind.RECORD_CHANGED}
+    db.close()

@@ -16,6 +16,7 @@ from forcebase.cli.console import (
     stage_bars,
 )
 from forcebase.cli.records import SHORT, parse_filters
+from forcebase.cli.stale import warn_if_stale
 
 app = typer.Typer(help="Frozen, versioned lists of calculations.", no_args_is_help=True)
 DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest) or id.")]
@@ -63,7 +64,9 @@ def show(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
       forcebase dataset show wse2-pbe@1
     """
     with open_database() as db:
-        _print_dataset(db, db.resolve(dataset, "datasets")[1], as_json)
+        found = db.resolve(dataset, "datasets")[1]
+        _print_dataset(db, found, as_json)
+        warn_if_stale(db, ("datasets", found.id))
 
 
 @app.command()
@@ -116,7 +119,9 @@ def export(
     from forcebase import datasets
 
     with open_database() as db:
-        written = datasets.export(db, db.resolve(dataset, "datasets")[1], out)
+        found = db.resolve(dataset, "datasets")[1]
+        written = datasets.export(db, found, out)
+        warn_if_stale(db, ("datasets", found.id))
     if as_json:
         print_json([str(path) for path in written])
         return

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
-from pymongo import IndexModel
+from pymongo import IndexModel, UpdateOne
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import CollectionInvalid, OperationFailure
 
 from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION, collection_schemas
 from forcebase.errors import DatabaseError
+from forcebase.records import Record
+from forcebase.records.base import CHECKSUM, document_checksum
 
 META = "meta"
 NAMESPACE_EXISTS = 48
+AT_ONCE = 1000
+"""Records that a migration holds at a time."""
 Migration = Callable[[MongoDatabase], None]
 
 
@@ -21,10 +26,24 @@ def _nothing(database: MongoDatabase) -> None:
     """New optional fields only: `install` brings validators and indexes into step."""
 
 
+def _seal(database: MongoDatabase) -> None:
+    """Give each record the checksum of what it holds now; what was edited before is not seen."""
+    for name in {d._meta["collection"] for d in DOCUMENTS if issubclass(d, Record)}:
+        collection = database[name]
+        unsealed = collection.find({CHECKSUM: {"$exists": False}})
+        while updates := [_sealing(document) for document in islice(unsealed, AT_ONCE)]:
+            collection.bulk_write(updates, ordered=False, bypass_document_validation=True)
+
+
+def _sealing(document: dict[str, Any]) -> UpdateOne:
+    checksum = document_checksum(document)
+    return UpdateOne({"_id": document["_id"]}, {"$set": {CHECKSUM: checksum}})
+
+
 MIGRATIONS: dict[tuple[int, int], Migration] = {
     (1, 2): _nothing,  # phonons: defect, findings
     (2, 3): _nothing,  # activities: failures
-    (3, 4): _nothing,  # checksums of records, taints
+    (3, 4): _seal,  # checksums of records, taints
 }
 
 

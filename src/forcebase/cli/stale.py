@@ -1,0 +1,19 @@
+"""A word to whoever uses a record that is not to be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.markup import escape
+
+from forcebase.cli.console import error_console
+
+
+def warn_if_stale(db: Any, *records: tuple[str, str]) -> None:
+    """Say on stderr which of these (collection, id) are stale, and why; stdout is left alone."""
+    from forcebase.integrity.taint import stale_among
+
+    for collection, record in records:
+        for reason in stale_among(db, collection, [record]).values():
+            line = f"{collection} {record[:10]} {escape(reason)}"
+            error_console.print(f"[bold red]Stale:[/] {line}", soft_wrap=True)
