@@ -46,22 +46,23 @@ class Layout:
         Args:
             document: one of them, with any values.
             columns: path, as "provenance.edges.0.record", to NumPy's type of its items: "<f8" for
-                a float or binary floats, "S" for text.
+                a float or binary floats, "S" for text. Those that the document does not have are
+                left out.
 
         Raises:
-            KeyError: there is no such path in the document.
             ValueError: what is there is no float, text or binary, or does not hold whole items.
         """
         template = document if isinstance(document, bytes) else bson.encode(document)
         spans = {path: (start, size, kind) for path, start, size, kind in _values(template)}
         fixed = np.ones(len(template), dtype=bool)
+        names = [path for path in columns if path in spans]
         formats, offsets = [], []
-        for path, item in columns.items():
+        for path in names:
             start, size, kind = spans[path]
             fixed[start : start + size] = False
-            formats.append(_format(item, size, kind))
+            formats.append(_format(columns[path], size, kind))
             offsets.append(start)
-        rows: Any = {"names": list(columns), "formats": formats, "offsets": offsets}
+        rows: Any = {"names": names, "formats": formats, "offsets": offsets}
         rows["itemsize"] = len(template)
         return cls(template, np.dtype(rows), fixed)
 

@@ -83,7 +83,7 @@ class LabelTable:
         """
         self._check()
         groups: dict[tuple, list[int]] = {}
-        with_stress: list[bool] = np.isfinite(self.frames.stresses).any(axis=1).tolist()
+        with_stress = np.asarray(np.isfinite(self.frames.stresses).any(axis=1)).tolist()
         for i, structure in enumerate(self.frames.structures.tolist()):
             groups.setdefault((self.facts[structure], with_stress[i]), []).append(i)
         for (facts, stressed), members in groups.items():

@@ -5,6 +5,7 @@ from forcebase.records.base import Edge, Provenance, Record
 from forcebase.records.calculation import Calculation
 from forcebase.records.dataset import Dataset, DatasetMember
 from forcebase.records.label import Label
+from forcebase.records.label_block import LabelBlock
 from forcebase.records.method import DFTMethod, Method, ModelMethod
 from forcebase.records.phonon import Phonon
 from forcebase.records.structure import Structure
@@ -19,6 +20,7 @@ __all__ = [
     "DatasetMember",
     "Edge",
     "Label",
+    "LabelBlock",
     "Method",
     "ModelMethod",
     "Phonon",

@@ -9,8 +9,6 @@ from bson import Binary
 from mongoengine.base import BaseField
 from numpy.typing import NDArray
 
-DTYPES = ("<f8", "<i8")
-
 
 class ArrayField(BaseField):
     """A NumPy array, stored as {dtype, shape, data} with raw bytes.
@@ -19,7 +17,7 @@ class ArrayField(BaseField):
 
     Args:
         shape: expected shape; None stands for any length along an axis.
-        dtype: "<f8" or "<i8".
+        dtype: NumPy's name, as "<f8".
     """
 
     def __init__(self, shape: tuple[int | None, ...], dtype: str = "<f8", **kwargs: Any) -> None:

@@ -23,7 +23,7 @@ class Calculation(Record):
     meta: ClassVar[dict[str, Any]] = {
         "collection": "calculations",
         "indexes": [
-            ["method", "structure"],
+            ["method", "structure", "_id"],
             "structure",
             "formula",
             "elements",
