@@ -104,10 +104,14 @@ def test_many_of_a_kind_are_counted_not_named(story):
 
 def test_counting_ends_at_a_bound_and_says_so(story, monkeypatch):
     db, records = story
-    monkeypatch.setattr(steps, "COUNT_AT_MOST", 9)
-    monkeypatch.setattr(graph, "COUNT_AT_MOST", 9)
+    monkeypatch.setattr(graph, "COUNT_AT_MOST", 40)
+    monkeypatch.setattr(graph, "COUNT_BELOW", 9)
     lineage = trace_down(db, "methods", records["dft"].id, depth=1)
     rest = next(r for r in lineage.rests if r.collection == "calculations")
+    assert (rest.total, rest.counted) == (40, False)
+    activity = records["dft"].provenance.activity
+    below = trace_down(db, "activities", activity, depth=2).rests
+    rest = next(r for r in below if r.record == records["dft"].id)
     assert (rest.total, rest.counted) == (9, False)
 
 

@@ -10,7 +10,14 @@ from typing import Any
 from forcebase.database.database import Database
 from forcebase.integrity.taint import stale_among
 from forcebase.lineage.naming import title
-from forcebase.lineage.steps import COUNT_AT_MOST, Relation, Step, steps_down, steps_up
+from forcebase.lineage.steps import (
+    COUNT_AT_MOST,
+    COUNT_BELOW,
+    Relation,
+    Step,
+    steps_down,
+    steps_up,
+)
 
 MOST = 200
 """Records in one lineage: what people can read, and what 0.2 s can look up."""
@@ -172,7 +179,7 @@ def _trace(
         for record, (place, document) in level.items():
             if document is None:
                 continue
-            for found in step(db, place, document):
+            for found in step(db, place, document, COUNT_BELOW if distance else COUNT_AT_MOST):
                 if distance == depth:
                     lineage.cut = True
                     break
@@ -200,11 +207,9 @@ def _add_step(lineage: Lineage, record: str, step: Step, waiting: dict[str, str]
         lineage.links.append(Link(later, earlier, step.role, step.relation))
         named += 1
     if step.total > named:
-        counted = step.total < COUNT_AT_MOST
         hidden = step.total - named
-        lineage.rests.append(
-            Rest(record, step.role, step.relation, step.collection, step.total, counted, hidden)
-        )
+        place, total, counted = step.collection, step.total, step.counted
+        lineage.rests.append(Rest(record, step.role, step.relation, place, total, counted, hidden))
     return new
 
 

@@ -20,7 +20,9 @@ MANY = 4
 LOOKED_AT = 32
 """Records of one collection that are read to see which roles there are."""
 COUNT_AT_MOST = 100_000
-"""Counting goes no further: 0.1 s where the documents must be read for it."""
+"""Beside the record that was asked about, counting goes no further; some 0.03 s by an index."""
+COUNT_BELOW = 5_000
+"""And no further beside the records behind it."""
 INDEXED = {
     "calculations": {"method", "structure"},
     "phonons": {"method", "structure"},
@@ -45,7 +47,8 @@ class Step:
         relation: in PROV's words.
         collection: of the records.
         records: ids of the first few.
-        total: how many there are in all, or at least `COUNT_AT_MOST`.
+        total: how many there are in all, or that counting was given up at.
+        counted: False where there may be more than `total`.
     """
 
     role: str
@@ -53,6 +56,7 @@ class Step:
     collection: str
     records: tuple[str, ...]
     total: int
+    counted: bool = True
 
 
 def parents(db: Database, collection: str, record: Record) -> Iterator[tuple[str, str, str]]:
@@ -66,7 +70,12 @@ def parents(db: Database, collection: str, record: Record) -> Iterator[tuple[str
             yield f"{row['split']} member", "calculations", row["calculation"]
 
 
-def steps_up(db: Database, collection: str, document: dict[str, Any]) -> Iterator[Step]:
+def steps_up(
+    db: Database,
+    collection: str,
+    document: dict[str, Any],
+    most: int,  # noqa: ARG001
+) -> Iterator[Step]:
     """What a document was made from, by role, and the job or import that made it."""
     if collection == db.members.name:
         yield _one(document["split"], Relation.DERIVED, "calculations", document["calculation"])
@@ -78,50 +87,52 @@ def steps_up(db: Database, collection: str, document: dict[str, Any]) -> Iterato
     for (role, place), found in grouped.items():
         yield Step(role, Relation.DERIVED, place, tuple(found[:MANY]), len(found))
     if collection == "datasets":
-        yield from _members(db, document["_id"])
+        yield from _members(db, document)
     if provenance.get("activity"):
         yield _one("made by", Relation.GENERATED, db.activities.name, provenance["activity"])
 
 
-def steps_down(db: Database, collection: str, document: dict[str, Any]) -> Iterator[Step]:
-    """What was made from a document, by role."""
+def steps_down(
+    db: Database, collection: str, document: dict[str, Any], most: int
+) -> Iterator[Step]:
+    """What was made from a document, by role; counted up to `most`."""
     record = document["_id"]
     if collection == db.members.name:
         yield _one(document["split"], Relation.MEMBER, "datasets", document["dataset"])
         return
     if collection == db.activities.name:
-        yield from _made_by(db, record)
+        yield from _made_by(db, record, most)
         return
     for place in db.record_collections.values():
-        yield from _children(db, place.name, record)
+        yield from _children(db, place.name, record, most)
     if collection == "calculations":
-        yield from _datasets_of(db, record)
+        yield from _datasets_of(db, record, most)
 
 
 def _one(role: str, relation: Relation, collection: str, record: str) -> Step:
     return Step(role, relation, collection, (record,), 1)
 
 
-def _members(db: Database, dataset: str) -> Iterator[Step]:
+def _members(db: Database, dataset: dict[str, Any]) -> Iterator[Step]:
+    """The dataset's own counts are taken: `forcebase verify` holds them to the members."""
     for split in SPLITS:
-        rows = {"dataset": dataset, "split": split}
-        first = [row["calculation"] for row in db.members.raw.find(rows).limit(MANY + 1)]
+        rows = {"dataset": dataset["_id"], "split": split}
+        first = [row["calculation"] for row in db.members.raw.find(rows).limit(MANY)]
         if first:
-            total = len(first) if len(first) <= MANY else _count(db.members.raw, rows)
-            role = f"{split} member"
-            yield Step(role, Relation.MEMBER, "calculations", tuple(first[:MANY]), total)
+            total = max(int(dataset["counts"].get(split, 0)), len(first))
+            yield Step(f"{split} member", Relation.MEMBER, "calculations", tuple(first), total)
 
 
-def _made_by(db: Database, activity: str) -> Iterator[Step]:
+def _made_by(db: Database, activity: str, most: int) -> Iterator[Step]:
     query = {"provenance.activity": activity}
     for place in db.record_collections.values():
-        first = [row["_id"] for row in place.raw.find(query, {"_id": 1}).limit(MANY + 1)]
+        first = [row["_id"] for row in place.raw.find(query, {"_id": 1}).limit(MANY)]
         if first:
-            total = len(first) if len(first) <= MANY else _count(place.raw, query)
-            yield Step("made by", Relation.GENERATED, place.name, tuple(first[:MANY]), total)
+            total, counted = _count(place.raw, query, most)
+            yield Step("made by", Relation.GENERATED, place.name, tuple(first), total, counted)
 
 
-def _children(db: Database, collection: str, record: str) -> Iterator[Step]:
+def _children(db: Database, collection: str, record: str, most: int) -> Iterator[Step]:
     """By role. No sorting: the index gives the records of one parent in the order of writing."""
     raw = db.collection(collection).raw
     query = {"provenance.edges.record": record}
@@ -131,22 +142,26 @@ def _children(db: Database, collection: str, record: str) -> Iterator[Step]:
         edge = next(e for e in row["provenance"]["edges"] if e["record"] == record)
         grouped.setdefault(edge["role"], []).append(row["_id"])
     for role, found in grouped.items():
-        total = len(found)
+        total, counted = len(found), True
         if len(rows) == LOOKED_AT:
             exact = {"provenance.edges": {"$elemMatch": {"role": role, "record": record}}}
             indexed = role in INDEXED.get(collection, ())
-            total = _count(raw, {role: record} if indexed else {**query, **exact})
-        yield Step(role, Relation.DERIVED, collection, tuple(found[:MANY]), total)
+            total, counted = _count(raw, {role: record} if indexed else {**query, **exact}, most)
+        yield Step(role, Relation.DERIVED, collection, tuple(found[:MANY]), total, counted)
 
 
-def _datasets_of(db: Database, calculation: str) -> Iterator[Step]:
+def _datasets_of(db: Database, calculation: str, most: int) -> Iterator[Step]:
     grouped: dict[str, list[str]] = {}
     fields = {"split": 1, "dataset": 1}
-    for row in db.members.raw.find({"calculation": calculation}, fields).limit(COUNT_AT_MOST):
+    rows = list(db.members.raw.find({"calculation": calculation}, fields).limit(most))
+    for row in rows:
         grouped.setdefault(f"{row['split']} member", []).append(row["dataset"])
     for role, found in grouped.items():
-        yield Step(role, Relation.MEMBER, "datasets", tuple(found[:MANY]), len(found))
+        counted = len(rows) < most
+        yield Step(role, Relation.MEMBER, "datasets", tuple(found[:MANY]), len(found), counted)
 
 
-def _count(raw: Any, query: dict[str, Any]) -> int:
-    return int(raw.count_documents(query, limit=COUNT_AT_MOST))
+def _count(raw: Any, query: dict[str, Any], most: int) -> tuple[int, bool]:
+    """How many fit, and whether that is all."""
+    found = int(raw.count_documents(query, limit=most + 1))
+    return min(found, most), found <= most
