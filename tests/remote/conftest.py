@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
-from forcebase.remote.project import RemoteProject, init_project
+from forcebase.remote.project import RemoteProject, find_project, init_project
 
 RUN = """
 import sys
@@ -26,7 +27,7 @@ class Remote:
     project: RemoteProject
     environment: dict[str, str]
 
-    def run_queue(self, seconds: int = 240) -> None:
+    def run_queue(self, seconds: int = 900) -> None:
         """Have a runner, a process of its own, work the queue off."""
         subprocess.run(
             [sys.executable, "-W", "ignore", "-c", RUN, self.project.name, str(seconds)],
@@ -45,6 +46,18 @@ class Remote:
             text=True,
             timeout=300,
         )
+
+
+def network_namespace() -> list[str]:
+    """The command that runs another one with no network at all; [] where that is not allowed."""
+    for command in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
+        try:
+            done = subprocess.run([*command, "true"], capture_output=True, timeout=30)
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return command
+    return []
 
 
 @pytest.fixture
@@ -67,3 +80,17 @@ def remote(db, settings, projects):
         "OMP_NUM_THREADS": "1",
     }
     return Remote(project, environment)
+
+
+@pytest.fixture
+def cut_off(remote, settings):
+    """The same, its jobs without any network where this machine allows to take it away."""
+    command = network_namespace()
+    if not command:
+        return remote
+    content = remote.project.content
+    for name in ("cpu", "gpu"):
+        content["workers"][name]["execution_cmd"] = f"{' '.join(command)} jf -fe execution run {{}}"
+    with remote.project.path.open("w") as file:
+        YAML().dump(content, file)
+    return replace(remote, project=find_project(settings))

@@ -1,15 +1,20 @@
-"""A flow file gives the same records here and through jobflow-remote."""
+"""A flow file gives the same records here and on a worker that has no way to the database."""
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
+import socket
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jobflow import Flow, Job, Maker
 
+from forcebase import makers
 from forcebase.database.connection import open_client
 from forcebase.database.database import Database
 from forcebase.ingest.collect import collect
@@ -17,9 +22,28 @@ from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import model_batch
 from forcebase.launch import load_flow, run_here
 from forcebase.records import Activity
+from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 
 FLOWS = Path(__file__).parents[2] / "flows"
+MAKERS = {
+    "wse2_main_job.py": {
+        "CurateMaker",
+        "MACETrainMaker",
+        "PredictMaker",
+        "RelaxMaker",
+        "ForceConstantsMaker",
+    },
+    "wse2_vacancy.py": {"RelaxMaker", "DefectMaker", "ForceConstantsMaker"},
+    "wse2_training_structures.py": {
+        "SampleStructuresMaker",
+        "LabelStructuresMaker",
+        "GPAWStaticMaker",
+    },
+}
+"""Whose jobs each flow has."""
+MAKERS_OF_FLOWS = {"PhononMaker"}
+"""They have no job of their own."""
 
 
 @pytest.fixture
@@ -40,21 +64,51 @@ def record_ids(db: Database) -> dict[str, set[str]]:
     }
 
 
-def run_both(here, db, remote, flow_file: str, arguments: dict[str, str]) -> None:
+def run_both(here, db, cut_off, flow_file: str, arguments: dict[str, str]) -> None:
     flow = load_flow(here, FLOWS / flow_file, arguments)
     assert not run_here(here, flow).failed
     submit(db, load_flow(db, FLOWS / flow_file, arguments))
-    remote.run_queue()
+    cut_off.run_queue()
     report = collect(db)
     assert not report.failed
     assert not report.failures
+    functions = [found["job"]["function"] for found in db.raw["jf_jobs"].find()]
+    makers = {function["@bound"]["@class"] for function in functions if "@bound" in function}
+    assert makers == MAKERS[flow_file]
+
+
+def test_these_flows_have_jobs_of_all_makers():
+    """So that no maker is left that was never run without a database."""
+    found = set()
+    for path in (Path(makers.__file__).parent).glob("*.py"):
+        module = importlib.import_module(f"forcebase.makers.{path.stem}")
+        found |= {
+            name
+            for name, made in inspect.getmembers(module, inspect.isclass)
+            if issubclass(made, Maker) and made.__module__ == module.__name__
+        }
+    assert found - set().union(*MAKERS.values()) == MAKERS_OF_FLOWS
 
 
 @pytest.mark.slow
-def test_the_main_job(here, db, remote, data_folder):
+def test_a_worker_may_have_no_network_while_the_runner_reaches_the_database(db, cut_off):
+    if "execution_cmd" not in cut_off.project.content["workers"]["cpu"]:
+        pytest.skip("this machine does not let a test make a network namespace")
+    host, port = db.client.address
+    socket.create_connection((host, port), timeout=5).close()
+    reach = f"__import__('socket').create_connection(({host!r}, {port}), timeout=5)"
+    submit(db, Flow([Job(eval, function_args=(reach,), name="reach")]))
+    cut_off.run_queue()
+    (job,) = list_jobs(db)
+    assert job.state == "FAILED"
+    assert job.reason == "OSError: [Errno 101] Network is unreachable"
+
+
+@pytest.mark.slow
+def test_the_main_job(here, db, cut_off, data_folder):
     for database in (here, db):
         import_paths(database, [data_folder])
-    run_both(here, db, remote, "wse2_main_job.py", {"epochs": "1"})
+    run_both(here, db, cut_off, "wse2_main_job.py", {"epochs": "1"})
     ids = record_ids(db)
     assert ids == record_ids(here)
     assert len(ids["datasets"]) == 1
@@ -64,7 +118,9 @@ def test_the_main_job(here, db, remote, data_folder):
 
 
 @pytest.mark.slow
-def test_the_vacancy_study_with_its_jobs_on_two_workers(here, db, remote, data_folder, quick_model):
+def test_the_vacancy_study_with_its_jobs_on_two_workers(
+    here, db, cut_off, data_folder, quick_model
+):
     for database in (here, db):
         import_paths(database, [data_folder / "wse2_gpaw_unitcell.extxyz"])
         batch = model_batch(database, {**quick_model.output, "dataset": None, "dataset_job": None})
@@ -72,7 +128,7 @@ def test_the_vacancy_study_with_its_jobs_on_two_workers(here, db, remote, data_f
         database.labels.name("quick", "methods", batch.methods[0].id)
     arguments = {"model": "quick", "sizes": "[2]", "fmax": "1e-4"}
     workers = json.dumps({"force constants": "gpu"})
-    run_both(here, db, remote, "wse2_vacancy.py", {**arguments, "workers": workers})
+    run_both(here, db, cut_off, "wse2_vacancy.py", {**arguments, "workers": workers})
     ids = record_ids(db)
     assert ids == record_ids(here)
     assert len(ids["phonons"]) == 2
@@ -83,9 +139,9 @@ def test_the_vacancy_study_with_its_jobs_on_two_workers(here, db, remote, data_f
 
 @pytest.mark.slow
 @pytest.mark.dft
-def test_new_dft(here, db, remote):
+def test_new_dft(here, db, cut_off):
     arguments = {"n_unit_cells": "1", "seed": "3", "workers": '{"GPAW": "gpu"}'}
-    run_both(here, db, remote, "wse2_training_structures.py", arguments)
+    run_both(here, db, cut_off, "wse2_training_structures.py", arguments)
     ids = record_ids(db)
     assert ids["structures"] == record_ids(here)["structures"]
     assert ids["methods"] == record_ids(here)["methods"]
