@@ -17,6 +17,7 @@ from typing import Any
 
 from jobflow import CURRENT_JOB, Flow, Job, run_locally
 
+from forcebase.database.collections import is_too_large
 from forcebase.database.database import Database
 from forcebase.errors import CalculationError, ForcebaseError, InputError
 from forcebase.ingest.collect import CollectReport, collect
@@ -63,6 +64,12 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
             _record_failure(db)
             if isinstance(error, ForcebaseError):
                 raise
+            if CURRENT_JOB.job and is_too_large(error):
+                raise CalculationError(
+                    f"The output of job {CURRENT_JOB.job.name!r} is over MongoDB's 16 MB.",
+                    hint="Return what is large as a forcebase.blob.Blob from a job made with "
+                    "@job(data=[Blob]).",
+                ) from None
             job = f"Job {CURRENT_JOB.job.name!r} of flow" if CURRENT_JOB.job else "Flow"
             raise CalculationError(
                 f"{job} {flow.name!r} failed: {type(error).__name__}: {error}",

@@ -55,11 +55,11 @@ def put_jobs(db, dft_jobs):
 
 
 def records(db):
-    """Everything that was collected, but for when."""
+    """Everything that was collected, but for when, which the checksum covers too."""
     found = {}
     names = [*db.record_collections, "dataset_members", "activities"]
     for name in names:
-        rows = list(db.raw[name].find({}, {"created_at": 0}).sort("_id", 1))
+        rows = list(db.raw[name].find({}, {"created_at": 0, "checksum": 0}).sort("_id", 1))
         found[name] = {row["_id"]: row for row in rows}
         assert len(found[name]) == len(rows)
     return found

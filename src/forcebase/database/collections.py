@@ -127,7 +127,7 @@ class RecordCollection(Generic[R]):
                 ) from None
             return int(error.details["nInserted"])
         except (PyMongoError, InvalidDocument, OverflowError) as error:
-            if _is_too_large(error):
+            if is_too_large(error):
                 raise DatabaseError(
                     f"A record of {self.name} is over MongoDB's 16 MB.",
                     hint="Large arrays belong into blobs.",
@@ -236,7 +236,10 @@ class RecordCollection(Generic[R]):
             yield from self.raw.find(some, fields)
 
 
-def _is_too_large(error: Exception) -> bool:
+def is_too_large(error: Exception) -> bool:
+    """Whether MongoDB, or its driver, refused a document for its size."""
+    if isinstance(error, BulkWriteError):
+        return any(e.get("code") == DOCUMENT_TOO_LARGE for e in error.details["writeErrors"])
     code = error.code if isinstance(error, OperationFailure) else None
     return isinstance(error, DocumentTooLarge) or code == DOCUMENT_TOO_LARGE
 

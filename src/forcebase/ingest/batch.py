@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
 
-from forcebase.database.collections import RecordCollection
+from forcebase.database.collections import RecordCollection, is_too_large
 from forcebase.database.connection import supports_transactions
 from forcebase.database.database import Database
 from forcebase.database.label_table import LabelTable
 from forcebase.database.structure_table import StructureTable
-from forcebase.errors import InputError
+from forcebase.errors import DatabaseError, InputError
 from forcebase.records import (
     Activity,
     Calculation,
@@ -97,6 +97,7 @@ def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember])
 
     Raises:
         InputError: another dataset has this name and version, or a member is not valid.
+        DatabaseError: the head is over 16 MB.
     """
     if db.datasets.count(id=dataset.id):
         return False
@@ -114,6 +115,13 @@ def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember])
         raise InputError(
             f"There is another dataset {dataset.title}, with other members.",
             hint="Curate again: the next version follows the one that is there.",
+        ) from None
+    except (OperationFailure, DocumentTooLarge) as error:
+        if not is_too_large(error):
+            raise
+        raise DatabaseError(
+            f"The record of dataset {dataset.title} is over MongoDB's 16 MB.",
+            hint="Its members are apart: look at what its query and steps hold.",
         ) from None
     return True
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 from typing import Any
 
 import bson
-from jobflow_remote.remote.data import MinimalORJSONStore
+import orjson
+from jobflow_remote.remote.data import MinimalORJSONStore, default_orjson_serializer
 
 from forcebase.errors import CalculationError
 
@@ -15,24 +18,49 @@ LARGEST_DOCUMENT = 16 * 1024 * 1024
 
 
 class WorkerStore(MinimalORJSONStore):
-    """A JSON file that takes no document that MongoDB would not: a job fails where it runs.
+    """A JSON file that says at once what cannot be kept: a job fails where it runs.
 
-    Without it, the runner finds out later, tries three times, and has no word on what is large.
+    Without it, the runner finds out later, tries three times, and has no word on why: on what is
+    large in a document that MongoDB would not take, or on a full disk.
 
     Args:
         path: of the file.
     """
 
     def update(self, docs: list[dict] | dict, key: list | str | None = None) -> None:
-        """Add documents.
+        """Add documents, and write the file.
 
         Raises:
-            CalculationError: one is over 16 MB; heavy things of the additional store may be.
+            CalculationError: a document is over 16 MB (heavy things of the additional store may
+                be), or the disk is full.
         """
         if Path(self.path).stem == "remote_job_data":
             for document in docs if isinstance(docs, list | tuple) else [docs]:
                 check_size(document)
         super().update(docs, key)
+        self.update_file()
+
+    def update_file(self) -> None:
+        """Write all or nothing; raises CalculationError where the disk is full."""
+        part = Path(f"{self.path}.part")
+        content = orjson.dumps(self.data, default=default_orjson_serializer)
+        try:
+            part.write_bytes(content)
+            part.replace(self.path)
+        except OSError as error:
+            part.unlink(missing_ok=True)  # room for what the job has to say
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            free = shutil.disk_usage(part.parent).free
+            raise CalculationError(
+                f"The disk of {part.parent} is full: {len(content) / 1e6:.1f} MB of output do not "
+                f"fit into {free / 1e6:.1f} MB.",
+                hint="Make room, then: forcebase jobs rerun --failed",
+                free_bytes=free,
+            ) from None
+
+    def close(self) -> None:
+        """Nothing is left to write."""
 
 
 def check_size(document: dict[str, Any]) -> None:

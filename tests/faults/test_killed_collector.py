@@ -1,0 +1,158 @@
+"""A collector killed at any write, at any moment, or beside others: the same records, once each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from jobflow import Flow, job, run_locally
+from pymongo import monitoring
+
+from forcebase.blob import Blob
+from forcebase.curation.pipeline import CurationRecipe
+from forcebase.database import blobs
+from forcebase.database.database import Database
+from forcebase.database.publishing import publish_frames
+from forcebase.database.reading import read_frames
+from forcebase.ingest.collect import collect
+from forcebase.ingest.importing import import_paths
+from forcebase.launch import load_flow
+from forcebase.makers.curation import CurateMaker
+from forcebase.makers.prediction import PredictMaker
+
+FORK = multiprocessing.get_context("fork")
+WRITES = {"insert", "update", "delete", "findAndModify", "commitTransaction"}
+BLOBS = ("blobs.files", "blobs.chunks")
+JOB_STORE = ("outputs", "data.files", "data.chunks")
+IMPORTED = ("structures", "methods", "calculations", "activities", *BLOBS)
+N_JOBS = 6
+
+
+class Executioner(monitoring.CommandListener):
+    """Kills this process as soon as its n-th write is answered."""
+
+    def __init__(self, n: int) -> None:
+        self.left = n
+
+    def started(self, event: Any) -> None:
+        """A write that only left may or may not arrive: random moments are another test."""
+
+    def succeeded(self, event: Any) -> None:
+        self._count(event)
+
+    def failed(self, event: Any) -> None:
+        self._count(event)
+
+    def _count(self, event: Any) -> None:
+        if event.command_name in WRITES:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job(data=[Blob])
+def give(output: dict) -> dict:
+    return output
+
+
+@pytest.fixture
+def stored(db, quick_model, spreading, data_folder) -> Database:
+    """A JobStore with structures, a model, predictions and a dataset of real jobs."""
+    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    frames = publish_frames(db, read_frames(db, {"n_atoms": 3}))
+    model = give({**quick_model.output, "dataset": None, "dataset_job": None})
+    predicting = PredictMaker(split=None).make(model.output, frames)
+    curating = CurateMaker(recipe=CurationRecipe("drawn")).make(frames)
+    drawing = load_flow(db, spreading, {"seed": "5"})
+    flow = Flow([model, predicting, curating, drawing])
+    run_locally(flow, log=False, store=db.job_store, allow_external_references=True)
+    return db
+
+
+@pytest.fixture
+def undisturbed(stored, here, contents) -> dict[str, Any]:
+    """What a collection of the same JobStore gives in another database."""
+    for name in (*JOB_STORE, *IMPORTED):
+        here.raw[name].insert_many(list(stored.raw[name].find()))
+    report = collect(here)
+    assert (report.jobs, report.failed) == (N_JOBS, [])
+    return contents(here)
+
+
+def collect_in(settings, executioner: Executioner | None = None) -> Any:
+    """Start a collector as a process of its own."""
+
+    def run() -> None:
+        if executioner:
+            monitoring.register(executioner)
+        db = Database(settings)
+        collect(db)
+        db.close()
+
+    process = FORK.Process(target=run)
+    process.start()
+    return process
+
+
+@pytest.fixture
+def start_anew(stored, undisturbed) -> Callable[[], None]:
+    """Bring the database back to where nothing is collected."""
+    names = [*stored.record_collections, "dataset_members", "activities", *BLOBS]
+    kept = {name: list(stored.raw[name].find()) for name in names}
+
+    def restore() -> None:
+        for name, rows in kept.items():
+            stored.raw[name].delete_many({})
+            if rows:
+                stored.raw[name].insert_many(rows)
+
+    return restore
+
+
+@pytest.mark.slow
+def test_killed_at_every_write(stored, undisturbed, start_anew, contents, monkeypatch):
+    monkeypatch.setattr(blobs, "WRITER_SECONDS", 0.2)  # or each killed writer of a blob takes 10 s
+    n = 0
+    while True:
+        n += 1
+        start_anew()
+        process = collect_in(stored.settings, Executioner(n))
+        process.join(timeout=60)
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        assert not collect(stored).failed
+        assert contents(stored) == undisturbed, f"killed at write {n}"
+    assert n > 2 * N_JOBS
+
+
+def test_killed_at_random_moments_one_after_another(stored, undisturbed, start_anew, contents):
+    chance = random.Random(4)
+    start_anew()
+    killed = 0
+    for _ in range(8):
+        process = collect_in(stored.settings)
+        time.sleep(chance.uniform(0.02, 0.3))
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+    assert killed
+    assert not collect(stored).failed
+    assert contents(stored) == undisturbed
+
+
+def test_three_at_once(stored, undisturbed, start_anew, contents):
+    for _ in range(3):
+        start_anew()
+        processes = [collect_in(stored.settings) for _ in range(3)]
+        for process in processes:
+            process.join(timeout=60)
+        assert [process.exitcode for process in processes] == [0, 0, 0]
+        assert not collect(stored).failed
+        assert contents(stored) == undisturbed

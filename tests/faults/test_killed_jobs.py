@@ -1,0 +1,90 @@
+"""Jobs that are killed or have no disk: a record of it, and the way back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jobflow import Flow
+
+from forcebase.ingest.collect import collect
+from forcebase.launch import load_flow, run_here
+from forcebase.makers.sampling import SampleStructuresMaker
+from forcebase.physics.sampling import CellDraws, SamplingPlan
+from forcebase.remote.queue import list_jobs
+from forcebase.remote.submission import submit
+
+
+@pytest.mark.slow
+def test_a_killed_job(site, here, spreading, record_ids):
+    assert not run_here(here, load_flow(here, spreading, {"alone": "true"})).failed
+    submit(site.db, load_flow(site.db, spreading, {"alone": "true"}))
+    site.start_runner()
+    folder = site.wait_for(lambda: list_jobs(site.db)[0].folder)
+    site.wait_for(lambda: site.process_of(folder), often=0.02).kill()
+    site.wait_for(lambda: "FAILED" in site.states().values())
+    assert site.forcebase("collect").stdout.count("failed draw 1") == 1
+    for _ in range(2):
+        assert collect(site.db).failures == []
+    (found,) = site.db.activities.find(kind="failure")
+    assert "likely killed" in found.error or "was not present" in found.error
+    assert (found.job["folder"], found.mended) == (folder, False)
+
+    assert site.doctor()["jobs"]["found"] == "1 failed: 1"
+    site.forcebase("jobs", "rerun", "--failed")
+    site.wait_until_completed()
+    site.forcebase("collect")
+    assert site.db.activities.one(kind="failure").mended
+    assert site.db.activities.count() == 2
+    assert record_ids(site.db) == record_ids(here)
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A disk of 300 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk(site, here, spreading, small_disk, record_ids):
+    """Room is lacking for the output first, then for the input."""
+    text = site.project.path.read_text()
+    jobs = str(Path(site.project.content["workers"]["cpu"]["work_dir"]))
+    site.project.path.write_text(text.replace(jobs, str(small_disk)))
+    cell = load_flow(here, spreading, {"alone": "true"}).jobs[0].function_args[0]
+    maker = SampleStructuresMaker(plan=SamplingPlan(cells=(CellDraws(size=1, count=900),)))
+    run_here(here, Flow([maker.make(cell)]))
+    submit(site.db, Flow([maker.make(cell)]))
+    site.start_runner()
+    site.wait_for(lambda: "FAILED" in site.states().values())
+    assert [name for name, _ in collect(site.db).failures] == ["sample structures"]
+    told = site.db.activities.one(kind="failure").reason
+    assert f"The disk of {small_disk}" in told
+    assert "is full" in told
+
+    room = os.statvfs(small_disk)
+    (small_disk / "filler").write_bytes(bytes(room.f_bavail * room.f_frsize))
+    site.forcebase("jobs", "rerun", "--failed")
+    site.wait_for(lambda: "REMOTE_ERROR" in site.states().values())
+    collect(site.db)
+    errors = [found.error for found in site.db.activities.find(kind="failure")]
+    assert any("No space left on device" in error for error in errors)
+
+    (small_disk / "filler").unlink()
+    command = ["mount", "-o", "remount,size=50m", str(small_disk)]
+    subprocess.run(command, check=True)
+    site.forcebase("jobs", "rerun", "--failed")
+    site.wait_until_completed()
+    collect(site.db)
+    assert site.db.activities.count(kind="failure", mended=True) == len(errors)
+    assert record_ids(site.db) == record_ids(here)
