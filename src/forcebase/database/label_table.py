@@ -84,8 +84,10 @@ class LabelTable:
         self._check()
         groups: dict[tuple, list[int]] = {}
         with_stress = np.asarray(np.isfinite(self.frames.stresses).any(axis=1)).tolist()
-        for i, structure in enumerate(self.frames.structures.tolist()):
-            groups.setdefault((self.facts[structure], with_stress[i]), []).append(i)
+        # neighbours in the indexes, which are by structure, are written together
+        for i in np.argsort(self.frames.structures).tolist():
+            facts = self.facts[str(self.frames.structures[i])]
+            groups.setdefault((facts, with_stress[i]), []).append(i)
         for (facts, stressed), members in groups.items():
             for start in range(0, len(members), AT_ONCE):
                 some = np.array(members[start : start + AT_ONCE])

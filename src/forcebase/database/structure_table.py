@@ -54,8 +54,9 @@ class StructureTable:
             InputError: a cell has no volume, or a number is not finite.
         """
         ids = self.ids
-        _, first = np.unique(ids, return_index=True)  # a geometry that comes twice is one record
-        for members in self._by_shape(np.sort(first)):
+        # by id, as the index has them; a geometry that comes twice is one record, the first
+        _, first = np.unique(ids, return_index=True)
+        for members in self._by_shape(first):
             for start in range(0, len(members), AT_ONCE):
                 yield list(
                     documents(self._rows(np.array(members[start : start + AT_ONCE]), activity))
