@@ -6,6 +6,7 @@ import pytest
 from bson import MinKey
 from pymongo.errors import WriteError
 
+from forcebase.database.label_blocks import labels_of
 from forcebase.database.schema import DOCUMENTS, collection_schemas
 
 REFUSED = "Document failed validation"
@@ -22,7 +23,9 @@ def samples(filled):
         filled.raw["methods"].find_one({"_cls": name})
         for name in ("Method.DFTMethod", "Method.ModelMethod")
     ]
-    found |= {name: [filled.raw[name].find_one()] for name in ("activities", "labels")}
+    labels_of(filled, filled.methods.one(_cls="Method.DFTMethod").id, "")  # keeps a block of them
+    others = ("activities", "labels", "label_blocks")
+    found |= {name: [filled.raw[name].find_one()] for name in others}
     return {**found, "dataset_members": [member], "taints": [{**taint, "reached": [], "clear": []}]}
 
 
