@@ -73,6 +73,11 @@ def test_what_is_stale_shows_wherever_it_is_looked_at(filled, tainted, run):
     code, _, err = run("dataset", "show", "d@1")
     assert code == 0
     assert "Stale:" in err
+    code, out, err = run(
+        "compare", filled.methods.one().id, filled.methods.one().id, "--on", "d@1", "--json"
+    )
+    assert code == 0
+    assert f"Stale: validations {json.loads(out)['id'][:10]} {reason}" in err
     nodes = json.loads(run("trace", record, "--json")[1])["down"]["nodes"]
     assert {node["id"]: node.get("stale") for node in nodes}[dataset] == reason
 

@@ -14,13 +14,12 @@ from forcebase.cli.console import (
     error_console,
     open_database,
     print_json,
-    print_table,
     stage_bars,
 )
 
 SHORT = 10
-SHOWN = 50
-"""Findings in the table; --json has more."""
+SHOWN = 8
+"""Findings of one kind that are printed; --json has more."""
 RecordArgument = Annotated[
     str, typer.Argument(help="Id or its first digits, name or tag; a job or import too.")
 ]
@@ -111,30 +110,31 @@ def verify(
 
 
 def print_verification(report: Any) -> None:
-    """Print what was looked at, and each finding with the next step."""
-    if report.findings:
-        rows = [
-            [
-                finding.kind.value,
-                f"{finding.collection} {finding.record[:SHORT]}",
-                escape(finding.message),
-                _difference(finding),
-                escape(finding.hint),
-            ]
-            for finding in report.findings[:SHOWN]
-        ]
-        columns = ["finding", "record", "what", "expected, found", "next"]
-        print_table(f"{sum(report.counts.values())} findings", columns, rows)
-    looked_at = ", ".join(f"{n:,} {name}" for name, n in report.checked.items())
-    console.print(f"Looked at {looked_at} in {report.seconds:.1f} s.")
+    """Print each kind of finding with its first records and their next step, and the sum."""
     for kind, n in report.counts.items():
-        console.print(f"  {n:,} {kind.value}" + ("" if kind.is_damage else " (no damage)"))
+        found = [finding for finding in report.findings if finding.kind is kind]
+        style = "bold red" if kind.is_damage else "yellow"
+        console.print(
+            f"[{style}]{kind.value}[/]  {n:,}" + ("" if kind.is_damage else ", no damage")
+        )
+        for finding in found[:SHOWN]:
+            record = f"{finding.collection} [cyan]{escape(finding.record[:SHORT])}[/]"
+            line = f"  {record}  {escape(finding.message)}{_difference(finding)}"
+            console.print(line, soft_wrap=True)
+        if n > SHOWN:
+            console.print(f"  and {n - SHOWN:,} more: --json")
+        for hint in dict.fromkeys(finding.hint for finding in found[:SHOWN]):
+            console.print(f"  [bold]Next:[/] {escape(hint)}", soft_wrap=True)
+    looked_at = ", ".join(f"{n:,} {name}" for name, n in report.checked.items())
+    console.print(f"Looked at {looked_at} in {report.seconds:.1f} s.", soft_wrap=True)
     console.print("Sound." if report.is_sound else "[bold red]Damaged.[/]")
 
 
 def _difference(finding: Any) -> str:
-    sides = [_short(text) for text in (finding.expected, finding.found) if text]
-    return ", ".join(escape(side) for side in sides)
+    expected, found = (escape(_short(text)) for text in (finding.expected, finding.found))
+    words = [f"expected {expected}" if expected else "", f"found {found}" if found else ""]
+    said = ", ".join(word for word in words if word)
+    return f" ({said})" if said else ""
 
 
 def _short(text: str) -> str:

@@ -17,6 +17,7 @@ from forcebase.cli.console import (
 )
 from forcebase.cli.launch import print_report
 from forcebase.cli.records import parse_filters
+from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
 
 ModelArgument = Annotated[str, typer.Argument(help="Model: id, name or tag.")]
@@ -68,6 +69,7 @@ def train(
         settings = replace(settings, epochs=epochs)
     with open_database() as db, stage_bars() as bars:
         data: Any = db.resolve(dataset, "datasets")[1]
+        warn_if_stale(db, ("datasets", data.id))
         model = train_model(db, data, settings, progress=bars)
         if name:
             db.labels.name(name, "methods", model.id)
@@ -93,6 +95,7 @@ def predict(
 
     with open_database() as db, stage_bars() as bars:
         method = db.require_model(model)
+        warn_if_stale(db, ("methods", method.id))
         ids = [db.resolve(text, "structures")[1].id for text in structure or []]
         if dataset:
             ids += structures_of(db, db.resolve(dataset, "datasets")[1], split)  # type: ignore[arg-type]
@@ -131,6 +134,7 @@ def compare(
     with open_database() as db:
         selected = parse_on(db, on)
         validation = compare_records(db, model, reference, on=selected, host=host, edges=radii)
+        warn_if_stale(db, ("validations", validation.id))
         if as_json:
             print_json({"id": validation.id, **plain_fields(validation)})
             return
