@@ -16,6 +16,7 @@ from forcebase.curation.pipeline import CurationRecipe, Parent
 from forcebase.curation.staleness import NotStale
 from forcebase.curation.steps import Reserved, default_steps
 from forcebase.database.database import Database
+from forcebase.database.pieces import in_pieces
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
 from forcebase.database.reading import read_frames, read_unlabelled_frames
 from forcebase.datasets import dataset_frames, families_of, latest
@@ -142,10 +143,11 @@ def predict(
     progress: Progress | None = None,
 ) -> int:
     """Have the model label the structures that it has not labelled yet, and give their number."""
-    known = db.calculations.raw.find(
-        {"method": model.id, "structure": {"$in": list(structure_ids)}}, {"structure": 1}
-    )
-    done = {found["structure"] for found in known}
+    asked = {"method": model.id, "structure": {"$in": list(structure_ids)}}
+    # the index holds both fields, and so is all that is read
+    fields = {"structure": 1, "_id": 0}
+    found = (db.calculations.raw.find(piece, fields) for piece in in_pieces(asked))
+    done = {row["structure"] for rows in found for row in rows}
     missing = sorted(set(structure_ids) - done)
     if missing:
         frames = read_unlabelled_frames(db, missing)

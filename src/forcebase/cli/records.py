@@ -44,13 +44,15 @@ def ls(
       forcebase ls structures elements=W,Se --json
       forcebase ls activities kind=failure mended=false
     """
+    from forcebase.database.collections import COUNT_AT_MOST
     from forcebase.integrity.taint import stale_among
 
     with open_database() as db:
         records = db.collection(collection)
         wanted = parse_filters(db, filters, collection)
+        records.check_indexed(wanted if tag is None else [])
         found = records.find(tag=tag, limit=limit, **wanted)
-        total = records.count(**wanted) if tag is None else len(found)
+        total = records.count_some(**wanted) if tag is None else len(found)
         stale = stale_among(db, collection, [r.id for r in found])
         if as_json:
             from forcebase.database.collections import summary
@@ -70,7 +72,8 @@ def ls(
         if stale:
             titles.append("stale")
             rows = [[*row, stale.get(r.id, "")] for row, r in zip(rows, found, strict=True)]
-        print_table(f"{collection}: {len(found)} of {total}", titles, rows)
+        more = "at least " if total == COUNT_AT_MOST else ""
+        print_table(f"{collection}: {len(found)} of {more}{total}", titles, rows)
 
 
 def parse_filters(

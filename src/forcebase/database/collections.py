@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bson.errors import InvalidDocument
@@ -10,6 +13,7 @@ from mongoengine import Document
 from mongoengine.errors import ValidationError
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
+from forcebase.database.pieces import IDS_AT_ONCE, in_pieces
 from forcebase.errors import DatabaseError, InputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -21,8 +25,10 @@ R = TypeVar("R", bound=Document)
 DUPLICATE_KEY = 11000
 DOCUMENT_TOO_LARGE = 10334
 """The server's word for it; the client notices by itself from 48 MB on only."""
-IDS_AT_ONCE = 50_000
-"""A query, like any document, has at most 16 MB: 200,000 ids."""
+FEW = 50_000
+"""Records that are all read in 0.1 s."""
+COUNT_AT_MOST = 100_000
+"""Counting by an index goes so far in 0.1 s."""
 HIDDEN_COLUMNS = {"provenance", "checksum", "learning_curve", "golden_probe", "_cls"}
 
 
@@ -181,11 +187,18 @@ class RecordCollection(Generic[R]):
         **fields: Any,
     ) -> Iterator[R]:
         """Like `find`, one record after another, so that memory stays bounded."""
-        cursor = self.raw.find(self.selector(query, tag=tag, **fields)).limit(limit)
+        pieces = in_pieces(self.selector(query, tag=tag, **fields))
+        cursors = [self.raw.find(piece).limit(limit) for piece in pieces]
+        found: Iterator[dict[str, Any]] = itertools.chain.from_iterable(cursors)
         if sort:
-            field = sort.lstrip("-")
-            cursor = cursor.sort("_id" if field == "id" else field, -1 if sort[0] == "-" else 1)
-        return (self.document._from_son(found) for found in cursor)
+            backwards, field = sort[0] == "-", sort.lstrip("-")
+            field = "_id" if field == "id" else field
+            for cursor in cursors:
+                cursor.sort(field, -1 if backwards else 1)
+            # MongoDB's order within each piece; one alone needs no comparing
+            key = partial(_sort_key, field) if len(cursors) > 1 else None
+            found = heapq.merge(*cursors, key=key, reverse=backwards)
+        return (self.document._from_son(d) for d in itertools.islice(found, limit or None))
 
     def selector(
         self, query: Mapping[str, Any] | None = None, *, tag: str | None = None, **fields: Any
@@ -220,7 +233,27 @@ class RecordCollection(Generic[R]):
 
     def count(self, query: Mapping[str, Any] | None = None, **fields: Any) -> int:
         """Count records that fit."""
-        return self.raw.count_documents(self.selector(query, **fields))
+        pieces = in_pieces(self.selector(query, **fields))
+        return sum(map(self.raw.count_documents, pieces))
+
+    def check_indexed(self, fields: Iterable[str]) -> None:
+        """Raise InputError where finding records by these fields would mean to read very many."""
+        wanted = {"_id" if field == "id" else field for field in fields}
+        if not wanted or self.raw.estimated_document_count() <= FEW:
+            return
+        keys = [index["key"][0][0] for index in self.raw.index_information().values()]
+        if wanted.isdisjoint(keys):
+            raise InputError(
+                f"There are too many {self.name} to look for {', '.join(sorted(wanted))}, of which "
+                "there is no index.",
+                hint=f"Give one of these too: {', '.join(sorted(keys))}.",
+            )
+
+    def count_some(self, **fields: Any) -> int:
+        """Count records that fit as far as `COUNT_AT_MOST`, or all of them where that is known."""
+        if not fields:
+            return self.raw.estimated_document_count()
+        return self.raw.count_documents(self.selector(**fields), limit=COUNT_AT_MOST)
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids that are not here."""
@@ -234,6 +267,13 @@ class RecordCollection(Generic[R]):
         for start in range(0, len(wanted), IDS_AT_ONCE):
             some = {"_id": {"$in": wanted[start : start + IDS_AT_ONCE]}}
             yield from self.raw.find(some, fields)
+
+
+def _sort_key(field: str, document: Any) -> tuple[bool, Any]:
+    """What is not there comes first, as MongoDB has it."""
+    for name in field.split("."):
+        document = (document or {}).get(name)
+    return document is not None, document
 
 
 def is_too_large(error: Exception) -> bool:

@@ -118,7 +118,7 @@ class Database:
         if named and collection in (None, named[0]):
             return [named]
         places = [collection] if collection else list(self.record_collections)
-        return [(place, r) for place in places for r in self.labels.tagged(text, place)][:2]
+        return [(place, r) for place in places for r in self.labels.tagged(text, place, 2)][:2]
 
     def _dataset_versions(self, text: str) -> list[str]:
         """Datasets answer to name@version, and to their name alone for the newest."""

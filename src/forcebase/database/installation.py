@@ -40,17 +40,25 @@ def _sealing(document: dict[str, Any]) -> UpdateOne:
     return UpdateOne({"_id": document["_id"]}, {"$set": {CHECKSUM: checksum}})
 
 
-def _replace_pair_index(database: MongoDatabase) -> None:
-    """The wider index, which `install` makes, serves all that the narrower one did."""
-    if "method_1_structure_1" in database["calculations"].index_information():
-        database["calculations"].drop_index("method_1_structure_1")
+NARROW_INDEXES = {
+    "calculations": "method_1_structure_1",
+    "dataset_members": "dataset_1_split_1",
+    "labels": "kind_1_text_1",
+}
+
+
+def _drop_narrow_indexes(database: MongoDatabase) -> None:
+    """The wider ones, which `install` makes, serve all that these did."""
+    for name, index in NARROW_INDEXES.items():
+        if index in database[name].index_information():
+            database[name].drop_index(index)
 
 
 MIGRATIONS: dict[tuple[int, int], Migration] = {
     (1, 2): _nothing,  # phonons: defect, findings
     (2, 3): _nothing,  # activities: failures
     (3, 4): _seal,  # checksums of records, taints
-    (4, 5): _replace_pair_index,  # calculations by method and structure with their id, blocks
+    (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
 }
 
 

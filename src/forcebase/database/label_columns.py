@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forcebase.database.collections import IDS_AT_ONCE
 from forcebase.database.database import Database
+from forcebase.database.pieces import IDS_AT_ONCE
 from forcebase.database.raw_rows import read_rows
 from forcebase.errors import DatabaseError, NotFoundError
 

@@ -33,12 +33,12 @@ class Labels:
         found = self._raw.find_one({"_id": f"name:{text}"})
         return (found["collection"], found["record"]) if found else None
 
-    def tagged(self, text: str, collection: str | None = None) -> list[str]:
-        """Ids of the records that carry this tag."""
+    def tagged(self, text: str, collection: str | None = None, limit: int = 0) -> list[str]:
+        """Ids of the records that carry this tag, or of the first few."""
         query = {"kind": "tag", "text": text}
         if collection:
             query["collection"] = collection
-        return [found["record"] for found in self._raw.find(query).sort("_id", 1)]
+        return [found["record"] for found in self._raw.find(query).sort("_id", 1).limit(limit)]
 
     def of(self, record: str) -> list[str]:
         """Names and tags of a record."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from forcebase.database.database import Database
+from forcebase.database.pieces import in_pieces
 from forcebase.errors import NotFoundError
 from forcebase.frames import Frames
 from forcebase.records.array_field import decode_array
@@ -30,7 +32,8 @@ def read_frames(db: Database, query: Mapping[str, Any]) -> Frames:
         db: the database.
         query: a MongoDB query on `calculations`.
     """
-    found = list(db.calculations.raw.find(query, CALCULATION_FIELDS).sort("_id", 1))
+    cursors = (db.calculations.raw.find(piece, CALCULATION_FIELDS) for piece in in_pieces(query))
+    found = sorted((row for cursor in cursors for row in cursor), key=itemgetter("_id"))
     places = _structures(db, {c["structure"] for c in found})
     return _frames(
         [places[c["structure"]] for c in found],

@@ -29,6 +29,8 @@ class Calculation(Record):
             "elements",
             "kind",
             "method_class",
+            # of the few that are not: an index of all would cost every insert
+            {"fields": ["converged"], "partialFilterExpression": {"converged": False}},
             "provenance.edges.record",
         ],
     }

@@ -64,7 +64,7 @@ class DatasetMember(Document):
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "dataset_members",
-        "indexes": [["dataset", "split"], "calculation", "structure"],
+        "indexes": [["dataset", "split", "calculation"], "calculation", "structure"],
     }
 
     id = StringField(primary_key=True, help_text="dataset:calculation")

@@ -14,7 +14,7 @@ class Label(Document):
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "labels",
-        "indexes": [["kind", "text"], "record"],
+        "indexes": [["kind", "text", "collection", "_id"], "record"],
     }
 
     id = StringField(primary_key=True, help_text="name:TEXT, or tag:TEXT:record")
