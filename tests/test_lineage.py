@@ -80,6 +80,14 @@ def test_down_tells_what_a_bad_record_taints(story):
     assert roles == {"train member"}
 
 
+def test_down_from_a_label_leads_to_the_comparison_that_took_it(story):
+    db, records = story
+    for name in ("prediction", "reference"):
+        lineage = trace_down(db, "calculations", records[name].id, depth=1)
+        beside = {(link.role, node.record) for link, node in lineage.beside(records[name].id)}
+        assert ("compared in", records["validation"].id) in beside
+
+
 def test_each_record_stands_once_with_the_shortest_way_to_it(story):
     db, records = story
     lineage = trace_up(db, "validations", records["validation"].id)

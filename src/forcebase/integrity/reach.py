@@ -62,6 +62,19 @@ def reached_calculations(db: Database, taint: Taint) -> Iterator[list[Row]]:
         yield from _batches(calculations.find({"structure": {"$in": structures}}, FIELDS))
 
 
+def comparisons_of(db: Database, calculation: Row, most: int) -> tuple[list[str], bool]:
+    """Comparisons of labels that took a calculation, and whether these are all of them.
+
+    Args:
+        db: the database.
+        calculation: its id, structure, method and created_at.
+        most: so many comparisons of its method are looked at.
+    """
+    query = {"provenance.edges.record": calculation["method"], "kind": "labels"}
+    rows = list(db.validations.raw.find(query, {"metrics": 0, "leakage": 0}).limit(most))
+    return [row["_id"] for row in rows if _used(db, row, [calculation])], len(rows) < most
+
+
 def _with_descendants(db: Database, structures: Iterable[Row]) -> Iterator[list[str]]:
     """Structures, and those that were made of them, and so on, each once."""
     seen: set[str] = set()
