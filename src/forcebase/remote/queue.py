@@ -15,6 +15,7 @@ from forcebase.remote.project import RemoteProject
 from forcebase.remote.recovery import (
     FLOWS,
     complete_begun,
+    may_begin_again,
     release_flow,
     release_job,
 )
@@ -134,8 +135,10 @@ def _rerun(controller: JobController, job: QueuedJob) -> None:
     from jobflow_remote.utils.db import LockedDocumentError
 
     try:
-        if not complete_begun(controller, job.number):
-            controller.rerun_job(db_id=job.number)
+        if complete_begun(controller, job.number) or _waits_again(controller, job):
+            return
+        again = job.state in FAILED and may_begin_again(controller, job.uuid)
+        controller.rerun_job(db_id=job.number, force=again)
     except LockedDocumentError:
         raise InputError(
             f"Job {job.number} ({job.name}), or its flow, is held by a runner.",
@@ -143,6 +146,12 @@ def _rerun(controller: JobController, job: QueuedJob) -> None:
         ) from None
     except ValueError as error:
         raise InputError(f"Job {job.number} ({job.name}): {error}") from None
+
+
+def _waits_again(controller: JobController, job: QueuedJob) -> bool:
+    """Whether a job that had failed waits for another one that runs again."""
+    waiting = {"db_id": job.number, "state": "WAITING"}
+    return job.state in FAILED and controller.jobs.find_one(waiting, {"_id": 1}) is not None
 
 
 def long_locks(db: Database, seconds: float = LONG_LOCK) -> list[QueuedJob]:

@@ -3,7 +3,8 @@
 jobflow-remote 1.0.1 never breaks a lock by itself (its `runner.lock_timeout` is not read), and
 takes most of its steps again from their start. Three steps it cannot take twice:
 
-- a job that was being submitted may run already, and two processes would write to one folder;
+- a job that was being submitted may run already, and two processes would write to one folder
+  (on this machine the first is ended; a cluster's scheduler knows more of it than the queue);
 - a job whose new jobs (`Response(replace=...)`) are in the queue cannot put them there again;
 - of a job that is completed, those that wait for it may not have been told.
 """
@@ -12,13 +13,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import psutil
 from monty.json import MontyDecoder
 
 from forcebase.database.database import Database
 from forcebase.database.job_store import QUEUE
+from forcebase.ingest.failures import FAILED
 
 if TYPE_CHECKING:
     from jobflow_remote.config.base import Project
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
 FLOWS = "jf_flows"
 FREE = {"lock_id": None, "lock_time": None}
+NOT_RUNNING = ("WAITING", "READY", "PAUSED", "CHECKED_OUT", "UPLOADED", *FAILED)
+"""States in which a job has no process, so that it can be set back to waiting."""
 NEW_JOBS = ("replace", "addition", "detour")
 
 
@@ -40,6 +46,7 @@ def release_job(controller: JobController, number: str) -> bool:
         return False
     change: dict[str, Any] = {}
     if held["state"] == "UPLOADED":
+        _end_processes(held["run_dir"])
         change = {"state": "CHECKED_OUT", "remote.prerun_cleanup": True}
     elif held["state"] == "DOWNLOADED":
         change = _completion(controller, held) or {}
@@ -82,6 +89,24 @@ def complete_begun(controller: JobController, number: str) -> bool:
     return True
 
 
+def may_begin_again(controller: JobController, uuid: str) -> bool:
+    """Whether a failed job may run again though some of those that wait for it did not wait.
+
+    The job that jobflow puts at the end of a replacement runs even where a parent failed, for it
+    only passes references on; those behind it fail. All of them may run again.
+    """
+    from jobflow_remote.jobs.data import FlowDoc
+
+    flow = FlowDoc.model_validate(controller.flows.find_one({"jobs": uuid}))
+    there = [{"uuid": name, "index": index} for name, index in flow.descendants(uuid)]
+    fields = {"state": 1, "job.config.resolve_references": 1}
+    return not there or all(
+        job["state"] in NOT_RUNNING
+        or (job["state"] == "COMPLETED" and not job["job"]["config"]["resolve_references"])
+        for job in controller.jobs.find({"$or": there}, fields)
+    )
+
+
 def untold_flows(db: Database) -> list[str]:
     """Uuids of unlocked flows with a job that waits, though all that it waits for is completed."""
     waiting = list(db.raw[QUEUE].find({"state": "WAITING"}, {"parents": 1, "job.hosts": 1}))
@@ -94,10 +119,18 @@ def untold_flows(db: Database) -> list[str]:
         if all(states.get(uuid) == "COMPLETED" for uuid in job["parents"])
     }
     # a runner that is at it has the flow locked, and the job no longer waits when it is done
-    locked = db.raw[FLOWS].find({"uuid": {"$in": list(untold.values())}, "lock_id": {"$ne": None}})
-    busy = {flow["uuid"] for flow in locked}
+    locked = {"uuid": {"$in": list(untold.values())}, "lock_id": {"$ne": None}}
+    busy = {flow["uuid"] for flow in db.raw[FLOWS].find(locked, {"uuid": 1})}
     still = db.raw[QUEUE].find({"_id": {"$in": list(untold)}, "state": "WAITING"}, {"_id": 1})
     return sorted({untold[job["_id"]] for job in still} - busy)
+
+
+def _end_processes(folder: str) -> None:
+    """Kill what runs in, or for, the folder of a job."""
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        if folder == process.info["cwd"] or folder in (process.info["cmdline"] or []):
+            with suppress(psutil.Error):
+                process.kill()
 
 
 def _completion(controller: JobController, job: dict[str, Any]) -> dict[str, Any] | None:
