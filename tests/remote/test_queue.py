@@ -43,22 +43,18 @@ def test_what_is_submitted_is_listed(db, remote):
 
 def test_workers_and_resources_differ_from_job_to_job(db, remote):
     flow = Flow([divide(1, 2, "train it"), divide(3, 4, "label it")])
+    wanted = {"qverbatim": "ulimit -t 60"}
     submission = submit(
-        db, flow, workers={"train": "gpu", "later": "batch"}, resources={"train": {"nodes": 2}}
+        db, flow, workers={"train": "gpu", "later": "batch"}, resources={"train": wanted}
     )
     assert submission.workers == ["gpu", "cpu"]
     assert submission.unmatched == ["later"]
     found = {job["job"]["name"]: job for job in db.raw["jf_jobs"].find()}
-    assert found["train it"]["resources"] == {"nodes": 2}
+    assert found["train it"]["resources"] == wanted
     assert found["label it"]["resources"] is None
 
 
-def test_resources_may_be_of_any_scheduler(db, remote):
-    from qtoolkit.core.data_objects import QResources
-
-    flow = place(Flow([divide(1, 2)]), resources={"divide": QResources(processes=1, time_limit=60)})
-    submit(db, flow)
-    assert db.raw["jf_jobs"].find_one()["resources"]["@class"] == "QResources"
+def test_resources_that_are_no_table_are_refused():
     with pytest.raises(InputError, match="not a table"):
         place(Flow([divide(1, 2)]), resources={"divide": 3})
 

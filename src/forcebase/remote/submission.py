@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bson
 from jobflow import Flow, Job
 from jobflow.core.flow import get_flow
-from monty.json import jsanitize
+from monty.json import MontyDecoder, jsanitize
+from qtoolkit.core.exceptions import QTKError
 
 from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.remote.placement import place, unmatched
 from forcebase.remote.project import RemoteProject, find_project
 from forcebase.remote.worker_store import LARGEST_DOCUMENT
+
+if TYPE_CHECKING:
+    from jobflow_remote.config.base import WorkerBase
 
 ROOM = 100_000
 """bytes that jobflow-remote adds to a job's document."""
@@ -63,8 +68,8 @@ def submit(
             anyhow.
 
     Raises:
-        InputError: no job to run, a worker that is not there, or a job whose inputs are over
-            16 MB.
+        InputError: no job to run, a worker that is not there, resources that its scheduler does
+            not know, or a job whose inputs are over 16 MB.
         NotFoundError: the database has no project.
     """
     found = find_project(db.settings, project)
@@ -73,14 +78,16 @@ def submit(
             f"Flow {flow.name!r} has no jobs: what it asks for is in the database already."
         )
     flow = get_flow(flow, allow_external_references=True)
-    for name in [worker, *(workers or {}).values()]:
-        if name is not None:
-            _check_worker(found, name)
+    chosen = worker or found.workers[0]
     place(flow, workers, resources)
     jobs = [job for job, _ in flow.iterflow()]
-    for job in jobs:
+    sent = [job.config.manager_config.get("worker") or chosen for job in jobs]
+    for name in [chosen, *(workers or {}).values(), *sent]:
+        _check_worker(found, name)
+    known = found.load().workers
+    for job, name in zip(jobs, sent, strict=True):
+        _check_resources(job, name, known[name])
         _check_size(job)
-    chosen = worker or found.workers[0]
     controller = found.controller()
     try:
         ids = controller.add_flow(
@@ -91,7 +98,6 @@ def submit(
         )
     finally:
         controller.close()
-    sent = [job.config.manager_config.get("worker") or chosen for job in jobs]
     names = [*(workers or {}), *(resources or {})]
     return Submission(found.name, flow.uuid, flow.name, ids, sent, unmatched(flow, names))
 
@@ -111,6 +117,29 @@ def _check_worker(project: RemoteProject, worker: str) -> None:
             f"Project {project.name!r} has no worker {worker!r}.",
             hint=f"It has: {', '.join(project.workers)}. Workers are in {project.path}.",
         )
+
+
+def _check_resources(job: Job, name: str, worker: WorkerBase) -> None:
+    """Before the runner does, three times, as it writes the script for the worker's scheduler."""
+    wanted = MontyDecoder().process_decoded(job.config.manager_config.get("resources"))
+    if not wanted:
+        return
+    if worker.batch is not None:
+        raise InputError(
+            f"Job {job.name!r} asks for resources, and worker {name!r} runs many jobs in one "
+            "allocation, that of its own resources.",
+            hint="Send the job to another worker, or change the resources of this one.",
+        )
+    scheduler = worker.get_scheduler_io()
+    try:
+        scheduler.generate_header(deepcopy(wanted))
+    except (ValueError, QTKError) as error:
+        raise InputError(
+            f"The scheduler of worker {name!r}, {type(scheduler).__name__.removesuffix('IO')}, "
+            f"does not know the resources of job {job.name!r}: {error}",
+            hint="Resources are in the words of the scheduler: those of the workers in the "
+            "project are examples.",
+        ) from None
 
 
 def _check_size(job: Job) -> None:
