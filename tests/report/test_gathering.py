@@ -8,6 +8,7 @@ import pytest
 from ase.io import read, write
 
 from forcebase.ingest.importing import import_paths
+from forcebase.integrity.taint import set_taint
 from forcebase.main_job import MainJob, run_main_job
 from forcebase.models.training_settings import QUICK
 from forcebase.report.gathering import gather
@@ -39,6 +40,17 @@ def test_a_report_is_filled_from_records_alone(db, result, tmp_path, data_folder
     _check_parity(result, content)
     _check_shells(content)
     _check_that_other_imports_do_not_count(db, result, content, tmp_path, data_folder)
+    _check_that_what_is_stale_says_so(db, result, content)
+
+
+def _check_that_what_is_stale_says_so(db, result, content):
+    assert not any("STALE" in node.title for node in content.provenance)
+    member = db.members.one(dataset=result.dataset.id, split="train")
+    set_taint(db, "calculations", member.calculation, "not converged")
+    tainted = gather(db, result, {})
+    stale = {node.record for node in tainted.provenance if "tainted: not converged" in node.title}
+    assert {member.calculation, result.dataset.id, result.model.id, result.labels.id} <= stale
+    assert result.reference_phonon.id not in stale
 
 
 def _check_chain(db, result, content):
