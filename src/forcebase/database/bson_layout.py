@@ -20,7 +20,7 @@ import numpy as np
 from bson.raw_bson import RawBSONDocument
 from numpy.typing import NDArray
 
-DOUBLE, TEXT, DOCUMENT, ARRAY, BINARY = 0x01, 0x02, 0x03, 0x04, 0x05
+DOUBLE, TEXT, DOCUMENT, ARRAY, BINARY, BOOLEAN = 0x01, 0x02, 0x03, 0x04, 0x05, 0x08
 FIXED_SIZES = {DOUBLE: 8, 0x06: 0, 0x07: 12, 0x08: 1, 0x09: 8, 0x0A: 0, 0x10: 4, 0x11: 8, 0x12: 8}
 """Bytes of a value by its type: undefined, object id, boolean, date, null, integers, ..."""
 
@@ -46,11 +46,11 @@ class Layout:
         Args:
             document: one of them, with any values.
             columns: path, as "provenance.edges.0.record", to NumPy's type of its items: "<f8" for
-                a float or binary floats, "S" for text. Those that the document does not have are
-                left out.
+                a float or binary floats, "S" for text, "?" for a boolean. Those that the document
+                does not have are left out.
 
         Raises:
-            ValueError: what is there is no float, text or binary, or does not hold whole items.
+            ValueError: what is there is of another type, or does not hold whole items.
         """
         template = document if isinstance(document, bytes) else bson.encode(document)
         spans = {path: (start, size, kind) for path, start, size, kind in _values(template)}
@@ -121,7 +121,7 @@ def _format(item: str, size: int, kind: int) -> Any:
     if item == "S" and kind == TEXT:
         return f"S{size}"
     width = np.dtype(item).itemsize if item != "S" else 0
-    if kind == DOUBLE and item == "<f8":
+    if (kind, item) in ((DOUBLE, "<f8"), (BOOLEAN, "?")):
         return item
     if kind == BINARY and width and size % width == 0:
         return (item, (size // width,))

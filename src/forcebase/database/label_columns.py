@@ -93,41 +93,50 @@ def read_labels(db: Database, method: str, prefix: str) -> LabelColumns:
     found = read_rows(db.calculations.raw, in_range(method, prefix), LABELS, BY_STRUCTURE)
     parts = [_of_rows(rows) for rows in found]
     sizes = np.array([size for _, size in parts], dtype=np.int64).repeat([len(r) for r, _ in parts])
-    ids = _joined([rows["_id"] for rows, _ in parts], "S64")
-    structures = _joined([rows["structure"] for rows, _ in parts], "S64")
+    ids = joined([rows["_id"] for rows, _ in parts], "S64")
+    structures = joined([rows["structure"] for rows, _ in parts], "S64")
     order = np.lexsort((ids, structures))
-    forces = _joined([_array(rows, "forces").ravel() for rows, _ in parts], "<f8").reshape(-1, 3)
-    stresses = [_array(rows, "stress", np.full((len(rows), 6), np.nan)) for rows, _ in parts]
+    forces = joined([array_column(rows, "forces").ravel() for rows, _ in parts], "<f8").reshape(
+        -1, 3
+    )
+    stresses = [label_stresses(rows) for rows, _ in parts]
     unsorted = LabelColumns(
         ids=ids,
         structures=structures,
         n_atoms=sizes,
         numbers=_numbers(db, structures, sizes),
-        energies=_joined([rows["energy"] for rows, _ in parts], "<f8"),
+        energies=joined([rows["energy"] for rows, _ in parts], "<f8"),
         forces=forces,
-        stresses=_joined(stresses, "<f8").reshape(-1, 6),
+        stresses=joined(stresses, "<f8").reshape(-1, 6),
     )
     return unsorted.take(order)
 
 
 def _of_rows(rows: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """Rows of one shape, and how many atoms it has."""
-    return rows, _array(rows, "forces").shape[1] // 3
+    return rows, array_column(rows, "forces").shape[1] // 3
 
 
-def _array(rows: NDArray[Any], name: str, absent: NDArray[Any] | None = None) -> NDArray[Any]:
+def array_column(rows: NDArray[Any], name: str, dtype: str = "<f8") -> NDArray[Any]:
+    """Arrays of records of one shape, (n, items); raises DatabaseError where there are none."""
     names = rows.dtype.names or ()
-    if f"{name}.data" not in names and absent is not None:
-        return absent
-    if f"{name}.data" not in names or (rows[f"{name}.dtype"] != b"<f8").any():
+    if f"{name}.data" not in names or (rows[f"{name}.dtype"] != dtype.encode()).any():
         raise DatabaseError(
-            f"The {name} of a calculation cannot be read.", hint="Run `forcebase verify`."
+            f"The {name} of a record cannot be read.", hint="Run `forcebase verify`."
         )
     found: NDArray[Any] = rows[f"{name}.data"]
     return found
 
 
-def _joined(parts: Sequence[NDArray[Any]], dtype: str) -> NDArray[Any]:
+def label_stresses(rows: NDArray[Any]) -> NDArray[np.float64]:
+    """(n, 6) stresses of calculations of one shape; NaN where it has none."""
+    if "stress.data" in (rows.dtype.names or ()):
+        return array_column(rows, "stress")
+    return np.full((len(rows), 6), np.nan)
+
+
+def joined(parts: Sequence[NDArray[Any]], dtype: str) -> NDArray[Any]:
+    """One after another, of this type where there are none."""
     return np.concatenate([*parts, np.empty((0, *parts[0].shape[1:]) if parts else 0, dtype)])
 
 

@@ -1,27 +1,39 @@
-"""Many calculations as columns: two projected cursors and a join in memory."""
+"""Many calculations with their structures as columns: two cursors and a join in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forcebase.database.database import Database
+from forcebase.database.label_columns import (
+    LABELS,
+    array_column,
+    atom_rows,
+    joined,
+    label_stresses,
+)
 from forcebase.database.pieces import in_pieces
-from forcebase.errors import NotFoundError
+from forcebase.database.raw_rows import read_rows
+from forcebase.errors import DatabaseError, NotFoundError
 from forcebase.frames import Frames
-from forcebase.records.array_field import decode_array
 
-CALCULATION_FIELDS = {"structure": 1, "method": 1, "energy": 1, "forces": 1, "stress": 1}
-STRUCTURE_FIELDS = {
-    "numbers": 1,
-    "positions": 1,
-    "cell": 1,
-    "pbc": 1,
-    "family": 1,
-    "kind": 1,
+STRUCTURES = {
+    "_id": "S",
+    "family": "S",
+    "kind": "S",
+    "numbers.dtype": "S",
+    "numbers.data": "<i8",
+    "positions.dtype": "S",
+    "positions.data": "<f8",
+    "cell.dtype": "S",
+    "cell.data": "<f8",
+    "pbc.0": "?",
+    "pbc.1": "?",
+    "pbc.2": "?",
 }
 
 
@@ -31,64 +43,100 @@ def read_frames(db: Database, query: Mapping[str, Any]) -> Frames:
     Args:
         db: the database.
         query: a MongoDB query on `calculations`.
+
+    Raises:
+        NotFoundError: a structure is not in the database.
+        DatabaseError: a record has not the form of a record.
     """
-    cursors = (db.calculations.raw.find(piece, CALCULATION_FIELDS) for piece in in_pieces(query))
-    found = sorted((row for cursor in cursors for row in cursor), key=itemgetter("_id"))
-    places = _structures(db, {c["structure"] for c in found})
-    return _frames(
-        [places[c["structure"]] for c in found],
-        ids=[c["_id"] for c in found],
-        methods=[c["method"] for c in found],
-        energies=np.array([c["energy"] for c in found], dtype=float),
-        forces=[decode_array(c["forces"]) for c in found],
-        stresses=[
-            decode_array(c["stress"]) if c.get("stress") else np.full(6, np.nan) for c in found
-        ],
+    columns = {**LABELS, "method": "S"}
+    raw = db.calculations.raw
+    found = [rows for piece in in_pieces(query) for rows in read_rows(raw, piece, columns)]
+    ids = joined([rows["_id"] for rows in found], "S64")
+    order = np.argsort(ids)
+    structures = joined([rows["structure"] for rows in found], "S64")[order]
+    forces = [array_column(rows, "forces") for rows in found]
+    sizes = np.concatenate(
+        [np.empty(0, np.int64), *(np.full(len(f), f.shape[1] // 3) for f in forces)]
     )
+    frames = _frames(db, structures, ids[order])
+    if not np.array_equal(frames.n_atoms, sizes[order]):
+        raise DatabaseError(
+            "A structure does not have the atoms of its calculation.",
+            hint="Run `forcebase verify`.",
+        )
+    components = joined([f.ravel() for f in forces], "<f8").reshape(-1, 3)
+    labels = {
+        "methods": _text(joined([rows["method"] for rows in found], "S64")[order]),
+        "energies": joined([rows["energy"] for rows in found], "<f8")[order],
+        "forces": components[atom_rows(sizes, order)],
+        "stresses": joined([label_stresses(rows) for rows in found], "<f8").reshape(-1, 6)[order],
+    }
+    return Frames(**{**vars(frames), **labels})
 
 
 def read_unlabelled_frames(db: Database, structure_ids: Sequence[str]) -> Frames:
-    """Read structures alone, in the order given; labels are NaN."""
-    places = _structures(db, set(structure_ids))
-    return _frames([places[s] for s in structure_ids], ids=list(structure_ids))
+    """Read structures alone, in the order given; labels are NaN.
+
+    Raises:
+        NotFoundError: a structure is not in the database.
+        DatabaseError: a record has not the form of a record.
+    """
+    ids = np.array(list(structure_ids), dtype="S")
+    return _frames(db, ids, ids)
 
 
-def _structures(db: Database, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    wanted = set(ids)
-    found = {s["_id"]: s for s in db.structures.by_ids(wanted, STRUCTURE_FIELDS)}
-    if len(found) < len(wanted):
-        missing = min(wanted - found.keys())
-        raise NotFoundError(
-            f"{len(wanted) - len(found)} of {len(wanted)} structures are not in the database, "
-            f"as {missing[:10]}.",
-            hint="Collect or import again what they came from.",
-            structure=missing,
-        )
-    return found
-
-
-def _frames(structures: Sequence[dict[str, Any]], ids: Sequence[str], **labels: Any) -> Frames:
-    n = len(structures)
-    numbers = [decode_array(s["numbers"]) for s in structures]
-    n_atoms = np.array([len(z) for z in numbers], dtype=np.int64)
-    total = int(n_atoms.sum())
-    forces = labels.get("forces")
+def _frames(db: Database, structures: NDArray[np.bytes_], ids: NDArray[np.bytes_]) -> Frames:
+    """Structures in this order, without labels."""
+    wanted, place = np.unique(structures, return_inverse=True)
+    query = {"_id": {"$in": _text(wanted).tolist()}}
+    raw = db.structures.raw
+    found = [rows for piece in in_pieces(query) for rows in read_rows(raw, piece, STRUCTURES)]
+    known = joined([rows["_id"] for rows in found], "S64")
+    _require(wanted, known)
+    chosen = np.argsort(known)[place]
+    numbers = [array_column(rows, "numbers", "<i8") for rows in found]
+    positions = [array_column(rows, "positions") for rows in found]
+    sizes = np.concatenate([np.empty(0, np.int64), *(np.full(len(z), z.shape[1]) for z in numbers)])
+    cells = joined([array_column(rows, "cell") for rows in found], "<f8").reshape(-1, 3, 3)
+    pbc = [np.stack([rows[f"pbc.{axis}"] for axis in range(3)], axis=1) for rows in found]
+    atoms, n = atom_rows(sizes, chosen), len(ids)
+    total = len(atoms)
     return Frames(
-        ids=np.array(list(ids), dtype=np.str_),
-        structures=np.array([s["_id"] for s in structures], dtype=np.str_),
-        families=np.array([s["family"] for s in structures], dtype=np.str_),
-        kinds=np.array([s.get("kind", "") for s in structures], dtype=np.str_),
-        methods=np.array(labels.get("methods", [""] * n), dtype=np.str_),
-        n_atoms=n_atoms,
-        numbers=np.concatenate([*numbers, np.empty(0, np.int64)]),
-        positions=np.concatenate(
-            [*(decode_array(s["positions"]) for s in structures), np.empty((0, 3))]
-        ),
-        cells=np.array([decode_array(s["cell"]) for s in structures]).reshape(n, 3, 3),
-        pbc=np.array([s["pbc"] for s in structures], dtype=bool).reshape(n, 3),
-        energies=labels.get("energies", np.full(n, np.nan)),
-        forces=np.full((total, 3), np.nan)
-        if forces is None
-        else np.concatenate([*forces, np.empty((0, 3))]),
-        stresses=np.array(labels.get("stresses", np.full((n, 6), np.nan))).reshape(n, 6),
+        ids=_text(ids),
+        structures=_text(structures),
+        families=_text_of(found, "family")[chosen],
+        kinds=_text_of(found, "kind")[chosen],
+        methods=np.full(n, ""),
+        n_atoms=sizes[chosen],
+        numbers=joined([z.ravel() for z in numbers], "<i8")[atoms],
+        positions=joined([p.ravel() for p in positions], "<f8").reshape(-1, 3)[atoms],
+        cells=cells[chosen],
+        pbc=joined([p.ravel() for p in pbc], "?").reshape(-1, 3)[chosen],
+        energies=np.full(n, np.nan),
+        forces=np.full((total, 3), np.nan),
+        stresses=np.full((n, 6), np.nan),
     )
+
+
+def _require(wanted: NDArray[np.bytes_], known: NDArray[np.bytes_]) -> None:
+    missing = np.setdiff1d(wanted, known)
+    if len(missing):
+        first = missing[0].decode()
+        raise NotFoundError(
+            f"{len(missing)} of {len(wanted)} structures are not in the database, as {first[:10]}.",
+            hint="Collect or import again what they came from.",
+            structure=first,
+        )
+
+
+def _text_of(found: Iterable[NDArray[Any]], name: str) -> NDArray[np.str_]:
+    """A column of text; "" where a record has none."""
+    parts = [
+        _text(rows[name]) if name in (rows.dtype.names or ()) else np.full(len(rows), "")
+        for rows in found
+    ]
+    return np.concatenate([np.empty(0, "U1"), *parts])
+
+
+def _text(column: NDArray[np.bytes_]) -> NDArray[np.str_]:
+    return np.char.decode(column, "utf-8")
