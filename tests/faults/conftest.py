@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from pymongo.errors import PyMongoError
 
 from forcebase.database.database import Database
 from forcebase.database.server import EmbeddedServer
@@ -95,6 +96,13 @@ class Site:
         process = psutil.Process(pid)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=30)
+
+    def answers(self) -> bool:
+        """Whether the server is there."""
+        try:
+            return bool(self.db.client.admin.command("ping"))
+        except PyMongoError:
+            return False
 
     def process_of(self, folder: str) -> psutil.Process | None:
         """The Python process of a job, by its folder."""

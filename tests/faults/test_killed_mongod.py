@@ -36,12 +36,11 @@ def test_killed_while_a_collector_writes(own_site, here, spreading, contents):
     for _ in range(3):
         before = site.db.activities.count()
         collector = site.start_forcebase("collect")
-        site.wait_for(lambda n=before: site.db.activities.count() > n, often=0.005)
+        site.wait_for(lambda n=before: site.db.activities.count() > n, often=0.01)
         time.sleep(chance.uniform(0, 0.05))
         site.kill_mongod()
         interrupted += collector.wait(timeout=120) != 0
-        site.forcebase("db", "status", check=False)
-        site.forcebase("ls", "structures", "--json")  # any next command starts it again
+        site.forcebase("ls", "methods")  # any next command starts it again
         assert contents(site.db)  # whole, each of them
         if site.db.activities.count() == N_JOBS:
             break
@@ -61,10 +60,11 @@ def test_killed_while_a_runner_and_a_watch_work(own_site, here, spreading, recor
     runner = site.start_runner()
     site.wait_for(lambda: site.states()["draw 1"] != "READY")
     site.kill_mongod()
+    site.wait_for(site.answers)  # the watch has started it
     site.wait_for(lambda: "COMPLETED" in site.states().values())
     assert watch.poll() is None
     site.kill_mongod()
-    site.wait_for(site.states)
+    site.wait_for(site.answers)
     site.kill(runner)  # or it may rest for two minutes from the steps that failed
     site.forcebase("jobs", "unlock", "--older-than", "0")
     if "jobs" in site.doctor():
