@@ -83,8 +83,10 @@ def test_only_its_owner_can_read_it(written):
 
 
 def test_into_a_folder_it_is_named_by_database_and_time(db, tmp_path):
-    path, manifest = write_backup(db, tmp_path)
-    assert path.parent == tmp_path
+    folder = tmp_path / "new" / "backups"
+    path, manifest = write_backup(db, folder)
+    assert path.parent == folder
+    assert write_backup(db, tmp_path)[0].parent == tmp_path
     assert path.name.startswith(f"{db.raw.name}-20")
     assert path.name.endswith(".forcebase.zip")
     assert manifest.documents == 1  # the schema's version
@@ -241,6 +243,12 @@ def test_a_full_disk_leaves_no_file(db, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="cannot be written: No space left"):
         write_backup(db, tmp_path / "big.zip")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_to_is_said(db, tmp_path):
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_backup(db, tmp_path / "file" / "all.zip")
 
 
 def test_a_snapshot_that_the_server_gave_up_is_said(db, tmp_path, monkeypatch):

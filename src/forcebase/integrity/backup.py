@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -42,7 +42,8 @@ def write_backup(
 
     Args:
         db: the database.
-        target: a new file, or a folder that a file named by database and time is put into.
+        target: a new file, or, without a suffix, a folder that a file named by database and time
+            is put into.
         progress: told of each collection.
 
     Raises:
@@ -50,17 +51,14 @@ def write_backup(
         DatabaseError: it took longer than the server keeps a snapshot.
     """
     now = datetime.now(UTC)
-    if target.is_dir():
+    if target.is_dir() or not target.suffix:
         target = target / f"{db.raw.name}-{now:%Y%m%dT%H%M%SZ}{SUFFIX}"
     if target.exists():
         raise InputError(f"{target} is there already.", hint="Give another name.")
-    part = target.with_name(f".{target.name}.part")
     try:
-        with _private(part) as file:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _appearing(target) as file:
             manifest = _write(db, file, now, progress)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror}.") from None
     except OperationFailure as error:
@@ -70,13 +68,24 @@ def write_backup(
             "The server does not keep its past long enough for this backup.",
             hint="Raise its parameter minSnapshotHistoryWindowInSeconds, 300 by default.",
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
     return target, manifest
 
 
+@contextmanager
+def _appearing(target: Path) -> Iterator[IO[bytes]]:
+    """A file that only its owner can read, and that is there when it is whole."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with _private(part) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _private(path: Path) -> IO[bytes]:
-    path.unlink(missing_ok=True)  # of a backup that was killed
     return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b")
 
 
