@@ -50,6 +50,7 @@ import sys
 from jobflow_remote.jobs.runner import Runner
 Runner(project_name=sys.argv[1]).run_all_jobs(max_seconds=7200)
 """
+PARTS = ("here", "remote", "displacements")
 DISPLACEMENT = 0.03
 """angstrom, of every atom at random."""
 
@@ -61,9 +62,12 @@ def main() -> None:
         os.environ["JFREMOTE_PROJECTS_FOLDER"] = f"{folder}/projects"
         found: dict[str, Any] = {"cores": os.cpu_count(), "machine": platform.machine()}
         try:
-            found["trivial_here"] = trivial_here(Path(folder), arguments.jobs)
-            found["trivial_remote"] = trivial_remote(Path(folder), arguments.remote_jobs)
-            found["displacements"] = displaced(Path(folder), arguments)
+            if "here" in arguments.parts:
+                found["trivial_here"] = trivial_here(Path(folder), arguments.jobs)
+            if "remote" in arguments.parts:
+                found["trivial_remote"] = trivial_remote(Path(folder), arguments.remote_jobs)
+            if "displacements" in arguments.parts:
+                found["displacements"] = displaced(Path(folder), arguments)
         finally:
             EmbeddedServer(Path(folder) / "home").stop()
     print(json.dumps(found, indent=2) if arguments.json else lines(found))
@@ -71,6 +75,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="all by default")
     parser.add_argument("--jobs", type=int, default=100, help="trivial jobs run here")
     parser.add_argument("--remote-jobs", type=int, default=20, help="trivial jobs of a worker")
     parser.add_argument("--displacements", type=int, default=200)
