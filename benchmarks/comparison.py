@@ -76,7 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--peer-records", type=int, default=3000, help="pairs for the peers")
     parser.add_argument("--dataset", type=int, default=1000, help="calculations to curate")
     parser.add_argument("--repeats", type=int, default=3, help="of each comparison; median")
-    parser.add_argument("--folder", type=Path, help="a new folder, which is kept")
+    parser.add_argument("--folder", type=Path, help="kept, and gone on with if it is there")
     parser.add_argument("--no-verify", action="store_true", help="leave `verify` out")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser.parse_args()
@@ -85,7 +85,7 @@ def parse() -> argparse.Namespace:
 @contextmanager
 def scratch(kept: Path | None) -> Iterator[Path]:
     if kept is not None:
-        kept.mkdir(parents=True)
+        kept.mkdir(parents=True, exist_ok=True)
         yield kept
         return
     folder = Path(tempfile.mkdtemp(prefix="forcebase-comparison-"))
@@ -154,11 +154,14 @@ def as_model(frames: Frames, seed: int) -> Frames:
 def insert(
     db: Database, model: Method, reference: Method, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    """Write everything; the same number of records by the classes, one at a time, beside it."""
+    """Write everything, by the path of imports and collected jobs."""
     structures_s = labels_s = 0.0
+    written = 0
     reset_peak_memory()
     for start in range(0, arguments.records, AT_ONCE):
         n = min(AT_ONCE, arguments.records - start)
+        if db.activities.count(id=activity(f"labels {start}").id):
+            continue  # by an earlier run in this folder
         frames = frames_of(n, start, "random")
         begun = time.perf_counter()
         table = StructureTable(frames)
@@ -171,11 +174,12 @@ def insert(
         Batch(label_tables=tables).write(db, activity(f"labels {start}"))
         labels_s += time.perf_counter()
         structures_s += between - begun
+        written += n
         progress("written", start + n, arguments.records)
-    n_labels = 2 * arguments.records
     return {
-        "insert_per_s": n_labels / labels_s,
-        "insert_structures_per_s": arguments.records / structures_s,
+        "written": written,
+        "insert_per_s": 2 * written / labels_s if written else None,
+        "insert_structures_per_s": written / structures_s if written else None,
         "insert_peak_memory_mb": peak_memory(),
     }
 
