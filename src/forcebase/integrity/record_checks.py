@@ -15,6 +15,7 @@ from forcebase.records.base import CHECKSUM, document_checksum
 
 RESTORE = "Restore it from a backup, or import or collect again what it came from."
 TAINT = "Find out who edited it; `forcebase taint` marks what depends on it until then."
+ELSEWHERE = "Nothing need be done; import what holds it to have the lineage whole."
 COMPUTE = "Compute or import what it lacks, or restore it from a backup."
 
 
@@ -91,7 +92,8 @@ def _broken(name: str, row: dict[str, Any], role: str, place: str, record: str) 
     elsewhere = name == "structures" and role == "parent"
     kind = FindingKind.PARENT_ELSEWHERE if elsewhere else FindingKind.BROKEN_EDGE
     words = f"its {role}, {record[:10]} of {place}, is not in this database"
-    return _finding(kind, name, row, words, COMPUTE, f"{place} {record}")
+    hint = ELSEWHERE if elsewhere else COMPUTE
+    return _finding(kind, name, row, words, hint, f"{place} {record}")
 
 
 def _finding(
