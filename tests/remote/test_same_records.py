@@ -73,7 +73,8 @@ def run_both(here, db, cut_off, flow_file: str, arguments: dict[str, str]) -> No
     assert not report.failed
     assert not report.failures
     functions = [found["job"]["function"] for found in db.raw["jf_jobs"].find()]
-    makers = {function["@bound"]["@class"] for function in functions if "@bound" in function}
+    bound = [function.get("@bound") for function in functions]
+    makers = {maker["@class"] for maker in bound if maker}
     assert makers == MAKERS[flow_file]
 
 
