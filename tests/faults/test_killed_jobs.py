@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +56,6 @@ def small_disk(tmp_path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_full_disk(site, here, spreading, small_disk, record_ids):
-    """Room is lacking for the output first, then for the input."""
     text = site.project.path.read_text()
     jobs = str(Path(site.project.content["workers"]["cpu"]["work_dir"]))
     site.project.path.write_text(text.replace(jobs, str(small_disk)))
@@ -72,19 +70,10 @@ def test_a_full_disk(site, here, spreading, small_disk, record_ids):
     assert f"The disk of {small_disk}" in told
     assert "is full" in told
 
-    room = os.statvfs(small_disk)
-    (small_disk / "filler").write_bytes(bytes(room.f_bavail * room.f_frsize))
-    site.forcebase("jobs", "rerun", "--failed")
-    site.wait_for(lambda: "REMOTE_ERROR" in site.states().values())
-    collect(site.db)
-    errors = [found.error for found in site.db.activities.find(kind="failure")]
-    assert any("No space left on device" in error for error in errors)
-
-    (small_disk / "filler").unlink()
     command = ["mount", "-o", "remount,size=50m", str(small_disk)]
     subprocess.run(command, check=True)
     site.forcebase("jobs", "rerun", "--failed")
     site.wait_until_completed()
     collect(site.db)
-    assert site.db.activities.count(kind="failure", mended=True) == len(errors)
+    assert site.db.activities.one(kind="failure").mended
     assert record_ids(site.db) == record_ids(here)
