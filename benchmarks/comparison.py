@@ -46,12 +46,13 @@ from forcebase.frames import Frames
 from forcebase.ingest.batch import Batch
 from forcebase.integrity.verify import verify
 from forcebase.lineage import trace_down, trace_up
-from forcebase.records import Activity, DFTMethod, Method
+from forcebase.records import Activity, Calculation, DFTMethod, Method, Structure
 from forcebase.settings import Settings
 
 N_ATOMS = 12
 AT_ONCE = 20_000
 NUMBERS = np.array([74] * 4 + [34] * 8)
+ONE_BY_ONE = 1000
 LOOKUPS = 200
 """Single look-ups that are timed."""
 Sums = dict[int, NDArray[np.float64]]
@@ -181,7 +182,28 @@ def insert(
         "insert_per_s": 2 * written / labels_s if written else None,
         "insert_structures_per_s": written / structures_s if written else None,
         "insert_peak_memory_mb": peak_memory(),
+        "insert_one_by_one_per_s": insert_one_by_one(db, model),
     }
+
+
+def insert_one_by_one(db: Database, model: Method) -> float:
+    """Calculations a second where the record class makes each."""
+    frames = frames_of(ONE_BY_ONE, 10**8, "one by one")
+    structures = [Structure.from_atoms(atoms, kind="one by one") for atoms in frames.atoms()]
+    Batch(structures=structures).write(db, activity("structures one by one"))
+    started = time.perf_counter()
+    made = [
+        Calculation.of(
+            structure,
+            model,
+            energy=frames.energies[i],
+            forces=frames.forces[N_ATOMS * i : N_ATOMS * (i + 1)],
+            stress=frames.stresses[i],
+        )
+        for i, structure in enumerate(structures)
+    ]
+    Batch(calculations=made).write(db, activity("labels one by one"))
+    return ONE_BY_ONE / (time.perf_counter() - started)
 
 
 def activity(name: str) -> Activity:
