@@ -13,19 +13,20 @@ from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.description import describe
+from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, from_phonopy_yaml
 from forcebase.physics.stability import instability
 from forcebase.records import Phonon, Structure
 
 
-def read_phonopy(db: Database, path: Path) -> Batch:
+def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
     """Turn a phonopy file with forces or force constants into a phonon record.
 
     Raises:
         InputError: the file cannot be read, or has neither forces nor force constants.
     """
-    description = describe(path)
+    description = describe(path, options.description if options else None)
     crystal = _load(path)
     atoms = Atoms(crystal.numbers, crystal.positions, cell=crystal.cell, pbc=True)
     structure = Structure.from_atoms(atoms, kind=description.kind)
@@ -42,8 +43,6 @@ def read_phonopy(db: Database, path: Path) -> Batch:
         defect=_defect(path, description.defect),
         findings=[found] if (found := instability(crystal)) else [],
     )
-    for calculation in _displaced(db, phonon, structure):
-        phonon.made_from("displaced supercell", "calculations", calculation)
     return Batch(
         blobs=[arrays.data],
         methods=[description.method],
@@ -68,6 +67,18 @@ def _defect(path: Path, described: dict[str, Any]) -> dict[str, Any]:
     kept = {name: described[name] for name in fields[:-1]}
     first: Any = read(host, 0)  # ASE types it as a list too
     return {**kept, "host": Structure.geometry_id(first)}
+
+
+def link_displaced(db: Database, batch: Batch) -> None:
+    """Link each phonon of a batch to the calculations of its displaced supercells.
+
+    They are those that came with it, else those that the database knows.
+    """
+    for phonon in batch.phonons:
+        structure = next(s for s in batch.structures if s.id == phonon.structure)
+        own = [calculation.id for calculation in batch.calculations]
+        for calculation in own or _displaced(db, phonon, structure):
+            phonon.made_from("displaced supercell", "calculations", calculation)
 
 
 def _displaced(db: Database, phonon: Phonon, structure: Structure) -> list[str]:

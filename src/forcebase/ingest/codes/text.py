@@ -1,0 +1,34 @@
+"""Labels and versions in a code's text, each by one regular expression."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from forcebase.errors import InputError
+
+T = TypeVar("T")
+
+
+def first(pattern: str, text: str, kind: Callable[[str], T], default: T) -> T:
+    """Give the first group of the first match, or the default."""
+    found = re.search(pattern, text, re.MULTILINE)
+    return kind(found.group(1).strip()) if found else default
+
+
+def required(pattern: str, text: str, what: str) -> str:
+    """Give the first group of the first match.
+
+    Raises:
+        InputError: there is none; the message says what is missing.
+    """
+    found = re.search(pattern, text, re.MULTILINE)
+    if found is None:
+        raise InputError(f"it does not say {what}: the file is cut off or of another version.")
+    return found.group(1).strip()
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """All whole numbers in a text."""
+    return tuple(int(n) for n in re.findall(r"-?\d+", text))

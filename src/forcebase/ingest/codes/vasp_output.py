@@ -1,0 +1,170 @@
+"""VASP: labels by ASE, which takes PSTRESS out of the energy; the set-up by pymatgen."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ase.io import read
+
+from forcebase.errors import InputError
+from forcebase.ingest.codes.code_output import CodeOutput, ionic_steps
+from forcebase.ingest.codes.text import first, integers, required
+
+SMEARING = {
+    -5: "tetrahedron with Bloechl corrections",
+    -4: "tetrahedron",
+    -1: "Fermi-Dirac",
+    0: "Gaussian",
+}
+DISPERSION = {
+    0: "none",
+    1: "D2",
+    10: "D2",
+    11: "D3",
+    12: "D3(BJ)",
+    13: "D4",
+    2: "TS",
+    20: "TS",
+    21: "TS/HI",
+    202: "MBD",
+    4: "dDsC",
+}
+FUNCTIONALS = {"8": "PBE", "PE": "PBE", "14": "PBEsol", "PS": "PBEsol", "91": "PW91", "CA": "LDA"}
+"""OUTCAR's LEXCH, which names a functional by a number in some versions."""
+
+
+def read_vasprun(path: Path) -> CodeOutput:
+    """Read vasprun.xml; energies are extrapolated to zero width (VASP's energy(sigma->0)).
+
+    Raises:
+        InputError: the file is cut off before a step ends, or is of no ionic calculation.
+    """
+    from pymatgen.io.vasp.outputs import Vasprun
+
+    run = Vasprun(
+        path,
+        parse_dos=False,
+        parse_eigen=False,
+        parse_potcar_file=False,
+        exception_on_bad_xml=False,
+    )
+    limit = run.parameters["NELM"]
+    converged = [len(step["electronic_steps"]) < limit for step in run.ionic_steps]
+    images = read(path, index=":", format="vasp-xml")
+    steps = ionic_steps(images[: len(converged)], converged)
+    shift = tuple(float(x) for x in run.kpoints.kpts_shift or (0, 0, 0))
+    style = run.kpoints.style.name
+    mesh = tuple(int(n) for n in run.kpoints.kpts[0]) if run.kpoints.num_kpts == 0 else ()
+    centred = style == "Gamma" or all(n % 2 for n in mesh)
+    return CodeOutput(
+        method=_method(run),
+        steps=steps,
+        k_mesh=mesh,
+        k_shift=shift if centred else tuple(0.5 if n % 2 == 0 else 0.0 for n in mesh),
+        convergence={"energy_eV": float(run.parameters["EDIFF"])},
+    )
+
+
+def _method(run: Any) -> dict[str, Any]:
+    asked = run.parameters
+    cutoff = run.incar.get("ENCUT") or asked.get("ENMAX") or asked.get("ENCUT")
+    noncollinear = asked.get("LNONCOLLINEAR", False)
+    plus_u = {"plus_u_eV": dict(run.hubbards)} if run.is_hubbard else {}
+    return {
+        "code": "vasp",
+        "code_version": run.vasp_version,
+        "functional": _functional(run),
+        "basis": {"type": "plane waves", "cutoff_eV": float(cutoff), **plus_u},
+        "pseudopotentials": {
+            "type": "PAW",
+            "titles": list(run.potcar_symbols),
+            **_potcar_hashes(run),
+        },
+        "smearing": _smearing(int(asked["ISMEAR"]), float(asked["SIGMA"])),
+        "spin": "noncollinear" if noncollinear else _spin(int(asked["ISPIN"])),
+        "dispersion": _dispersion(int(asked.get("IVDW", 0)), bool(asked.get("LUSE_VDW", False))),
+        "spin_orbit": bool(asked.get("LSORBIT", False)),
+    }
+
+
+def _functional(run: Any) -> str:
+    """Pymatgen's name, or the family that the POTCARs were made for where it only says GGA."""
+    name = str(run.run_type).removesuffix("+U")
+    if name == "GGA" and all(title.startswith("PAW_PBE") for title in run.potcar_symbols):
+        return "PBE"
+    return name
+
+
+def _potcar_hashes(run: Any) -> dict[str, Any]:
+    found = [spec.get("hash") for spec in run.potcar_spec]
+    return {"hashes": found} if any(found) else {}
+
+
+def _spin(components: int) -> str:
+    return "collinear" if components == 2 else "none"
+
+
+def _smearing(kind: int, width: float) -> dict[str, Any]:
+    name = SMEARING.get(kind, f"Methfessel-Paxton {kind}" if kind > 0 else f"ISMEAR {kind}")
+    return {"type": name, "width_eV": width}
+
+
+def _dispersion(kind: int, nonlocal_functional: bool) -> str:
+    name = DISPERSION.get(kind, f"IVDW {kind}")
+    if nonlocal_functional:
+        return "nonlocal" if name == "none" else f"nonlocal, {name}"
+    return name
+
+
+def read_outcar(path: Path) -> CodeOutput:
+    """Read OUTCAR, which has fewer digits than vasprun.xml.
+
+    Raises:
+        InputError: the file is cut off before the first step ends.
+    """
+    text = path.read_text(errors="replace")
+    steps = read(path, index=":", format="vasp-out")
+    reached = text.count("aborting loop because EDIFF is reached")
+    cut = text.count("aborting loop EDIFF was not reached") or text.count("EDIFF was not reached")
+    converged = not cut and reached >= len(steps)
+    titles = re.findall(r"^ +TITEL += (.+?) *$", text, re.MULTILINE)
+    titles = titles or re.findall(r"^ POTCAR: +(.+?) *$", text, re.MULTILINE)
+    if not titles:
+        raise InputError("it does not say its POTCARs: the file is cut off.")
+    hashes = re.findall(r"^ +SHA256 += *(\w+)", text, re.MULTILINE)
+    lexch = required(r"LEXCH += *(\w+)", text, "the functional (LEXCH)")
+    functional = first(r"^ +GGA +=? +([A-Z]\w)", text, str, "--").replace("--", "") or lexch
+    return CodeOutput(
+        method={
+            "code": "vasp",
+            "code_version": required(r"^ *vasp\.(\d+\.\d+\.\d+)", text, "VASP's version"),
+            "functional": FUNCTIONALS.get(functional, functional),
+            "basis": {
+                "type": "plane waves",
+                "cutoff_eV": float(required(r"ENCUT += +([\d.]+) eV", text, "ENCUT")),
+            },
+            "pseudopotentials": {
+                "type": "PAW",
+                "titles": list(dict.fromkeys(titles)),
+                **({"hashes": hashes} if hashes else {}),
+            },
+            "smearing": _smearing(
+                int(required(r"ISMEAR += +(-?\d+)", text, "ISMEAR")),
+                float(required(r"SIGMA += +([\d.]+)", text, "SIGMA")),
+            ),
+            "spin": "noncollinear"
+            if "LNONCOLLINEAR =      T" in text
+            else _spin(int(required(r"ISPIN += +(\d)", text, "ISPIN"))),
+            "dispersion": _dispersion(
+                first(r"IVDW += +(\d+)", text, int, 0),
+                first(r"LUSE_VDW *= +([TF])", text, str, "F") == "T",
+            ),
+            "spin_orbit": first(r"LSORBIT += +([TF])", text, str, "F") == "T",
+        },
+        steps=ionic_steps(steps, converged),
+        k_mesh=first(r"generate k-points for: +(\d+ +\d+ +\d+)", text, integers, ()),
+        convergence={"energy_eV": first(r"EDIFF += *([\d.E+-]+)", text, float, None)},
+        wall_time=first(r"Elapsed time \(sec\): +([\d.]+)", text, float, None),
+    )
