@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import shutil
 import tarfile
@@ -51,7 +52,7 @@ def cells_of(batch) -> list[LabelledCell]:
     ("file", "kind"),
     [
         ("abinit/wse2.abo.gz", FileKind.ABINIT),
-        ("cp2k/unstrained.out.gz", FileKind.CP2K),
+        ("cp2k/wse2.out.gz", FileKind.CP2K),
         ("cp2k_relaxation/wse2.out.xz", FileKind.CP2K),
         ("cp2k_relaxation/wse2-pos-1.xyz", None),
         ("cp2k/wse2.inp", None),
@@ -102,8 +103,8 @@ def test_forces_of_quantum_espresso_are_the_slope_of_its_energies():
 
 def test_stresses_of_cp2k_are_the_slope_of_its_energies():
     cells = []
-    for name in ("strained_0.98", "unstrained", "strained_1.02"):
-        cells += cells_of(batch_of(CODES / "cp2k" / f"{name}.out.gz"))
+    for name in ("cp2k_strained_0.98", "cp2k", "cp2k_strained_1.02"):
+        cells += cells_of(batch_of(CODES / name / "wse2.out.gz"))
     left, work = np.array(list(_works(cells))).T
     assert float(left @ work / (work @ work)) == pytest.approx(1.0, abs=0.15)
     assert cells[0].stress[0] < 0 < cells[-1].stress[0]  # compressed, and stretched
@@ -120,8 +121,15 @@ def test_a_relaxation_of_cp2k_takes_positions_and_forces_from_beside(tmp_path):
     assert method.pseudopotentials["names"] == {"W": "GTH-PBE-q14", "Se": "GTH-PBE-q6"}
     assert method.k_points["shift"] == [0.5, 0.5, 0.0]
     shutil.copy(folder / "wse2.out.xz", tmp_path)
-    assert "wse2" not in reason_of(tmp_path / "wse2.out.xz")[:3]
+    assert "three decimals" in reason_of(tmp_path / "wse2.out.xz")
+    shutil.copy(folder / "wse2.inp", tmp_path)
     assert "PROJECT-frc-1.xyz" in reason_of(tmp_path / "wse2.out.xz")
+
+
+def test_an_input_of_another_cell_beside_cp2k_is_noticed(tmp_path):
+    shutil.copy(CODES / "cp2k" / "wse2.out.gz", tmp_path)
+    shutil.copy(CODES / "cp2k_strained_0.98" / "wse2.inp", tmp_path)
+    assert "not the one of the input" in reason_of(tmp_path / "wse2.out.gz")
 
 
 def test_abinit_wse2():
@@ -185,7 +193,7 @@ def test_a_step_that_did_not_converge_is_marked(tmp_path):
 @pytest.mark.parametrize("keep", [0.05, 0.3, 0.6])
 @pytest.mark.parametrize(
     "file",
-    ["abinit/wse2.abo.gz", "cp2k/unstrained.out.gz", "gpaw/si.txt.gz", "quantum_espresso/si.pwo.gz"],
+    ["abinit/wse2.abo.gz", "cp2k/wse2.out.gz", "gpaw/si.txt.gz", "quantum_espresso/si.pwo.gz"],
 )
 def test_files_cut_off_give_a_reason_or_whole_steps(tmp_path, file, keep):
     text = gzip.decompress((CODES / file).read_bytes())
@@ -212,7 +220,7 @@ def test_vasprun_of_ase(tmp_path):
     assert calculation.stress[:3] == pytest.approx([0.103606] * 3, abs=1e-5)
     assert calculation.converged
     packed = tmp_path / "x.bz2"
-    packed.write_bytes(__import__("bz2").compress((ASE / "vasp/vasprun_pstress.xml").read_bytes()))
+    packed.write_bytes(bz2.compress((ASE / "vasp/vasprun_pstress.xml").read_bytes()))
     assert batch_of(packed).calculations[0].id == calculation.id
 
 

@@ -18,6 +18,8 @@ from forcebase.ingest.codes.text import first, integers, required
 from forcebase.units import voigt
 
 GPW = r"QS\| Method: +(\S+)"
+FLOAT = r" +(-?\d+\.\d+)"
+VECTOR = rf"CELL(?:_TOP)?\| Vector [abc] \[angstrom\]?:?{FLOAT}{FLOAT}{FLOAT} +\|[abc]\| ={FLOAT}"
 STATIC = ("ENERGY", "ENERGY_FORCE")
 
 
@@ -25,18 +27,26 @@ def read_cp2k_text(path: Path) -> CodeOutput:
     """Read a static calculation, or a run whose positions and forces lie beside its output.
 
     CP2K prints a stress that is positive under compression; here it is turned. With smearing,
-    energies are free energies. The lattice is the one of the output, whose lengths have six
-    decimals, or of the run's .cell file.
+    energies are free energies. The lattice is the input's, which must lie beside the output, or
+    of the run's .cell file.
 
     Raises:
-        InputError: no forces were printed, or the files of positions and forces are missing or
+        InputError: no forces were printed, the input is not beside it, or the files of positions and forces are missing or
             of another run.
     """
     from pymatgen.io.cp2k.outputs import Cp2kOutput
 
     text = path.read_text(errors="replace")
+    if "ENERGY| Total FORCE_EVAL" not in text:  # pymatgen would look for ever
+        raise InputError("it is cut off before its first energy.")
     run = Cp2kOutput(path, auto_load=False)
+    if not run.input:
+        raise InputError(
+            "it prints its cell with three decimals only, and its input is not beside it.",
+            hint="Keep the input file beside the output, under the name that the output gives.",
+        )
     run.parse_initial_structure()
+    _check_lattice(run, text)
     run.parse_global_params()
     run.parse_dft_params()
     run.parse_energies()
@@ -53,6 +63,17 @@ def read_cp2k_text(path: Path) -> CodeOutput:
         convergence={"scf": first(r"eps_scf: +([\d.E+-]+)", text, float, None)},
         wall_time=first(r"^ CP2K +1 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +([\d.]+)$", text, float, None),
     )
+
+
+def _check_lattice(run: Any, text: str) -> None:
+    """Pymatgen takes the lattice from the input file beside, else from three printed decimals."""
+    rows = np.array(re.findall(VECTOR, text)[:3], dtype=float)
+    lattice = run.initial_structure.lattice.matrix
+    if len(rows) < 3:
+        raise InputError("it does not print its cell.")
+    lengths = np.linalg.norm(lattice, axis=1)
+    if np.abs(lattice - rows[:, :3]).max() > 6e-4 or np.abs(lengths - rows[:, 3]).max() > 2e-6:
+        raise InputError("its cell is not the one of the input file beside it.")
 
 
 def _static(run: Any, converged: list[bool]) -> list[IonicStep]:

@@ -77,7 +77,7 @@ def read_pw_text(path: Path) -> CodeOutput:
 
 
 def _rydbergs(label: str, text: str) -> float:
-    X
+    return float(required(rf"{label} +([\d.E+-]+)", text, label.split(" +")[0])) * Rydberg
 
 
 def _pseudopotentials_of_text(text: str) -> dict[str, Any]:
