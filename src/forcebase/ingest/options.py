@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from forcebase.ingest.codes.code_output import Steps
+from forcebase.ingest.codes.code_output import Steps as Steps
 
 
 @dataclass(frozen=True)

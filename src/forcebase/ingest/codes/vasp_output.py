@@ -54,52 +54,82 @@ def read_vasprun(path: Path) -> CodeOutput:
     converged = [len(step["electronic_steps"]) < limit for step in run.ionic_steps]
     images = read(path, index=":", format="vasp-xml")
     steps = ionic_steps(images[: len(converged)], converged)
-    shift = tuple(float(x) for x in run.kpoints.kpts_shift or (0, 0, 0))
-    style = run.kpoints.style.name
-    mesh = tuple(int(n) for n in run.kpoints.kpts[0]) if run.kpoints.num_kpts == 0 else ()
-    centred = style == "Gamma" or all(n % 2 for n in mesh)
+    mesh, shift = k_mesh(run.kpoints)
+    titles = list(run.potcar_symbols)
+    plus_u = {"plus_u_eV": dict(run.hubbards)} if run.is_hubbard else {}
     return CodeOutput(
-        method=_method(run),
+        method=vasp_method(
+            version=run.vasp_version,
+            functional=functional_name(str(run.run_type), titles),
+            settings={**run.parameters, **run.incar},
+            titles=titles,
+            hashes=[spec.get("hash") for spec in run.potcar_spec],
+            **plus_u,
+        ),
         steps=steps,
         k_mesh=mesh,
-        k_shift=shift if centred else tuple(0.5 if n % 2 == 0 else 0.0 for n in mesh),
+        k_shift=shift,
         convergence={"energy_eV": float(run.parameters["EDIFF"])},
     )
 
 
-def _method(run: Any) -> dict[str, Any]:
-    asked = run.parameters
-    cutoff = run.incar.get("ENCUT") or asked.get("ENMAX") or asked.get("ENCUT")
-    noncollinear = asked.get("LNONCOLLINEAR", False)
-    plus_u = {"plus_u_eV": dict(run.hubbards)} if run.is_hubbard else {}
+def k_mesh(points: Any) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Mesh and shift of pymatgen's Kpoints; Monkhorst's meshes of even size leave out Gamma."""
+    nothing = (0.0, 0.0, 0.0)
+    if points is None or points.num_kpts != 0 or points.style.name not in ("Gamma", "Monkhorst"):
+        return (), nothing
+    mesh = tuple(int(n) for n in points.kpts[0])
+    shift = tuple(float(x) for x in points.kpts_shift or nothing)
+    if points.style.name == "Gamma":
+        return mesh, shift
+    return mesh, tuple(0.5 if n % 2 == 0 else x for n, x in zip(mesh, shift, strict=True))
+
+
+def vasp_method(
+    *,
+    version: str,
+    functional: str,
+    settings: dict[str, Any],
+    titles: list[str],
+    hashes: list[Any],
+    **beside: Any,
+) -> dict[str, Any]:
+    """Fields of the DFT method by VASP's settings: INCAR's, over the parameters in force.
+
+    Args:
+        version: of VASP.
+        functional: its name.
+        settings: INCAR tags with their values.
+        titles: of the POTCARs.
+        hashes: of the POTCARs, None where unknown.
+        **beside: what else belongs to the Hamiltonian, as plus_u_eV.
+    """
+    cutoff = settings.get("ENCUT") or settings.get("ENMAX")
+    if cutoff is None:
+        raise InputError("it does not say its cutoff.")
+    known = {"hashes": hashes} if any(hashes) else {}
+    noncollinear = bool(settings.get("LNONCOLLINEAR", False))
     return {
         "code": "vasp",
-        "code_version": run.vasp_version,
-        "functional": _functional(run),
-        "basis": {"type": "plane waves", "cutoff_eV": float(cutoff), **plus_u},
-        "pseudopotentials": {
-            "type": "PAW",
-            "titles": list(run.potcar_symbols),
-            **_potcar_hashes(run),
-        },
-        "smearing": _smearing(int(asked["ISMEAR"]), float(asked["SIGMA"])),
-        "spin": "noncollinear" if noncollinear else _spin(int(asked["ISPIN"])),
-        "dispersion": _dispersion(int(asked.get("IVDW", 0)), bool(asked.get("LUSE_VDW", False))),
-        "spin_orbit": bool(asked.get("LSORBIT", False)),
+        "code_version": version,
+        "functional": functional,
+        "basis": {"type": "plane waves", "cutoff_eV": float(cutoff), **beside},
+        "pseudopotentials": {"type": "PAW", "titles": titles, **known},
+        "smearing": _smearing(int(settings.get("ISMEAR", 1)), float(settings.get("SIGMA", 0.2))),
+        "spin": "noncollinear" if noncollinear else _spin(int(settings.get("ISPIN", 1))),
+        "dispersion": _dispersion(
+            int(settings.get("IVDW", 0)), bool(settings.get("LUSE_VDW", False))
+        ),
+        "spin_orbit": bool(settings.get("LSORBIT", False)),
     }
 
 
-def _functional(run: Any) -> str:
+def functional_name(said: str, titles: list[str]) -> str:
     """Pymatgen's name, or the family that the POTCARs were made for where it only says GGA."""
-    name = str(run.run_type).removesuffix("+U")
-    if name == "GGA" and all(title.startswith("PAW_PBE") for title in run.potcar_symbols):
+    name = said.removesuffix("+U")
+    if name == "GGA" and titles and all(title.startswith("PAW_PBE") for title in titles):
         return "PBE"
     return name
-
-
-def _potcar_hashes(run: Any) -> dict[str, Any]:
-    found = [spec.get("hash") for spec in run.potcar_spec]
-    return {"hashes": found} if any(found) else {}
 
 
 def _spin(components: int) -> str:
