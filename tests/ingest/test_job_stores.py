@@ -50,7 +50,8 @@ def force_field_documents(tmp_path, monkeypatch, model):
     )
     store = JobStore(MemoryStore(), additional_stores={"data": MemoryStore()})
     run_locally(maker.make(cell), store=store, log=False)
-    return [jsanitize(found, strict=True) for found in store.query({}, load=True)], cell
+    found = list(store.query({}, load=True))
+    return [jsanitize({**d, "_id": str(d["_id"])}, strict=True) for d in found], cell
 
 
 def written(folder: Path, documents: list) -> Path:

@@ -70,7 +70,8 @@ def test_two_candidates_are_refused_by_name_until_one_is_chosen(db, folder, fram
         (-1602.1766, "GPa or kbar"),
     ],
 )
-def test_stresses_of_another_sign_or_unit_are_refused(db, folder, frames, factor, words):
+def test_stresses_of_another_sign_or_unit_are_refused(db, folder, data_folder, factor, words):
+    frames = read(data_folder / NAME, ":")
     for atoms in frames:
         atoms.info["REF_stress"] = factor * np.asarray(atoms.info["REF_stress"])
     report = imported(db, folder, frames)

@@ -59,7 +59,9 @@ def test_compressed(db, folder, data_folder, real):
     text = (data_folder / NAME).read_bytes()
     (folder / "phonopy_disp.yaml.xz").write_bytes(lzma.compress(text))
     method = (folder / "method.yaml").read_text()
-    (folder / "method.yaml").write_text(method.replace("phonopy_disp.yaml:", "phonopy_disp.yaml.xz:"))
+    (folder / "method.yaml").write_text(
+        method.replace("phonopy_disp.yaml:", "phonopy_disp.yaml.xz:")
+    )
     _, found = constants(db, import_paths(db, [folder]))
     np.testing.assert_allclose(found, real.force_constants, atol=1e-12)
 

@@ -6,8 +6,10 @@ import bz2
 import gzip
 import lzma
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 HEAD = 100_000
 """Bytes that are looked at; a vasprun.xml or OUTCAR says what it is in the first ones."""
@@ -93,7 +95,7 @@ def head(path: Path, size: int = HEAD) -> bytes:
         return file.read(size)
 
 
-def compression(path: Path):  # noqa: ANN201
+def compression(path: Path) -> Callable[..., Any] | None:
     """The function that opens it, by its first bytes; None where it is not compressed."""
     with path.open("rb") as file:
         start = file.read(6)

@@ -157,9 +157,7 @@ def _write(db: Database, file: _Named, results: Iterator[Parsed], report: Import
         report.failed.append((file.source.name, str(error)))
 
 
-def _import_store(
-    db: Database, file: _Named, options: ImportOptions, report: ImportReport
-) -> None:
+def _import_store(db: Database, file: _Named, options: ImportOptions, report: ImportReport) -> None:
     from forcebase.ingest.job_stores import import_job_store
 
     try:

@@ -64,13 +64,20 @@ def import_job_store(
             if activity in known:
                 report.unchanged.append(job.get("name") or "job")
                 continue
-            _import_job(db, store, job, Activity(
-                id=activity,
-                kind="import",
-                name=job.get("name") or "job",
-                job={"uuid": job["uuid"], "index": job["index"], "store": name},
-                source={"file": path.name, **options.asked()},
-            ), options, report)
+            _import_job(
+                db,
+                store,
+                job,
+                Activity(
+                    id=activity,
+                    kind="import",
+                    name=job.get("name") or "job",
+                    job={"uuid": job["uuid"], "index": job["index"], "store": name},
+                    source={"file": path.name, **options.asked()},
+                ),
+                options,
+                report,
+            )
 
 
 def _import_job(

@@ -20,9 +20,7 @@ ASE_OWN = ""
 """Stands for what ASE itself read as a label, whose key in a file is the bare name."""
 
 
-def chosen_keys(
-    path: Path, frames: list[Atoms], said: dict[str, Any]
-) -> dict[str, str | None]:
+def chosen_keys(path: Path, frames: list[Atoms], said: dict[str, Any]) -> dict[str, str | None]:
     """Give the key of each label: what was said, else the one that is recognised.
 
     Args:
@@ -33,9 +31,7 @@ def chosen_keys(
     Raises:
         InputError: two keys could be meant.
     """
-    return {
-        name: said[name] if name in said else _recognised(path, frames, name) for name in NAMES
-    }
+    return {name: said[name] if name in said else _recognised(path, frames, name) for name in NAMES}
 
 
 def _recognised(path: Path, frames: list[Atoms], name: str) -> str | None:
@@ -50,7 +46,9 @@ def _recognised(path: Path, frames: list[Atoms], name: str) -> str | None:
 
 
 def _candidates(atoms: Atoms, name: str) -> list[str]:
-    keys = [key for key in [*atoms.info, *atoms.arrays] if BEFORE.sub("", key.lower()) in NAMES[name]]
+    keys = [
+        key for key in [*atoms.info, *atoms.arrays] if BEFORE.sub("", key.lower()) in NAMES[name]
+    ]
     if atoms.calc is not None and name in atoms.calc.results:
         keys.append(ASE_OWN)
     return keys

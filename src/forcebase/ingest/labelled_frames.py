@@ -23,6 +23,7 @@ from forcebase.physics.stress_sanity import LabelledCell, stress_doubt
 from forcebase.records import Calculation, Structure
 from forcebase.units import voigt
 
+
 def frames_batch(path: Path, frames: list[Atoms], options: ImportOptions) -> Batch:
     """Turn every frame into a structure and a calculation.
 

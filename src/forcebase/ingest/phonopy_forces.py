@@ -1,4 +1,4 @@
-"""Forces of a phonopy file that has none itself: FORCE_SETS, FORCE_CONSTANTS, vasprun.xml beside."""
+"""Forces of a phonopy file that has none itself, from the files beside it."""
 
 from __future__ import annotations
 
@@ -106,9 +106,11 @@ def displaced_cells(contents: Any) -> Iterator[DisplacedCell]:
     supercell = as_atoms(phonopy.supercell)
     if "displacements" in dataset:
         energies = dataset.get("supercell_energies")
-        rows = zip(
-            dataset["displacements"], dataset.get("forces", ()), energies, strict=True
-        ) if energies is not None else ()
+        rows = (
+            zip(dataset["displacements"], dataset.get("forces", ()), energies, strict=True)
+            if energies is not None
+            else ()
+        )
     else:
         rows = (
             (_single(d, len(supercell)), d["forces"], d["supercell_energy"])

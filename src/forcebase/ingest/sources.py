@@ -98,7 +98,7 @@ def _expanded(paths: Iterable[Path]) -> Iterator[Path]:
         if path.exists():
             yield path
             continue
-        matches = sorted(glob(str(path), recursive=True))
+        matches = sorted(glob(str(path), recursive=True))  # noqa: PTH207 - paths may be absolute
         if not matches:
             raise InputError(f"{path} is not there.", hint="Check the path.")
         yield from map(Path, matches)
@@ -140,4 +140,6 @@ def _unpack(file: Path, folder: Path) -> None:
     except ForcebaseError:
         raise
     except Exception as error:  # tarfile, zipfile and three compressions have their own each
-        raise InputError(f"the archive cannot be unpacked: {error or type(error).__name__}") from None
+        raise InputError(
+            f"the archive cannot be unpacked: {error or type(error).__name__}"
+        ) from None

@@ -15,17 +15,32 @@ LARGEST = 6.0
 """eV/angstrom^3, about 1000 GPa: beyond all that is calculated but by mistake."""
 STRAIN = 0.12
 """Largest strain between two cells whose energies are compared by the trapezoidal rule."""
-SIGNAL = 0.005
-"""eV; smaller works of the stress say nothing."""
-PAIRS = 400
+MOVE = 0.15
+"""angstrom; largest move of an atom beside the strain, beyond which the forces are not linear."""
+SIGNAL = 0.002
+"""eV; smaller differences say nothing."""
 ENOUGH = 3
-TRUSTED = 0.9
-"""Correlation from which on the slope is believed."""
+"""Pairs of cells from which on something is said."""
+TOLERANCE = 0.5
+"""How far the slope may be from 1: units and signs are off by far more."""
+ERRORS = 4.0
+"""Standard errors that a slope must be away from 1 to be doubted."""
+NEXT = 12
+"""Cells next in volume that each is compared with."""
 
 
 @dataclass(frozen=True)
 class LabelledCell:
-    """A cell with its labels: numbers (n,), cell (3, 3), positions and forces (n, 3), stress (6,)."""
+    """A cell with its labels.
+
+    Attributes:
+        numbers: (n,) atomic numbers.
+        cell: (3, 3) rows, angstrom.
+        positions: (n, 3) angstrom.
+        energy: eV.
+        forces: (n, 3) eV/angstrom.
+        stress: (6,) as given, to be judged.
+    """
 
     numbers: NDArray[np.int64]
     cell: NDArray[np.float64]
@@ -51,29 +66,15 @@ def stress_doubt(cells: Sequence[LabelledCell]) -> str:
             f"a stress of {largest:.3g} eV/angstrom^3 is no stress of a crystal: is it in GPa "
             "or kbar?"
         )
-    works = np.array(list(_works(cells)), dtype=float).reshape(-1, 2)
-    rows = works[np.abs(works[:, 1]) > SIGNAL]
-    left, work = rows[np.argsort(-np.abs(rows[:, 1]))].T if len(rows) else np.empty((2, 0))
-    weak = _tiny(works)
-    if weak:
-        return weak
-    if len(work) < ENOUGH:
+    works = np.array(list(stress_works(cells)), dtype=float).reshape(-1, 2)
+    left, work = works[np.abs(works).max(axis=1) > SIGNAL].T
+    if len(work) < ENOUGH or not work.any():
         return ""
     slope = float(left @ work / (work @ work))
-    correlation = float(left @ work / np.sqrt((left @ left) * (work @ work)))
-    if abs(correlation) < TRUSTED or 0.5 < slope < 2.0:
-        return ""
-    return _meaning(slope, len(work))
-
-
-def _tiny(works: NDArray[np.float64]) -> str:
-    """Stresses so small that they do no work while the energy changes with the cell."""
-    left, work = works.T
-    if len(works) < ENOUGH or np.abs(left).max() < 20 * SIGNAL or not work.any():
-        return ""
-    slope = float(left @ work / (work @ work))
-    correlation = float(left @ work / np.sqrt((left @ left) * (work @ work)))
-    return _meaning(slope, len(works)) if abs(correlation) > TRUSTED and abs(slope) > 10 else ""
+    spread = float(np.linalg.norm(left - slope * work) / np.linalg.norm(work))
+    error = spread / np.sqrt(len(work) - 1)
+    doubtful = abs(slope - 1) > max(TOLERANCE, ERRORS * error)
+    return _meaning(slope, len(work)) if doubtful else ""
 
 
 def _meaning(slope: float, n: int) -> str:
@@ -86,7 +87,7 @@ def _meaning(slope: float, n: int) -> str:
     )
 
 
-def _works(cells: Sequence[LabelledCell]) -> Iterator[tuple[float, float]]:
+def stress_works(cells: Sequence[LabelledCell]) -> Iterator[tuple[float, float]]:
     """(energy difference less the work of the forces, work of the stress) of pairs, eV."""
     groups: dict[bytes, list[LabelledCell]] = defaultdict(list)
     for cell in cells:
@@ -99,6 +100,8 @@ def _works(cells: Sequence[LabelledCell]) -> Iterator[tuple[float, float]]:
         moved = other.positions - one.positions @ (np.eye(3) + strain)
         fraction = moved @ np.linalg.inv(other.cell)
         moved = (fraction - np.round(fraction)) @ other.cell
+        if np.abs(moved).max() > MOVE:
+            continue
         by_forces = -float(((one.forces + other.forces) / 2 * moved).sum())
         mean = (_work(one, symmetric) + _work(other, symmetric)) / 2
         yield other.energy - one.energy - by_forces, mean
@@ -108,14 +111,10 @@ def _pairs(
     groups: Iterable[list[LabelledCell]],
 ) -> Iterator[tuple[LabelledCell, LabelledCell]]:
     """Each cell with its next ones in volume: near in strain, and a number that stays linear."""
-    count = 0
     for group in groups:
         ordered = sorted(group, key=lambda cell: abs(float(np.linalg.det(cell.cell))))
         for i, cell in enumerate(ordered):
-            for other in ordered[i + 1 : i + 4]:
-                if count == PAIRS:
-                    return
-                count += 1
+            for other in ordered[i + 1 : i + 1 + NEXT]:
                 yield cell, other
 
 

@@ -19,7 +19,7 @@ from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.parsing import parse
 from forcebase.ingest.sources import Source
-from forcebase.physics.stress_sanity import LabelledCell, _works
+from forcebase.physics.stress_sanity import LabelledCell, stress_works
 
 CODES = Path(__file__).parents[2] / "data" / "codes"
 ASE = Path(ase.__file__).parent / "test" / "testdata"
@@ -76,9 +76,7 @@ def test_quantum_espresso_text_and_xml_of_one_run_agree():
     for one, other in zip(text.calculations, xml.calculations, strict=True):
         assert one.energy == pytest.approx(other.energy, abs=1e-4)  # ASE's Ry is of 2006
         np.testing.assert_allclose(one.forces, other.forces, atol=1e-3)
-    np.testing.assert_allclose(
-        text.calculations[-1].stress, xml.calculations[-1].stress, atol=1e-5
-    )
+    np.testing.assert_allclose(text.calculations[-1].stress, xml.calculations[-1].stress, atol=1e-5)
     said, stored = text.methods[0], xml.methods[0]
     assert (said.code, said.code_version, said.functional) == ("quantum espresso", "6.7MaX", "PBE")
     assert (stored.functional, stored.basis, stored.k_points, stored.smearing) == (
@@ -105,7 +103,7 @@ def test_stresses_of_cp2k_are_the_slope_of_its_energies():
     cells = []
     for name in ("cp2k_strained_0.98", "cp2k", "cp2k_strained_1.02"):
         cells += cells_of(batch_of(CODES / name / "wse2.out.gz"))
-    left, work = np.array(list(_works(cells))).T
+    left, work = np.array(list(stress_works(cells))).T
     assert float(left @ work / (work @ work)) == pytest.approx(1.0, abs=0.15)
     assert cells[0].stress[0] < 0 < cells[-1].stress[0]  # compressed, and stretched
 

@@ -13,7 +13,13 @@ from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
 from forcebase.ingest.codes.text import first, integers, required
 
-FUNCTIONALS = {"1": "LDA (Teter)", "2": "LDA (PZ)", "7": "LDA (PW)", "11": "PBE", "-116133": "PBEsol"}
+FUNCTIONALS = {
+    "1": "LDA (Teter)",
+    "2": "LDA (PZ)",
+    "7": "LDA (PW)",
+    "11": "PBE",
+    "-116133": "PBEsol",
+}
 SMEARING = {1: "fixed", 2: "fixed", 3: "Fermi-Dirac", 7: "Gaussian"}
 COLD = {4: "Marzari-Vanderbilt", 5: "Marzari-Vanderbilt (monotonic)", 6: "Methfessel-Paxton"}
 

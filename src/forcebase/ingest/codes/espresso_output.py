@@ -84,9 +84,7 @@ def _pseudopotentials_of_text(text: str) -> dict[str, Any]:
     found = re.findall(
         r"PseudoPot\. # *\d+ for +(\w+).*?\n +(\S+) *\n +MD5 check sum: +(\w+)", text
     )
-    kinds = {
-        symbol: {"file": Path(file).name, "md5": digest} for symbol, file, digest in found
-    }
+    kinds = {symbol: {"file": Path(file).name, "md5": digest} for symbol, file, digest in found}
     if not kinds:
         raise InputError("it does not say its pseudopotentials: the file is cut off.")
     return {"type": "UPF", "files": kinds}
@@ -157,7 +155,9 @@ def read_pw_xml(path: Path) -> CodeOutput:
         steps=found,
         k_mesh=sizes,
         k_shift=shift or (0.0, 0.0, 0.0),
-        convergence={"energy_eV": float(_text(root, "input/electron_control/conv_thr", "0")) * Hartree},
+        convergence={
+            "energy_eV": float(_text(root, "input/electron_control/conv_thr", "0")) * Hartree
+        },
         wall_time=float(_text(root, "timing_info/total/wall", "nan")) or None,
     )
 
