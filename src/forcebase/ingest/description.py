@@ -20,7 +20,8 @@ class FileDescription:
 
     Attributes:
         method: the DFT method of all its labels.
-        keys: names of `energy`, `forces`, `stress` in the file; "" where ASE's own is meant, null for none.
+        keys: names of `energy`, `forces`, `stress` in the file; "" where ASE's own is meant,
+            null for none.
         convergence: criteria of the calculations.
         family_from: info keys whose values name the family (near copies share them).
         family_file: an extxyz file beside it, whose first structure is the family's root.

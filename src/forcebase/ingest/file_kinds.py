@@ -13,7 +13,11 @@ from typing import Any
 
 HEAD = 100_000
 """Bytes that are looked at; a vasprun.xml or OUTCAR says what it is in the first ones."""
-COMPRESSED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+COMPRESSED: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
 
 
 class FileKind(StrEnum):

@@ -24,7 +24,7 @@ from forcebase.ingest.phonopy_file import link_displaced
 from forcebase.ingest.sources import Source, find_sources
 from forcebase.records import Activity
 
-ENOUGH = 64
+ENOUGH = 200
 """Files from which on worker processes, which take seconds to start, are worth it."""
 AHEAD = 4
 """Files that each worker may be ahead of the writing."""

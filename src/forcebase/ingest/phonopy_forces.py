@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,7 @@ def displaced_cells(contents: Any) -> Iterator[DisplacedCell]:
     dataset = contents.dataset or {}
     phonopy = phonopy_of(contents)
     supercell = as_atoms(phonopy.supercell)
+    rows: Iterable[tuple[Any, Any, Any]]
     if "displacements" in dataset:
         energies = dataset.get("supercell_energies")
         rows = (

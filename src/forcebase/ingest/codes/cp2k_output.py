@@ -31,8 +31,8 @@ def read_cp2k_text(path: Path) -> CodeOutput:
     of the run's .cell file.
 
     Raises:
-        InputError: no forces were printed, the input is not beside it, or the files of positions and forces are missing or
-            of another run.
+        InputError: no forces were printed, the input is not beside it, or the files of positions
+            and forces are missing or of another run.
     """
     from pymatgen.io.cp2k.outputs import Cp2kOutput
 
@@ -101,7 +101,7 @@ def _trajectory(run: Any, path: Path, converged: list[bool]) -> list[IonicStep]:
             "it is a run of several steps without its files of positions and forces.",
             hint="Keep PROJECT-pos-1.xyz and PROJECT-frc-1.xyz, of MOTION/PRINT, beside it.",
         )
-    images: list[Any] = read(positions[0], index=":", format="xyz")
+    images: Any = read(positions[0], index=":", format="xyz")
     n = len(images)
     energies, forces = run.data["total_energy"][-n:], run.data["forces"]
     stress = run.data.get("stress_tensor") or []

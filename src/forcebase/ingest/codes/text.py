@@ -9,10 +9,11 @@ from typing import TypeVar
 from forcebase.errors import InputError
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 
-def first(pattern: str, text: str, kind: Callable[[str], T], default: T) -> T:
-    """Give the first group of the first match, or the default."""
+def first(pattern: str, text: str, kind: Callable[[str], T], default: D) -> T | D:
+    """Give the first group of the first match, turned by `kind`, or the default."""
     found = re.search(pattern, text, re.MULTILINE)
     return kind(found.group(1).strip()) if found else default
 
