@@ -13,11 +13,15 @@ from atomate2.forcefields.jobs import ForceFieldRelaxMaker
 from jobflow import JobStore, run_locally
 from maggma.stores import MemoryStore
 from monty.json import jsanitize
+from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from pymatgen.core import Lattice, Structure
+from pymatgen.io.ase import AseAtomsAdaptor
 
+from forcebase.blob import Blob
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import model_batch
+from forcebase.physics.harmonic_crystal import from_phonopy_yaml
 from forcebase.records import Activity
 
 VASPRUN = Path(ase.__file__).parent / "test" / "testdata" / "vasp" / "vasprun_dfpt.xml"
@@ -130,3 +134,26 @@ def test_a_store_by_its_configuration(db, tmp_path, force_field_documents):
     report = import_paths(db, [path], options=ImportOptions(model="quick"))
     assert report.failed == []
     assert report.added["calculations"] == 1
+
+
+def test_a_phonon_document_needs_its_method(db, tmp_path, data_folder):
+    """The shape of atomate2's PhononBSDOSDoc, with the force constants of a real phonon."""
+    real = from_phonopy_yaml(data_folder / "phonopy_wse2_gpaw_3x3.yaml")
+    full = compact_fc_to_full_fc(real.phonopy.primitive, real.force_constants)
+    output = {
+        "structure": AseAtomsAdaptor.get_structure(real.unit_cell),
+        "force_constants": {"force_constants": full.tolist()},
+        "supercell_matrix": real.supercell_matrix.tolist(),
+        "primitive_matrix": real.primitive_matrix.tolist(),
+        "code": "gpaw",
+    }
+    document = {"uuid": "22", "index": 1, "name": "phonon", "output": output}
+    path = written(tmp_path, [jsanitize(document, strict=True)])
+    assert "does not say its method" in import_paths(db, [path]).failed[0][1]
+    options = ImportOptions(description=data_folder / "method.yaml")
+    report = import_paths(db, [path], options=options)
+    assert report.failed == []
+    (phonon,) = db.phonons.find()
+    found = Blob(db.blobs.get(phonon.force_constants)).arrays()["force_constants"]
+    np.testing.assert_allclose(found, real.force_constants, atol=1e-12)
+    assert db.activities.get(phonon.provenance.activity).job["uuid"] == "22"
