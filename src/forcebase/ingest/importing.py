@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections import deque
@@ -99,7 +100,7 @@ def _named(source: Source, options: ImportOptions, report: ImportReport) -> _Nam
     try:
         described = {
             "file": source.path.name,
-            "sha256": bytes_digest(source.path.read_bytes()),
+            "sha256": _digest(source.path),
             **options.asked(),
         }
         beside = source.path.parent / FILE_NAME
@@ -111,6 +112,12 @@ def _named(source: Source, options: ImportOptions, report: ImportReport) -> _Nam
         report.failed.append((source.name, error.strerror or str(error)))
         return None
     return _Named(source, described)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _known(db: Database, files: list[_Named]) -> set[str]:

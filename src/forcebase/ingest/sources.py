@@ -53,8 +53,9 @@ def find_sources(paths: Iterable[Path]) -> Iterator[Found]:
     failed: list[tuple[str, str]] = []
     with TemporaryDirectory(prefix="forcebase-import-") as scratch:
         for path in _expanded(paths):
+            before = len(failed)
             new = _of_path(path, Path(scratch), failed)
-            if path.is_file() and not new and not failed:
+            if path.is_file() and not new and len(failed) == before:
                 raise InputError(
                     f"{path.name} is of no kind that can be imported.",
                     hint="Known: " + ", ".join(FileKind) + ", archives (.tar.*, .zip).",

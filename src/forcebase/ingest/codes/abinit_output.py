@@ -41,34 +41,9 @@ def read_abinit_text(path: Path) -> CodeOutput:
     if failed:
         raise InputError("its electronic steps did not converge, and ASE reads no such file.")
     image: Any = read(path, format="abinit-out")
-    occupation = first(r"^ +occopt +(\d+)", text, int, 1)
-    width = first(r"^ +tsmear +([\d.E+-]+)", text, float, 0.01) if occupation > 2 else 0.0
-    number = required(r"- ixc=(-?\d+)", text, "the functional (ixc)")
     lattice = first(r"^ +kptrlatt +((?:-?\d+\s+){9})", text, integers, ())
-    kind = {**SMEARING, **COLD}.get(occupation, f"occopt {occupation}")
     return CodeOutput(
-        method={
-            "code": "abinit",
-            "code_version": required(r"^\.Version (\S+) of ABINIT", text, "ABINIT's version"),
-            "functional": FUNCTIONALS.get(number, f"ixc {number}"),
-            "basis": {
-                "type": "plane waves",
-                "cutoff_eV": round(
-                    float(required(r"^ +ecut +([\d.E+-]+)", text, "ecut")) * Hartree, 6
-                ),
-            },
-            "pseudopotentials": _pseudopotentials(text),
-            "smearing": {
-                "type": kind,
-                "width_eV": round(width * Hartree, 9),
-                **({"energy": FREE_ENERGY} if width else {}),
-            },
-            "spin": _spin(text),
-            "dispersion": {0: "none", 5: "D2", 6: "D3", 7: "D3(BJ)"}.get(
-                first(r"^ +vdw_xc +(\d+)", text, int, 0), "vdw_xc"
-            ),
-            "spin_orbit": first(r"^ +nspinor +(\d)", text, int, 1) == 2,
-        },
+        method=_method(text),
         steps=ionic_steps([image], True),
         k_mesh=_mesh(lattice, first(r"^ +nkpt +(\d+)", text, int, 0)),
         k_shift=_shift(text),
@@ -79,6 +54,33 @@ def read_abinit_text(path: Path) -> CodeOutput:
         },
         wall_time=first(r"Overall time at end.*wall= +([\d.]+)", text, float, None),
     )
+
+
+def _method(text: str) -> dict[str, Any]:
+    occupation = first(r"^ +occopt +(\d+)", text, int, 1)
+    width = first(r"^ +tsmear +([\d.E+-]+)", text, float, 0.01) if occupation > 2 else 0.0
+    number = required(r"- ixc=(-?\d+)", text, "the functional (ixc)")
+    kind = {**SMEARING, **COLD}.get(occupation, f"occopt {occupation}")
+    return {
+        "code": "abinit",
+        "code_version": required(r"^\.Version (\S+) of ABINIT", text, "ABINIT's version"),
+        "functional": FUNCTIONALS.get(number, f"ixc {number}"),
+        "basis": {
+            "type": "plane waves",
+            "cutoff_eV": round(float(required(r"^ +ecut +([\d.E+-]+)", text, "ecut")) * Hartree, 6),
+        },
+        "pseudopotentials": _pseudopotentials(text),
+        "smearing": {
+            "type": kind,
+            "width_eV": round(width * Hartree, 9),
+            **({"energy": FREE_ENERGY} if width else {}),
+        },
+        "spin": _spin(text),
+        "dispersion": {0: "none", 5: "D2", 6: "D3", 7: "D3(BJ)"}.get(
+            first(r"^ +vdw_xc +(\d+)", text, int, 0), "vdw_xc"
+        ),
+        "spin_orbit": first(r"^ +nspinor +(\d)", text, int, 1) == 2,
+    }
 
 
 def _mesh(lattice: tuple[int, ...], n_points: int) -> tuple[int, ...]:

@@ -125,33 +125,10 @@ def read_pw_xml(path: Path) -> CodeOutput:
         kept = found.pop(-2)
         found[-1] = IonicStep(**{**vars(found[-1]), "index": kept.index})
     mesh = root.find("input/k_points_IBZ/monkhorst_pack")
-    smearing = root.find("input/bands/smearing")
     sizes = () if mesh is None else tuple(int(mesh.attrib[f"nk{i}"]) for i in (1, 2, 3))
     shift = () if mesh is None else tuple(int(mesh.attrib[f"k{i}"]) / 2 for i in (1, 2, 3))
-    creator = root.find("general_info/creator")
-    asked = _text(root, "input/bands/occupations", "fixed")
     return CodeOutput(
-        method={
-            "code": "quantum espresso",
-            "code_version": "unknown" if creator is None else creator.attrib["VERSION"],
-            "functional": _text(root, "input/dft/functional", "unknown"),
-            "basis": {
-                "type": "plane waves",
-                "cutoff_eV": _hartrees(root, "ecutwfc"),
-                "density_cutoff_eV": _hartrees(root, "ecutrho"),
-            },
-            "pseudopotentials": _pseudopotentials_of_xml(root, path),
-            "smearing": {"type": asked, "width_eV": 0.0}
-            if smearing is None
-            else {
-                "type": SMEARING.get(str(smearing.text), str(smearing.text)),
-                "width_eV": round(float(smearing.attrib["degauss"]) * Hartree, 9),
-                "energy": FREE_ENERGY,
-            },
-            "spin": _spin_of_xml(root),
-            "dispersion": _text(root, "input/dft/vdW/vdw_corr", "none"),
-            "spin_orbit": _text(root, "input/spin/spinorbit", "false") == "true",
-        },
+        method=_xml_method(root, path),
         steps=found,
         k_mesh=sizes,
         k_shift=shift or (0.0, 0.0, 0.0),
@@ -160,6 +137,33 @@ def read_pw_xml(path: Path) -> CodeOutput:
         },
         wall_time=float(_text(root, "timing_info/total/wall", "nan")) or None,
     )
+
+
+def _xml_method(root: ElementTree.Element, path: Path) -> dict[str, Any]:
+    smearing = root.find("input/bands/smearing")
+    creator = root.find("general_info/creator")
+    asked = _text(root, "input/bands/occupations", "fixed")
+    return {
+        "code": "quantum espresso",
+        "code_version": "unknown" if creator is None else creator.attrib["VERSION"],
+        "functional": _text(root, "input/dft/functional", "unknown"),
+        "basis": {
+            "type": "plane waves",
+            "cutoff_eV": _hartrees(root, "ecutwfc"),
+            "density_cutoff_eV": _hartrees(root, "ecutrho"),
+        },
+        "pseudopotentials": _pseudopotentials_of_xml(root, path),
+        "smearing": {"type": asked, "width_eV": 0.0}
+        if smearing is None
+        else {
+            "type": SMEARING.get(str(smearing.text), str(smearing.text)),
+            "width_eV": round(float(smearing.attrib["degauss"]) * Hartree, 9),
+            "energy": FREE_ENERGY,
+        },
+        "spin": _spin_of_xml(root),
+        "dispersion": _text(root, "input/dft/vdW/vdw_corr", "none"),
+        "spin_orbit": _text(root, "input/spin/spinorbit", "false") == "true",
+    }
 
 
 def _xml_step(node: ElementTree.Element, index: int) -> IonicStep | None:

@@ -31,6 +31,7 @@ DISPERSION = {
     202: "MBD",
     4: "dDsC",
 }
+FLAGS = ("LNONCOLLINEAR", "LSORBIT", "LUSE_VDW")
 FUNCTIONALS = {"8": "PBE", "PE": "PBE", "14": "PBEsol", "PS": "PBEsol", "91": "PW91", "CA": "LDA"}
 """OUTCAR's LEXCH, which names a functional by a number in some versions."""
 
@@ -159,42 +160,42 @@ def read_outcar(path: Path) -> CodeOutput:
     reached = text.count("aborting loop because EDIFF is reached")
     cut = text.count("aborting loop EDIFF was not reached") or text.count("EDIFF was not reached")
     converged = not cut and reached >= len(steps)
-    titles = re.findall(r"^ +TITEL += (.+?) *$", text, re.MULTILINE)
-    titles = titles or re.findall(r"^ POTCAR: +(.+?) *$", text, re.MULTILINE)
-    if not titles:
-        raise InputError("it does not say its POTCARs: the file is cut off.")
-    hashes = re.findall(r"^ +SHA256 += *(\w+)", text, re.MULTILINE)
-    lexch = required(r"LEXCH += *(\w+)", text, "the functional (LEXCH)")
-    functional = first(r"^ +GGA +=? +([A-Z]\w)", text, str, "--").replace("--", "") or lexch
     return CodeOutput(
-        method={
-            "code": "vasp",
-            "code_version": required(r"^ *vasp\.(\d+\.\d+\.\d+)", text, "VASP's version"),
-            "functional": FUNCTIONALS.get(functional, functional),
-            "basis": {
-                "type": "plane waves",
-                "cutoff_eV": float(required(r"ENCUT += +([\d.]+) eV", text, "ENCUT")),
-            },
-            "pseudopotentials": {
-                "type": "PAW",
-                "titles": list(dict.fromkeys(titles)),
-                **({"hashes": hashes} if hashes else {}),
-            },
-            "smearing": _smearing(
-                int(required(r"ISMEAR += +(-?\d+)", text, "ISMEAR")),
-                float(required(r"SIGMA += +([\d.]+)", text, "SIGMA")),
-            ),
-            "spin": "noncollinear"
-            if "LNONCOLLINEAR =      T" in text
-            else _spin(int(required(r"ISPIN += +(\d)", text, "ISPIN"))),
-            "dispersion": _dispersion(
-                first(r"IVDW += +(\d+)", text, int, 0),
-                first(r"LUSE_VDW *= +([TF])", text, str, "F") == "T",
-            ),
-            "spin_orbit": first(r"LSORBIT += +([TF])", text, str, "F") == "T",
-        },
+        method=_outcar_method(text),
         steps=ionic_steps(steps, converged),
         k_mesh=first(r"generate k-points for: +(\d+ +\d+ +\d+)", text, integers, ()),
         convergence={"energy_eV": first(r"EDIFF += *([\d.E+-]+)", text, float, None)},
         wall_time=first(r"Elapsed time \(sec\): +([\d.]+)", text, float, None),
+    )
+
+
+def _outcar_method(text: str) -> dict[str, Any]:
+    titles = re.findall(r"^ +TITEL += (.+?) *$", text, re.MULTILINE)
+    titles = titles or re.findall(r"^ POTCAR: +(.+?) *$", text, re.MULTILINE)
+    if not titles:
+        raise InputError("it does not say its POTCARs: the file is cut off.")
+    for tag in ("LHFCALC", "LDAU", "LMETAGGA"):
+        if first(rf"\b{tag} *= *([TF])", text, str, "F") == "T":
+            raise InputError(
+                f"it has {tag}, whose details an OUTCAR does not tell.",
+                hint="Import its vasprun.xml.",
+            )
+    if first(r"PSTRESS *= *(-?[\d.]+)", text, float, 0.0):
+        raise InputError("its energies may hold PSTRESS.", hint="Import its vasprun.xml.")
+    lexch = required(r"LEXCH += *(\w+)", text, "the functional (LEXCH)")
+    functional = first(r"^ +GGA +=? +([A-Z]\w)", text, str, "--").replace("--", "") or lexch
+    tags = {name: first(rf"\b{name} *= *([TF])", text, str, "F") == "T" for name in FLAGS}
+    return vasp_method(
+        version=required(r"^ *vasp\.(\d+\.\d+\.\d+)", text, "VASP's version"),
+        functional=FUNCTIONALS.get(functional, functional),
+        settings={
+            **tags,
+            "ENCUT": float(required(r"ENCUT += +([\d.]+) eV", text, "ENCUT")),
+            "ISMEAR": int(required(r"ISMEAR += +(-?\d+)", text, "ISMEAR")),
+            "SIGMA": float(required(r"SIGMA += +([\d.]+)", text, "SIGMA")),
+            "ISPIN": int(required(r"ISPIN += +(\d)", text, "ISPIN")),
+            "IVDW": first(r"IVDW += +(\d+)", text, int, 0),
+        },
+        titles=list(dict.fromkeys(titles)),
+        hashes=re.findall(r"^ +SHA256 += *(\w+)", text, re.MULTILINE),
     )
