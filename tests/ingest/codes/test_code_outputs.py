@@ -271,3 +271,18 @@ def test_outcar_is_left_where_vasprun_lies_beside_it(db, tmp_path):
     shutil.copy(ASE / "vasp" / "vasprun_dfpt.xml", tmp_path / "vasprun.xml")
     assert import_paths(db, [tmp_path]).files == 1
     assert import_paths(db, [tmp_path / "OUTCAR"]).files == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("quantum_espresso/si.pwo.gz", "Exchange-correlation=", "Hubbard\n Exchange-correlation="),
+        ("abinit/wse2.abo.gz", " znucl ", " usepawu           1\n            znucl "),
+        ("gpaw/si.txt.gz", "Input parameters:", "Input parameters:\n  setups={'Si': ':p,4.0'},"),
+    ],
+)
+def test_hubbard_terms_are_refused_where_they_are_not_told(tmp_path, file, old, new):
+    text = gzip.decompress((CODES / file).read_bytes()).decode()
+    assert old in text
+    (tmp_path / "output").write_text(text.replace(old, new, 1))
+    assert "Hubbard" in reason_of(tmp_path / "output")

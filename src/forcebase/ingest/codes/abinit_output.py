@@ -11,7 +11,7 @@ from ase.units import Hartree
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
-from forcebase.ingest.codes.text import first, integers, required
+from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required
 
 FUNCTIONALS = {
     "1": "LDA (Teter)",
@@ -32,6 +32,7 @@ def read_abinit_text(path: Path) -> CodeOutput:
             apart, or it did not end.
     """
     text = path.read_text(errors="replace")
+    refuse_plus_u(r"^ +usepawu +[1-9]", text)
     if text.count("== DATASET ") > 1 or text.count("cartesian coordinates (angstrom) at end") > 1:
         raise InputError(
             "it holds several datasets or geometries, which ASE does not tell apart.",

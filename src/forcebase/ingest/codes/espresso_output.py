@@ -20,7 +20,7 @@ from forcebase.ingest.codes.code_output import (
     IonicStep,
     ionic_steps,
 )
-from forcebase.ingest.codes.text import first, integers, required
+from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required
 from forcebase.units import voigt
 
 SMEARING = {
@@ -41,6 +41,7 @@ def read_pw_text(path: Path) -> CodeOutput:
         InputError: the text does not say its set-up.
     """
     text = path.read_text(errors="replace")
+    refuse_plus_u(r"LDA\+U|DFT\+U|Hubbard", text)
     images = read(path, index=":", format="espresso-out")
     failed = "convergence NOT achieved" in text
     mesh, shift = _mesh_of_input(path, text)
@@ -115,6 +116,7 @@ def read_pw_xml(path: Path) -> CodeOutput:
         InputError: the file is cut off, or has no forces.
     """
     root = ElementTree.parse(path).getroot()
+    refuse_plus_u("dftU", " ".join(node.tag for node in root.findall("input/dft/*")))
     output = root.find("output")
     if output is None:
         raise InputError("it has no output: the run did not end.")
@@ -135,7 +137,7 @@ def read_pw_xml(path: Path) -> CodeOutput:
         convergence={
             "energy_eV": float(_text(root, "input/electron_control/conv_thr", "0")) * Hartree
         },
-        wall_time=float(_text(root, "timing_info/total/wall", "nan")) or None,
+        wall_time=float(_text(root, "timing_info/total/wall", "0")) or None,
     )
 
 

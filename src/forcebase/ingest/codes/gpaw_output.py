@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, ionic_steps
-from forcebase.ingest.codes.text import first, integers, required
+from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required
 from forcebase.units import voigt
 
 NUMBER = r"(-?\d+\.\d+)"
@@ -33,6 +33,7 @@ def read_gpaw_text(path: Path) -> CodeOutput:
         InputError: it is cut off before the first result, or is of an unknown kind.
     """
     text = path.read_text(errors="replace")
+    refuse_plus_u(r"setups.*:[spdf],", text)
     if HEADER.search(text):
         steps = _steps(text)
     else:
