@@ -71,10 +71,11 @@ def test_a_stress_as_matrix_or_absent(described, frames):
     assert [c.stress for c in batch.calculations] == [None] * 3
 
 
-def test_a_nine_number_stress_is_refused_not_cut(described, frames):
-    frames[1].info["REF_stress"] = np.eye(3)
-    with pytest.raises(InputError, match=r"frame 1.*stress"):
-        read_extxyz(described(frames))
+def test_a_stress_of_nine_numbers_is_the_one_of_six(described, frames):
+    six = frames[1].info["REF_stress"]
+    xx, yy, zz, yz, xz, xy = six
+    frames[1].info["REF_stress"] = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    assert read_extxyz(described(frames)).calculations[1].stress == pytest.approx(six, abs=1e-8)
 
 
 def test_without_a_description_ref_keys_are_meant_and_each_is_its_own_family(described, frames):

@@ -25,21 +25,52 @@ NameOption = Annotated[str | None, typer.Option(help="Name the result, to call i
 
 
 def import_files(
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders.")],
+    paths: Annotated[list[Path], typer.Argument(help="Files, folders, globs or archives.")],
+    steps: Annotated[str, typer.Option(help="Ionic steps of a code's run: all or last.")] = "last",
+    k_spacing: Annotated[
+        float | None, typer.Option(help="1/A: the rule by which all k-meshes were chosen.")
+    ] = None,
+    energy_key: Annotated[str | None, typer.Option(help="Name of the energy in extxyz.")] = None,
+    forces_key: Annotated[str | None, typer.Option(help="Name of the forces.")] = None,
+    stress_key: Annotated[str | None, typer.Option(help="Name of the stress.")] = None,
+    method: Annotated[
+        Path | None, typer.Option(help="A method.yaml for files that have none beside them.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="The model of force field documents in a JobStore.")
+    ] = "",
+    workers: Annotated[int | None, typer.Option(help="Processes that parse.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn files into records: extxyz, phonopy YAML, GPAW task documents.
+    """Turn files into records: outputs of DFT codes, extxyz, ASE databases, phonopy, JobStores.
 
-    A method.yaml beside the files says how labels were made. The same import twice adds
+    VASP, CP2K, Quantum ESPRESSO, GPAW, FHI-aims and ABINIT are told by their content. A
+    method.yaml says how labels were made where the files do not. The same import twice adds
     nothing; the exit code is 2 when a file could not be read.
 
-    Example:
+    Examples:
       forcebase import data/wse2_gpaw
+      forcebase import runs.tar.gz 'old/**/vasprun.xml*' --steps all
+      forcebase import cells.extxyz --energy-key dft_energy --method method.yaml
     """
     from forcebase.ingest.importing import import_paths
+    from forcebase.ingest.options import ImportOptions, Steps
 
+    if steps not in tuple(Steps):
+        raise InputError(f"--steps {steps}: no such choice.", hint="Give all or last.")
+    if method is not None and not method.is_file():
+        raise InputError(f"{method} is not there.", hint="Check --method.")
+    asked = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
+    options = ImportOptions(
+        steps=Steps(steps),
+        k_spacing=k_spacing,
+        keys={name: key for name, key in asked.items() if key is not None},
+        description=method,
+        model=model,
+        workers=workers,
+    )
     with open_database() as db, stage_bars() as bars:
-        report = import_paths(db, paths, lambda _, n, total: bars("import", n, total, {}))
+        report = import_paths(db, paths, lambda _, n, total: bars("import", n, total, {}), options)
     print_report(report, f"{report.files} files read, {len(report.unchanged)} known", as_json)
     if report.failed:
         raise typer.Exit(InputError.exit_code)

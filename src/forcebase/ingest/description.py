@@ -20,7 +20,8 @@ class FileDescription:
 
     Attributes:
         method: the DFT method of all its labels.
-        keys: names of `energy`, `forces`, `stress` in the file; "" where ASE's own is meant.
+        keys: names of `energy`, `forces`, `stress` in the file; "" where ASE's own is meant,
+            null for none.
         convergence: criteria of the calculations.
         family_from: info keys whose values name the family (near copies share them).
         family_file: an extxyz file beside it, whose first structure is the family's root.
@@ -36,7 +37,7 @@ class FileDescription:
     """
 
     method: DFTMethod
-    keys: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str | None] = field(default_factory=dict)
     convergence: dict[str, Any] = field(default_factory=dict)
     family_from: tuple[str, ...] = ()
     family_file: str = ""
@@ -50,13 +51,15 @@ class FileDescription:
     tags: tuple[str, ...] = ()
 
 
-def describe(path: Path) -> FileDescription:
-    """Read the description of `path` from the `method.yaml` in its folder.
+def describe(path: Path, otherwise: Path | None = None) -> FileDescription:
+    """Read the description of `path` from the `method.yaml` in its folder, or another one.
 
     Raises:
         InputError: there is none, it cannot be read, or it lacks a field of the method.
     """
     source = path.parent / FILE_NAME
+    if otherwise is not None and not source.is_file():
+        source = otherwise
     if not source.is_file():
         raise InputError(
             f"{path.name} does not say how its labels were made, and there is no {FILE_NAME} "

@@ -2,175 +2,18 @@
 
 from __future__ import annotations
 
-import lzma
-import tarfile
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from ase import Atoms
-from ase.io import read
-
-from forcebase.digest import bytes_digest, content_digest
-from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
-from forcebase.ingest.description import FileDescription, describe
-from forcebase.records import Calculation, Structure
-
-KNOWN_KEYS = {"energy": "REF_energy", "forces": "REF_forces", "stress": "REF_stress"}
+from forcebase.ingest.labelled_frames import frames_batch, read_frames
+from forcebase.ingest.options import ImportOptions
 
 
-def read_extxyz(path: Path) -> Batch:
+def read_extxyz(path: Path, options: ImportOptions | None = None) -> Batch:
     """Turn every frame of the file into a structure and a calculation.
 
     Raises:
-        InputError: the file cannot be read, or a frame has no energy or forces, forces of the
-            wrong shape, or NaN; the message names the frame. Nothing is written then.
+        InputError: the file cannot be read, or a frame cannot be used; the message names the
+            frame. Nothing is written then.
     """
-    description = describe(path)
-    batch = Batch(methods=[description.method])
-    logs = dict(_logs(path, description))
-    root = _family_root(path, description)
-    for index, atoms in enumerate(_frames(path)):
-        try:
-            _add_frame(batch, atoms, description, logs, root)
-        except ForcebaseError as error:
-            raise InputError(
-                f"{path.name}, frame {index}: {error.message}", hint=error.hint
-            ) from None
-        except Exception as error:  # whatever text stands where a number is meant
-            raise InputError(
-                f"{path.name}, frame {index} cannot be used: {type(error).__name__}: {error}",
-                hint="Look at its keys, and at what method.yaml says of them.",
-            ) from None
-    return batch
-
-
-def _frames(path: Path) -> list[Atoms]:
-    try:
-        frames = read(path, index=":", format="extxyz")
-    except Exception as error:  # whatever ASE makes of foreign text
-        reason = str(error) or type(error).__name__
-        raise InputError(f"{path.name} cannot be read as extxyz: {reason}") from None
-    if not frames:
-        raise InputError(f"{path.name} holds no structure.")
-    return list(frames)
-
-
-def _add_frame(
-    batch: Batch,
-    atoms: Atoms,
-    description: FileDescription,
-    logs: dict[str, bytes],
-    root: str | None,
-) -> None:
-    keys = description.keys or KNOWN_KEYS
-    energy, forces = _label(atoms, "energy", keys), _label(atoms, "forces", keys)
-    for name, value in (("energy", energy), ("forces", forces)):
-        if value is None:
-            raise InputError(
-                f"there is no {name} under the key {keys.get(name) or name!r}.",
-                hint="Name the keys in method.yaml.",
-            )
-    structure = Structure.from_atoms(
-        atoms,
-        family=root or _drawn_family(atoms, description),
-        kind=str(atoms.info.get("kind", description.kind)),
-        recipe=_recipe(atoms, description),
-    )
-    log = _log(atoms, description, logs)
-    if log:
-        batch.blobs.append(log)
-    calculation = Calculation.of(
-        structure,
-        description.method,
-        energy=float(energy),
-        forces=forces,
-        stress=_label(atoms, "stress", keys),
-        k_mesh=_k_mesh(atoms, description),
-        convergence=description.convergence,
-        wall_time=_number(atoms.info.get("wall_s")),
-        log=bytes_digest(log) if log else None,
-    )
-    batch.structures.append(structure)
-    batch.calculations.append(calculation)
-    batch.tags.extend((tag, "calculations", calculation.id) for tag in description.tags)
-
-
-def _label(atoms: Atoms, name: str, keys: dict[str, str]) -> Any:
-    key = keys.get(name) or ""
-    if key:
-        return atoms.info.get(key, atoms.arrays.get(key))
-    results = atoms.calc.results if atoms.calc is not None else {}
-    return results.get(name)
-
-
-def _family_root(path: Path, description: FileDescription) -> str | None:
-    if not description.family_file:
-        return None
-    return Structure.geometry_id(_frames(path.parent / description.family_file)[0])
-
-
-def _drawn_family(atoms: Atoms, description: FileDescription) -> str | None:
-    """Frames of one draw of random numbers are near copies: they share a family."""
-    values = [atoms.info.get(key) for key in description.family_from]
-    if not values or any(value is None for value in values):
-        return None
-    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-    return content_digest([list(description.family_from), plain])
-
-
-def _recipe(atoms: Atoms, description: FileDescription) -> dict[str, Any]:
-    if not description.recipe:
-        return {}
-    info = atoms.info
-    seed = info.get(description.recipe.get("seed", ""))
-    return {
-        "operation": _operation(description.recipe["operation"], str(info.get("kind", ""))),
-        "parameters": {
-            key: _number(info[key]) for key in description.recipe["parameters"] if key in info
-        },
-        "seed": None if seed is None else int(seed),
-        "parent": None,
-    }
-
-
-def _operation(given: Any, kind: str) -> str:
-    """One operation for all frames, or one for each beginning of a kind."""
-    if isinstance(given, str):
-        return given
-    return next((text for start, text in given.items() if kind.startswith(start)), "unknown")
-
-
-def _k_mesh(atoms: Atoms, description: FileDescription) -> list[int]:
-    text = atoms.info.get("kpts")
-    return [int(n) for n in str(text).split("x")] if text else list(description.k_mesh)
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _logs(path: Path, description: FileDescription) -> Iterator[tuple[str, bytes]]:
-    if not description.logs:
-        return
-    archive = path.parent / description.logs["archive"]
-    if not archive.is_file():
-        raise InputError(f"{archive.name}, named as the logs of {path.name}, is not there.")
-    try:
-        with tarfile.open(archive) as files:
-            for entry in files:
-                stream = files.extractfile(entry)
-                if stream is not None:
-                    yield entry.name, stream.read()
-    except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{archive.name}, the logs of {path.name}, is broken: {reason}") from None
-
-
-def _log(atoms: Atoms, description: FileDescription, logs: dict[str, bytes]) -> bytes | None:
-    if not logs:
-        return None
-    return logs.get(description.logs["member"].format(**atoms.info))
+    return frames_batch(path, read_frames(path), options or ImportOptions())

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 from forcebase.database.database import Database
 from forcebase.digest import bytes_digest, content_digest
-from forcebase.errors import DatabaseError, ForcebaseError, InputError
-from forcebase.ingest.batch import Batch
+from forcebase.errors import DatabaseError, ForcebaseError
 from forcebase.ingest.collect import CollectReport
 from forcebase.ingest.description import FILE_NAME
-from forcebase.ingest.extxyz import read_extxyz
-from forcebase.ingest.phonopy_file import read_phonopy
-from forcebase.ingest.task_documents import read_task_document
+from forcebase.ingest.file_kinds import FileKind
+from forcebase.ingest.options import ImportOptions
+from forcebase.ingest.parsing import Parsed, parse
+from forcebase.ingest.phonopy_file import link_displaced
+from forcebase.ingest.sources import Source, find_sources
 from forcebase.records import Activity
 
-Reader = Callable[[Database, Path], Batch]
+ENOUGH = 200
+"""Files from which on worker processes, which take seconds to start, are worth it."""
+AHEAD = 4
+"""Files that each worker may be ahead of the writing."""
 
 
 @dataclass
@@ -33,88 +43,134 @@ class ImportReport(CollectReport):
     activities: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Named:
+    """A file with the digest of it and all that is said of it."""
+
+    source: Source
+    described: dict[str, Any]
+
+    @property
+    def activity(self) -> str:
+        return content_digest({"import": self.described})
+
+
 def import_paths(
     db: Database,
     paths: Iterable[Path],
     on_file: Callable[[str, int, int], None] | None = None,
+    options: ImportOptions | None = None,
 ) -> ImportReport:
-    """Import files, and folders with all that is in them.
+    """Import files, folders with all that is in them, globs and archives.
 
-    Each file is taken whole or not at all. A file that was imported before (same bytes, same
-    description) is not read again.
+    Each file is taken whole or not at all; an interrupted import goes on where it stopped. A
+    file that was imported before (same bytes, same description and options) is not read again.
+    Worker processes parse; this one writes, in the order of the files.
 
     Raises:
         InputError: a path is not there, or a file that was named itself is of no known kind.
     """
+    options = options or ImportOptions()
     report = ImportReport()
-    files = sorted(_files(paths), key=_reading_order)
-    for done, (path, reader) in enumerate(files):
-        _import_file(db, path, reader, report)
-        if on_file:
-            on_file(path.name, done + 1, len(files))
+    with find_sources(paths) as found:
+        report.failed += found.failed
+        named = [_named(source, options, report) for source in found.sources]
+        waiting = [file for file in named if file and file.source.kind is not FileKind.JOB_STORE]
+        known = _known(db, waiting)
+        fresh = [file for file in waiting if file.activity not in known]
+        results = _parsed([file.source for file in fresh], options)
+        for done, source in enumerate(found.sources):
+            file = named[done]
+            if file is None:
+                pass
+            elif source.kind is FileKind.JOB_STORE:
+                _import_store(db, file, options, report)
+            else:
+                report.activities.append(file.activity)
+                if file.activity in known:
+                    report.unchanged.append(source.path.name)
+                else:
+                    _write(db, file, results, report)
+            if on_file:
+                on_file(source.path.name, done + 1, len(found.sources))
     return report
 
 
-def _files(paths: Iterable[Path]) -> list[tuple[Path, Reader]]:
-    found: dict[Path, Reader] = {}
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{path} is not there.", hint="Check the path.")
-        named = path.is_file()
-        for candidate in [path] if named else sorted(path.rglob("*")):
-            reader = _reader(candidate) if candidate.is_file() else None
-            if reader:
-                found[candidate.absolute()] = reader
-            elif named:
-                raise InputError(
-                    f"{path.name} is of no kind that can be imported.",
-                    hint="Known: .extxyz, .xyz, phonopy .yaml, GPAW task documents (.json).",
-                )
-    return list(found.items())
-
-
-def _reader(path: Path) -> Reader | None:
-    if path.suffix in (".extxyz", ".xyz"):
-        return lambda db, file: read_extxyz(file)
-    if path.suffix in (".yaml", ".yml") and path.name != FILE_NAME:
-        return read_phonopy if _begins_with(path, "phonopy") else None
-    if path.suffix == ".json":
-        return lambda db, file: read_task_document(db, file)
-    return None
-
-
-def _begins_with(path: Path, word: str) -> bool:
+def _named(source: Source, options: ImportOptions, report: ImportReport) -> _Named | None:
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return any(line.startswith(word) for line in file.readlines(4000))
-    except OSError:  # its reader meets the same, and says so
-        return True
-
-
-def _reading_order(entry: tuple[Path, Reader]) -> tuple[bool, str]:
-    """Phonons after the structures and calculations that they refer to."""
-    return entry[1] is read_phonopy, str(entry[0])
-
-
-def _import_file(db: Database, path: Path, reader: Reader, report: ImportReport) -> None:
-    try:
-        source = {"file": path.name, "sha256": bytes_digest(path.read_bytes())}
-        beside = path.parent / FILE_NAME
+        described = {
+            "file": source.path.name,
+            "sha256": _digest(source.path),
+            **options.asked(),
+        }
+        beside = source.path.parent / FILE_NAME
+        if not beside.is_file() and options.description:
+            beside = options.description
         if beside.is_file():
-            source["description_sha256"] = bytes_digest(beside.read_bytes())
-        activity_id = content_digest({"import": source})
-        report.activities.append(activity_id)
-        if db.activities.count(id=activity_id):
-            report.unchanged.append(path.name)
-            return
-        started = time.perf_counter()
-        batch = reader(db, path)
-        activity = Activity(id=activity_id, kind="import", name=path.name, source=source)
-        report.add(batch.write(db, activity, started))
+            described["description_sha256"] = bytes_digest(beside.read_bytes())
+    except OSError as error:
+        report.failed.append((source.name, error.strerror or str(error)))
+        return None
+    return _Named(source, described)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file of any size."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _known(db: Database, files: list[_Named]) -> set[str]:
+    ids = [file.activity for file in files]
+    return {found["_id"] for found in db.activities.by_ids(ids, {"_id": 1})}
+
+
+def _parsed(sources: list[Source], options: ImportOptions) -> Iterator[Parsed]:
+    """Parse in the order given, a few files ahead of what is taken."""
+    workers = options.workers or (len(os.sched_getaffinity(0)) if len(sources) >= ENOUGH else 1)
+    if workers == 1 or len(sources) < 2:
+        for source in sources:
+            yield parse(source, options)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
+        pending: deque[Future[Parsed]] = deque()
+        for source in sources:
+            pending.append(pool.submit(parse, source, options))
+            if len(pending) > AHEAD * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write(db: Database, file: _Named, results: Iterator[Parsed], report: ImportReport) -> None:
+    started = time.perf_counter()
+    parsed = next(results)
+    if parsed.batch is None:
+        report.failed.append((file.source.name, parsed.reason))
+        return
+    try:
+        link_displaced(db, parsed.batch)
+        activity = Activity(
+            id=file.activity, kind="import", name=file.source.path.name, source=file.described
+        )
+        report.add(parsed.batch.write(db, activity, started))
         report.files += 1
     except DatabaseError:  # not the file's fault, and the next file's too
         raise
     except ForcebaseError as error:
-        report.failed.append((str(path), str(error)))
-    except OSError as error:
-        report.failed.append((str(path), error.strerror or str(error)))
+        report.failed.append((file.source.name, str(error)))
+
+
+def _import_store(db: Database, file: _Named, options: ImportOptions, report: ImportReport) -> None:
+    from forcebase.ingest.job_stores import import_job_store
+
+    try:
+        report.files += 1
+        import_job_store(db, file.source.path, options, report)
+    except DatabaseError:
+        raise
+    except ForcebaseError as error:
+        report.failed.append((file.source.name, str(error)))

@@ -12,21 +12,28 @@ from forcebase.blob import Blob
 from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
-from forcebase.ingest.description import describe
+from forcebase.ingest.codes.code_output import CodeOutput, Steps, output_batch
+from forcebase.ingest.description import FileDescription, describe
+from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
-from forcebase.physics.harmonic_crystal import HarmonicCrystal, from_phonopy_yaml
+from forcebase.ingest.phonopy_forces import DisplacedCell, complete_with_forces, displaced_cells
+from forcebase.physics.harmonic_crystal import (
+    HarmonicCrystal,
+    from_phonopy_contents,
+    read_phonopy_contents,
+)
 from forcebase.physics.stability import instability
-from forcebase.records import Phonon, Structure
+from forcebase.records import Calculation, Phonon, Structure
 
 
-def read_phonopy(db: Database, path: Path) -> Batch:
+def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
     """Turn a phonopy file with forces or force constants into a phonon record.
 
     Raises:
         InputError: the file cannot be read, or has neither forces nor force constants.
     """
-    description = describe(path)
-    crystal = _load(path)
+    crystal, contents, runs = _load(path)
+    description = _description(path, options, runs)
     atoms = Atoms(crystal.numbers, crystal.positions, cell=crystal.cell, pbc=True)
     structure = Structure.from_atoms(atoms, kind=description.kind)
     arrays = Blob.from_arrays(force_constants=crystal.force_constants)
@@ -42,15 +49,57 @@ def read_phonopy(db: Database, path: Path) -> Batch:
         defect=_defect(path, description.defect),
         findings=[found] if (found := instability(crystal)) else [],
     )
-    for calculation in _displaced(db, phonon, structure):
-        phonon.made_from("displaced supercell", "calculations", calculation)
-    return Batch(
+    batch = Batch(
         blobs=[arrays.data],
         methods=[description.method],
         structures=[structure],
         phonons=[phonon],
         tags=[(tag, "phonons", phonon.id) for tag in description.tags],
     )
+    _add_displaced(batch, structure, description, contents, runs)
+    return batch
+
+
+def _description(
+    path: Path, options: ImportOptions | None, runs: list[CodeOutput]
+) -> FileDescription:
+    """What is said of the file; sets of vasprun.xml say their method themselves."""
+    if runs:
+        methods = output_batch(runs[0], Steps.LAST).methods
+        return FileDescription(method=methods[0], protocol={"code": "phonopy"})
+    return describe(path, options.description if options else None)
+
+
+def _add_displaced(
+    batch: Batch,
+    structure: Structure,
+    description: FileDescription,
+    contents: Any,
+    runs: list[CodeOutput],
+) -> None:
+    """Displaced supercells with energies become calculations of the unit cell's family."""
+    cells = [
+        DisplacedCell(run.steps[-1].atoms, run.steps[-1].energy, run.steps[-1].forces)
+        for run in runs
+    ] or list(displaced_cells(contents))
+    for cell in cells:
+        displaced = Structure.from_atoms(
+            cell.atoms,
+            family=structure.family,
+            kind="phonon-displacement",
+            recipe={"operation": "displacement", "parent": structure.id},
+        )
+        batch.structures.append(displaced)
+        batch.calculations.append(
+            Calculation.of(
+                displaced,
+                description.method,
+                energy=cell.energy,
+                forces=cell.forces,
+                k_mesh=list(runs[0].k_mesh if runs else description.k_mesh),
+                convergence=description.convergence,
+            )
+        )
 
 
 def _defect(path: Path, described: dict[str, Any]) -> dict[str, Any]:
@@ -70,6 +119,18 @@ def _defect(path: Path, described: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "host": Structure.geometry_id(first)}
 
 
+def link_displaced(db: Database, batch: Batch) -> None:
+    """Link each phonon of a batch to the calculations of its displaced supercells.
+
+    They are those that came with it, else those that the database knows.
+    """
+    for phonon in batch.phonons:
+        structure = next(s for s in batch.structures if s.id == phonon.structure)
+        own = [calculation.id for calculation in batch.calculations]
+        for calculation in own or _displaced(db, phonon, structure):
+            phonon.made_from("displaced supercell", "calculations", calculation)
+
+
 def _displaced(db: Database, phonon: Phonon, structure: Structure) -> list[str]:
     """Ids of its displaced supercells' calculations that are in the database already.
 
@@ -82,10 +143,15 @@ def _displaced(db: Database, phonon: Phonon, structure: Structure) -> list[str]:
     return [calculation.id for calculation in found]
 
 
-def _load(path: Path) -> HarmonicCrystal:
+def _load(path: Path) -> tuple[HarmonicCrystal, Any, list[CodeOutput]]:
+    """The crystal, all that the file holds, and the runs of VASP that its forces are from."""
     try:
-        return from_phonopy_yaml(path)
-    except InputError:
-        raise
+        contents = read_phonopy_contents(path)
+        runs = complete_with_forces(contents, path)
+        return from_phonopy_contents(contents), contents, runs
+    except InputError as error:
+        if path.name in error.message:
+            raise
+        raise InputError(f"{path.name}: {error.message}", hint=error.hint) from None
     except Exception as error:
         raise InputError(f"{path.name} cannot be read by phonopy: {error}") from None

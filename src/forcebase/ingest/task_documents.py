@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from forcebase.database.database import Database
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
@@ -51,7 +50,7 @@ def task_document_batch(output: dict[str, Any], drawn: dict[str, Any]) -> Batch:
     return Batch(structures=[structure], methods=[method], calculations=[calculation])
 
 
-def read_task_document(db: Database, path: Path) -> Batch:  # noqa: ARG001
+def read_task_document(path: Path) -> Batch:
     """Read a JSON file that holds {output, metadata} of a static job, or its output alone.
 
     Raises:

@@ -187,7 +187,32 @@ def from_phonopy_yaml(path: str | PathLike[str]) -> HarmonicCrystal:
         InputError: no such file, no phonopy file, other units than eV and angstrom, or
             neither forces nor force constants in it.
     """
-    contents = _read_yaml(Path(path))
+    return from_phonopy_contents(_complete(read_phonopy_contents(Path(path)), Path(path)))
+
+
+def from_phonopy_contents(contents: PhonopyYaml) -> HarmonicCrystal:
+    """Make a crystal of what a phonopy file holds, or was completed with.
+
+    Displacements of one atom each give force constants by phonopy's own solver; random
+    displacements of all atoms by symfc's symmetry-adapted least squares.
+
+    Raises:
+        InputError: the stored supercell is not the one that phonopy makes.
+    """
+    phonopy = phonopy_of(contents)
+    if contents.force_constants is not None:
+        phonopy.force_constants = contents.force_constants
+        return HarmonicCrystal.from_phonopy(phonopy)
+    phonopy.dataset = contents.dataset
+    solver = "symfc" if "displacements" in contents.dataset else None
+    phonopy.produce_force_constants(
+        calculate_full_force_constants=False, show_drift=False, fc_calculator=solver
+    )
+    return symmetrize(HarmonicCrystal.from_phonopy(phonopy))
+
+
+def phonopy_of(contents: PhonopyYaml) -> Phonopy:
+    """Cells of a phonopy file as a phonopy object, without displacements or force constants."""
     unit_cell = contents.unitcell
     phonopy = bare_phonopy(
         unit_cell.numbers,
@@ -199,15 +224,31 @@ def from_phonopy_yaml(path: str | PathLike[str]) -> HarmonicCrystal:
     )
     if contents.supercell is not None:
         _check_order(phonopy.supercell, contents.supercell)
-    if contents.force_constants is not None:
-        phonopy.force_constants = contents.force_constants
-        return HarmonicCrystal.from_phonopy(phonopy)
-    phonopy.dataset = contents.dataset
-    phonopy.produce_force_constants(calculate_full_force_constants=False, show_drift=False)
-    return symmetrize(HarmonicCrystal.from_phonopy(phonopy))
+    return phonopy
 
 
-def _read_yaml(path: Path) -> PhonopyYaml:
+def has_forces(contents: PhonopyYaml) -> bool:
+    """Whether it holds force constants, or displacements with forces."""
+    dataset = contents.dataset or {}
+    forces = "forces" in dataset or any("forces" in d for d in dataset.get("first_atoms", ()))
+    return forces or contents.force_constants is not None
+
+
+def _complete(contents: PhonopyYaml, path: Path) -> PhonopyYaml:
+    if not has_forces(contents):
+        raise InputError(
+            f"{path.name} has neither forces nor force constants.",
+            hint='Save it with `phonopy.save(settings={"force_constants": True})`.',
+        )
+    return contents
+
+
+def read_phonopy_contents(path: Path) -> PhonopyYaml:
+    """Read cells, displacements and what else a phonopy file has.
+
+    Raises:
+        InputError: no such file, no phonopy file, or other units than eV and angstrom.
+    """
     from phonopy.interface.phonopy_yaml import read_phonopy_yaml
 
     if not path.is_file():
@@ -223,13 +264,6 @@ def _read_yaml(path: Path) -> PhonopyYaml:
         raise InputError(
             f"{path.name} is in units of {contents.calculator}, not eV and angstrom.",
             hint="Save it from phonopy without a calculator interface, forces in eV/angstrom.",
-        )
-    dataset = contents.dataset or {}
-    has_forces = "forces" in dataset or any("forces" in d for d in dataset.get("first_atoms", ()))
-    if contents.force_constants is None and not has_forces:
-        raise InputError(
-            f"{path.name} has neither forces nor force constants.",
-            hint='Save it with `phonopy.save(settings={"force_constants": True})`.',
         )
     return contents
 

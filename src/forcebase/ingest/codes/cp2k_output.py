@@ -1,0 +1,187 @@
+"""CP2K: main output and the trajectories beside it, by pymatgen and ASE."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.io import read
+from ase.units import Bohr, GPa, Hartree, bar, kB
+
+from forcebase.errors import InputError
+from forcebase.ingest.atoms import plain_atoms
+from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, IonicStep
+from forcebase.ingest.codes.text import first, integers, required
+from forcebase.units import voigt
+
+GPW = r"QS\| Method: +(\S+)"
+FLOAT = r" +(-?\d+\.\d+)"
+VECTOR = rf"CELL(?:_TOP)?\| Vector [abc] \[angstrom\]?:?{FLOAT}{FLOAT}{FLOAT} +\|[abc]\| ={FLOAT}"
+STATIC = ("ENERGY", "ENERGY_FORCE")
+
+
+def read_cp2k_text(path: Path) -> CodeOutput:
+    """Read a static calculation, or a run whose positions and forces lie beside its output.
+
+    CP2K prints a stress that is positive under compression; here it is turned. With smearing,
+    energies are free energies. The lattice is the input's, which must lie beside the output, or
+    of the run's .cell file.
+
+    Raises:
+        InputError: no forces were printed, the input is not beside it, or the files of positions
+            and forces are missing or of another run.
+    """
+    from pymatgen.io.cp2k.outputs import Cp2kOutput
+
+    text = path.read_text(errors="replace")
+    if "ENERGY| Total FORCE_EVAL" not in text:  # pymatgen would look for ever
+        raise InputError("it is cut off before its first energy.")
+    run = Cp2kOutput(path, auto_load=False)
+    if not run.input:
+        raise InputError(
+            "it prints its cell with three decimals only, and its input is not beside it.",
+            hint="Keep the input file beside the output, under the name that the output gives.",
+        )
+    run.parse_initial_structure()
+    _check_lattice(run, text)
+    run.parse_global_params()
+    run.parse_dft_params()
+    run.parse_energies()
+    run.parse_forces()
+    run.parse_stresses()
+    kind = str(run.data["global"].get("Run_type", "")).upper()
+    converged = [" NOT " not in line for line in re.findall(r"SCF run[ A-Z]* converged", text)]
+    steps = _static(run, converged) if kind in STATIC else _trajectory(run, path, converged)
+    return CodeOutput(
+        method=_method(run, text),
+        steps=steps,
+        k_mesh=_mesh(text),
+        k_shift=_shift(text),
+        convergence={"scf": first(r"eps_scf: +([\d.E+-]+)", text, float, None)},
+        wall_time=first(r"^ CP2K +1 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +([\d.]+)$", text, float, None),
+    )
+
+
+def _check_lattice(run: Any, text: str) -> None:
+    """Pymatgen takes the lattice from the input file beside, else from three printed decimals."""
+    rows = np.array(re.findall(VECTOR, text)[:3], dtype=float)
+    lattice = run.initial_structure.lattice.matrix
+    if len(rows) < 3:
+        raise InputError("it does not print its cell.")
+    lengths = np.linalg.norm(lattice, axis=1)
+    if np.abs(lattice - rows[:, :3]).max() > 6e-4 or np.abs(lengths - rows[:, 3]).max() > 2e-6:
+        raise InputError("its cell is not the one of the input file beside it.")
+
+
+def _static(run: Any, converged: list[bool]) -> list[IonicStep]:
+    forces, stress = run.data.get("forces") or [], run.data.get("stress_tensor") or []
+    if not forces:
+        raise InputError(
+            "it has no forces.", hint="Switch on FORCE_EVAL/PRINT/FORCES and run it again."
+        )
+    return [
+        IonicStep(
+            atoms=plain_atoms(run.initial_structure),
+            energy=float(run.data["total_energy"][-1]),
+            forces=np.array(forces[-1], dtype=float) * Hartree / Bohr,
+            stress=voigt(-np.array(stress[-1], dtype=float)) * GPa if stress else None,
+            converged=bool(converged) and converged[-1],
+        )
+    ]
+
+
+def _trajectory(run: Any, path: Path, converged: list[bool]) -> list[IonicStep]:
+    """Steps of a relaxation or a molecular dynamics run."""
+    positions, cells = run.filenames["trajectory"], run.filenames["cell"]
+    if len(positions) != 1 or len(run.filenames["forces"]) != 1:
+        raise InputError(
+            "it is a run of several steps without its files of positions and forces.",
+            hint="Keep PROJECT-pos-1.xyz and PROJECT-frc-1.xyz, of MOTION/PRINT, beside it.",
+        )
+    images: Any = read(positions[0], index=":", format="xyz")
+    n = len(images)
+    energies, forces = run.data["total_energy"][-n:], run.data["forces"]
+    stress = run.data.get("stress_tensor") or []
+    if len(run.filenames["stress"]) != 1 or len(stress) != n:
+        stress = [None] * n
+    if not (len(energies) == len(forces) == n <= len(converged)):
+        raise InputError(
+            f"{path.name} has {len(energies)} energies and {len(forces)} sets of forces for "
+            f"{n} geometries: its files are not of one run.",
+            hint="Print positions and forces at every step.",
+        )
+    lattice = np.array([run.initial_structure.lattice.matrix] * n)
+    if len(cells) == 1:
+        lattice = np.loadtxt(cells[0], ndmin=2)[:, 2:11].reshape(-1, 3, 3)
+    elif re.search(r"CELL_OPT|NPT", str(run.data["global"].get("Run_type"))):
+        raise InputError("its cell changes, and its .cell file is not beside it.")
+    return [
+        IonicStep(
+            atoms=Atoms(image.numbers, image.positions, cell=lattice[i], pbc=True),
+            energy=float(energies[i]),
+            forces=np.array(forces[i], dtype=float) * Hartree / Bohr,
+            stress=None if stress[i] is None else voigt(-np.array(stress[i], dtype=float)) * bar,
+            converged=converged[len(converged) - n + i],
+            index=i,
+        )
+        for i, image in enumerate(images)
+    ]
+
+
+def _method(run: Any, text: str) -> dict[str, Any]:
+    run.parse_atomic_kind_info()
+    kinds = run.data["atomic_kind_info"].items()
+    cutoff = required(r"QS\| Density cutoff \[a\.u\.\]: +([\d.]+)", text, "the density cutoff")
+    relative = first(r"QS\| Relative density cutoff \[a\.u\.\]: +([\d.]+)", text, float, 0.0)
+    described = run.data["dft"]
+    plus_u = {"plus_u": True} if described.get("dft_plus_u") else {}
+    return {
+        "code": "cp2k",
+        "code_version": required(
+            r"CP2K\| version string: +CP2K version (\S+)", text, "CP2K's version"
+        ),
+        "functional": "+".join(described.get("functional") or ["unknown"]),
+        "basis": {
+            "type": f"Gaussians and plane waves ({first(GPW, text, str, 'GPW')})",
+            "sets": {name: kind["orbital_basis_set"] for name, kind in kinds},
+            "density_cutoff_eV": round(float(cutoff) * Hartree, 6),
+            "relative_density_cutoff_eV": round(relative * Hartree, 6),
+            **plus_u,
+        },
+        "pseudopotentials": {
+            "type": "GTH",
+            "names": {name: kind["pseudo_potential"] for name, kind in kinds},
+        },
+        "smearing": _smearing(text),
+        "spin": "none" if int(described.get("Number_of_spin_states", 1)) == 1 else "collinear",
+        "dispersion": _dispersion(text, described),
+        "spin_orbit": False,
+    }
+
+
+def _smearing(text: str) -> dict[str, Any]:
+    kind = first(r"Smear method: +(\S+)", text, str, "")
+    kelvin = first(r"Electronic temperature \[K\]: +([\d.]+)", text, float, 0.0)
+    if not kind:
+        return {"type": "fixed", "width_eV": 0.0}
+    return {"type": kind, "width_eV": kelvin * kB, "energy": FREE_ENERGY}
+
+
+def _dispersion(text: str, described: dict[str, Any]) -> str:
+    if described.get("vdw"):
+        return str(described["vdw"])
+    return first(r"(DFT-?D\d(?:\(BJ\))?|Grimme D\d)", text, str, "none")
+
+
+def _mesh(text: str) -> tuple[int, ...]:
+    found = first(r"BRILLOUIN\| K-[Pp]oint grid +(\d+ +\d+ +\d+)", text, integers, ())
+    return found if found or "BRILLOUIN|" in text else (1, 1, 1)
+
+
+def _shift(text: str) -> tuple[float, ...]:
+    """Monkhorst and Pack's own meshes of even size leave out Gamma."""
+    gamma = "MACDONALD" in text.upper()
+    return tuple(0.0 if gamma or n % 2 else 0.5 for n in _mesh(text)) or (0.0, 0.0, 0.0)

@@ -1,0 +1,45 @@
+"""Labels and versions in a code's text, each by one regular expression."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TypeVar
+
+from forcebase.errors import InputError
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+def first(pattern: str, text: str, kind: Callable[[str], T], default: D) -> T | D:
+    """Give the first group of the first match, turned by `kind`, or the default."""
+    found = re.search(pattern, text, re.MULTILINE)
+    return kind(found.group(1).strip()) if found else default
+
+
+def required(pattern: str, text: str, what: str) -> str:
+    """Give the first group of the first match.
+
+    Raises:
+        InputError: there is none; the message says what is missing.
+    """
+    found = re.search(pattern, text, re.MULTILINE)
+    if found is None:
+        raise InputError(f"it does not say {what}: the file is cut off or of another version.")
+    return found.group(1).strip()
+
+
+def refuse_plus_u(pattern: str, text: str) -> None:
+    """Refuse a run with Hubbard terms, whose method this reader would not tell in full.
+
+    Raises:
+        InputError: the pattern is there.
+    """
+    if re.search(pattern, text, re.MULTILINE):
+        raise InputError("it has Hubbard terms, which its reader does not tell in full.")
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """All whole numbers in a text."""
+    return tuple(int(n) for n in re.findall(r"-?\d+", text))

@@ -1,0 +1,66 @@
+"""Under which names labels stand in foreign structures: said, or recognised, never guessed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from forcebase.errors import InputError
+
+NAMES = {
+    "energy": ("energy", "free_energy", "total_energy", "etot", "e0"),
+    "forces": ("forces", "force"),
+    "stress": ("stress",),
+}
+BEFORE = re.compile(r"^(ref|dft|pbe|target|true|vasp|gpaw|qe|cp2k|aims|calc)[_-]|[_-](ref|dft)$")
+ASE_OWN = ""
+"""Stands for what ASE itself read as a label, whose key in a file is the bare name."""
+
+
+def chosen_keys(path: Path, frames: list[Atoms], said: dict[str, Any]) -> dict[str, str | None]:
+    """Give the key of each label: what was said, else the one that is recognised.
+
+    Args:
+        path: of the file, for messages.
+        frames: its structures; keys of all of them count.
+        said: names by the user; "" stands for ASE's own, None for no such label.
+
+    Raises:
+        InputError: two keys could be meant.
+    """
+    return {name: said[name] if name in said else _recognised(path, frames, name) for name in NAMES}
+
+
+def _recognised(path: Path, frames: list[Atoms], name: str) -> str | None:
+    found = sorted({key for atoms in frames for key in _candidates(atoms, name)})
+    if len(found) > 1:
+        shown = " and ".join(key or name for key in found)
+        raise InputError(
+            f"{path.name} has {shown}, and does not say which is the {name}.",
+            hint=f"Give --{name}-key, or `keys` in method.yaml (`{name}` for ASE's own).",
+        )
+    return found[0] if found else None
+
+
+def _candidates(atoms: Atoms, name: str) -> list[str]:
+    keys = [
+        key for key in [*atoms.info, *atoms.arrays] if BEFORE.sub("", key.lower()) in NAMES[name]
+    ]
+    if atoms.calc is not None and name in atoms.calc.results:
+        keys.append(ASE_OWN)
+    return keys
+
+
+def label(atoms: Atoms, name: str, keys: dict[str, str | None]) -> Any:
+    """Give a label of a structure by its key; None where it has none."""
+    key = keys[name]
+    if key is None:
+        return None
+    if key and key in (*atoms.info, *atoms.arrays):
+        return atoms.info.get(key, atoms.arrays.get(key))
+    if key in (ASE_OWN, name) and atoms.calc is not None:
+        return atoms.calc.results.get(name)
+    return None

@@ -1,0 +1,200 @@
+"""Labelled structures, as ASE reads them from extxyz files and databases."""
+
+from __future__ import annotations
+
+import lzma
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.io import read
+
+from forcebase.digest import bytes_digest, content_digest
+from forcebase.errors import ForcebaseError, InputError
+from forcebase.ingest.batch import Batch
+from forcebase.ingest.description import FileDescription, describe
+from forcebase.ingest.label_keys import chosen_keys, label
+from forcebase.ingest.options import ImportOptions
+from forcebase.physics.stress_sanity import LabelledCell, stress_doubt
+from forcebase.records import Calculation, Structure
+from forcebase.units import voigt
+
+
+def frames_batch(path: Path, frames: list[Atoms], options: ImportOptions) -> Batch:
+    """Turn every frame into a structure and a calculation.
+
+    Raises:
+        InputError: a frame has no energy or forces, forces of the wrong shape, or NaN, the
+            message names the frame; labels stand under several names; or the stresses cannot be
+            in the unit and sign of the house. Nothing is written then.
+    """
+    description = describe(path, options.description)
+    keys = chosen_keys(path, frames, {**description.keys, **options.keys})
+    batch = Batch(methods=[description.method])
+    logs = dict(_logs(path, description))
+    root = _family_root(path, description)
+    for index, atoms in enumerate(frames):
+        try:
+            _add_frame(batch, atoms, description, keys, logs, root)
+        except ForcebaseError as error:
+            raise InputError(
+                f"{path.name}, frame {index}: {error.message}", hint=error.hint
+            ) from None
+        except Exception as error:  # whatever text stands where a number is meant
+            raise InputError(
+                f"{path.name}, frame {index} cannot be used: {type(error).__name__}: {error}",
+                hint="Look at its keys, and at what method.yaml says of them.",
+            ) from None
+    _check_stress(path, batch)
+    return batch
+
+
+def _check_stress(path: Path, batch: Batch) -> None:
+    cells = [
+        LabelledCell(s.numbers, s.cell, s.positions, c.energy, c.forces, c.stress)
+        for s, c in zip(batch.structures, batch.calculations, strict=True)
+        if c.stress is not None
+    ]
+    doubt = stress_doubt(cells)
+    if doubt:
+        raise InputError(
+            f"{path.name}: {doubt}",
+            hint="Convert the stress to eV/angstrom^3, tension positive, or leave it out "
+            "(`keys: {stress: null}` in method.yaml).",
+        )
+
+
+def read_frames(path: Path) -> list[Atoms]:
+    """Read all frames of an extxyz file.
+
+    Raises:
+        InputError: it cannot be read, or is empty.
+    """
+    try:
+        frames = read(path, index=":", format="extxyz")
+    except Exception as error:  # whatever ASE makes of foreign text
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{path.name} cannot be read as extxyz: {reason}") from None
+    if not frames:
+        raise InputError(f"{path.name} holds no structure.")
+    return list(frames)
+
+
+def _add_frame(
+    batch: Batch,
+    atoms: Atoms,
+    description: FileDescription,
+    keys: dict[str, str | None],
+    logs: dict[str, bytes],
+    root: str | None,
+) -> None:
+    energy, forces = label(atoms, "energy", keys), label(atoms, "forces", keys)
+    for name, value in (("energy", energy), ("forces", forces)):
+        if value is None:
+            raise InputError(
+                f"there is no {name} under the key {keys.get(name) or name!r}.",
+                hint="Name the keys in method.yaml.",
+            )
+    structure = Structure.from_atoms(
+        atoms,
+        family=root or _drawn_family(atoms, description),
+        kind=str(atoms.info.get("kind", description.kind)),
+        recipe=_recipe(atoms, description),
+    )
+    log = _log(atoms, description, logs)
+    if log:
+        batch.blobs.append(log)
+    calculation = Calculation.of(
+        structure,
+        description.method,
+        energy=float(energy),
+        forces=forces,
+        stress=_tensor(label(atoms, "stress", keys)),
+        k_mesh=_k_mesh(atoms, description),
+        convergence=description.convergence,
+        wall_time=_number(atoms.info.get("wall_s")),
+        log=bytes_digest(log) if log else None,
+    )
+    batch.structures.append(structure)
+    batch.calculations.append(calculation)
+    batch.tags.extend((tag, "calculations", calculation.id) for tag in description.tags)
+
+
+def _tensor(stress: Any) -> Any:
+    """Six numbers, from a (3, 3) matrix or nine of them too."""
+    if stress is not None and np.size(stress) == 9:
+        return voigt(np.asarray(stress, dtype=float).reshape(3, 3))
+    return stress
+
+
+def _family_root(path: Path, description: FileDescription) -> str | None:
+    if not description.family_file:
+        return None
+    return Structure.geometry_id(read_frames(path.parent / description.family_file)[0])
+
+
+def _drawn_family(atoms: Atoms, description: FileDescription) -> str | None:
+    """Frames of one draw of random numbers are near copies: they share a family."""
+    values = [atoms.info.get(key) for key in description.family_from]
+    if not values or any(value is None for value in values):
+        return None
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    return content_digest([list(description.family_from), plain])
+
+
+def _recipe(atoms: Atoms, description: FileDescription) -> dict[str, Any]:
+    if not description.recipe:
+        return {}
+    info = atoms.info
+    seed = info.get(description.recipe.get("seed", ""))
+    return {
+        "operation": _operation(description.recipe["operation"], str(info.get("kind", ""))),
+        "parameters": {
+            key: _number(info[key]) for key in description.recipe["parameters"] if key in info
+        },
+        "seed": None if seed is None else int(seed),
+        "parent": None,
+    }
+
+
+def _operation(given: Any, kind: str) -> str:
+    """One operation for all frames, or one for each beginning of a kind."""
+    if isinstance(given, str):
+        return given
+    return next((text for start, text in given.items() if kind.startswith(start)), "unknown")
+
+
+def _k_mesh(atoms: Atoms, description: FileDescription) -> list[int]:
+    text = atoms.info.get("kpts")
+    return [int(n) for n in str(text).split("x")] if text else list(description.k_mesh)
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _logs(path: Path, description: FileDescription) -> Iterator[tuple[str, bytes]]:
+    if not description.logs:
+        return
+    archive = path.parent / description.logs["archive"]
+    if not archive.is_file():
+        raise InputError(f"{archive.name}, named as the logs of {path.name}, is not there.")
+    try:
+        with tarfile.open(archive) as files:
+            for entry in files:
+                stream = files.extractfile(entry)
+                if stream is not None:
+                    yield entry.name, stream.read()
+    except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{archive.name}, the logs of {path.name}, is broken: {reason}") from None
+
+
+def _log(atoms: Atoms, description: FileDescription, logs: dict[str, bytes]) -> bytes | None:
+    if not logs:
+        return None
+    return logs.get(description.logs["member"].format(**atoms.info))

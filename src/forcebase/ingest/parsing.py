@@ -1,0 +1,112 @@
+"""One file becomes a batch of records, without the database: what worker processes do."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from forcebase.errors import ForcebaseError, InputError
+from forcebase.ingest.batch import Batch
+from forcebase.ingest.codes.code_output import CodeOutput, output_batch
+from forcebase.ingest.file_kinds import FileKind, compression
+from forcebase.ingest.options import ImportOptions
+from forcebase.ingest.sources import Source
+
+BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML)
+"""Outputs whose runs keep trajectories, inputs or pseudopotentials in files beside them."""
+CodeReader = Callable[[Path], CodeOutput]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A file's records, or the reason why there are none."""
+
+    batch: Batch | None
+    reason: str = ""
+
+
+def parse(source: Source, options: ImportOptions) -> Parsed:
+    """Read a file; whatever goes wrong in a parser becomes a reason."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Parsed(_read(source, options))
+    except ForcebaseError as error:
+        return Parsed(None, str(error))
+    except OSError as error:
+        return Parsed(None, error.strerror or str(error))
+    except Exception as error:  # ASE's and pymatgen's parsers fail in any way on foreign text
+        return Parsed(
+            None,
+            f"it cannot be read as {source.kind}: {type(error).__name__}: "
+            f"{' '.join(str(error).split())[:200]}",
+        )
+
+
+def _read(source: Source, options: ImportOptions) -> Batch:
+    from forcebase.ingest.ase_database import read_ase_database
+    from forcebase.ingest.extxyz import read_extxyz
+    from forcebase.ingest.phonopy_file import read_phonopy
+    from forcebase.ingest.task_documents import read_task_document
+
+    if source.kind is FileKind.EXTXYZ:
+        return read_extxyz(source.path, options)
+    if source.kind is FileKind.ASE_DATABASE:
+        return read_ase_database(source.path, options)
+    if source.kind is FileKind.PHONOPY:
+        return read_phonopy(source.path, options)
+    if source.kind is FileKind.TASK_DOCUMENT:
+        return read_task_document(source.path)
+    with _plain(source.path, source.kind in BESIDE) as path:
+        return output_batch(_code_reader(source.kind)(path), options.steps, options.k_spacing)
+
+
+def _code_reader(kind: FileKind) -> CodeReader:
+    """The reader of a code's output; each loads its own parser."""
+    if kind in (FileKind.VASPRUN, FileKind.OUTCAR):
+        from forcebase.ingest.codes.vasp_output import read_outcar, read_vasprun
+
+        return read_vasprun if kind is FileKind.VASPRUN else read_outcar
+    if kind in (FileKind.PW_TEXT, FileKind.PW_XML):
+        from forcebase.ingest.codes.espresso_output import read_pw_text, read_pw_xml
+
+        return read_pw_text if kind is FileKind.PW_TEXT else read_pw_xml
+    if kind in (FileKind.GPAW_TEXT, FileKind.GPW):
+        from forcebase.ingest.codes.gpaw_output import read_gpaw_text, read_gpw
+
+        return read_gpaw_text if kind is FileKind.GPAW_TEXT else read_gpw
+    if kind is FileKind.CP2K:
+        from forcebase.ingest.codes.cp2k_output import read_cp2k_text
+
+        return read_cp2k_text
+    if kind is FileKind.AIMS:
+        from forcebase.ingest.codes.aims_output import read_aims_text
+
+        return read_aims_text
+    if kind is FileKind.ABINIT:
+        from forcebase.ingest.codes.abinit_output import read_abinit_text
+
+        return read_abinit_text
+    raise InputError(f"there is no reader for {kind}.")
+
+
+@contextmanager
+def _plain(path: Path, beside: bool) -> Iterator[Path]:
+    """The file itself, or decompressed, with links to what lies beside it where that counts."""
+    opener = compression(path)
+    if opener is None:
+        yield path
+        return
+    with TemporaryDirectory(prefix="forcebase-import-") as scratch:
+        plain = Path(scratch) / path.stem
+        for other in path.parent.iterdir() if beside else ():
+            if other.is_file() and other.name != plain.name:
+                (plain.parent / other.name).symlink_to(other.absolute())
+        with opener(path, "rb") as packed, plain.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        yield plain

@@ -1,0 +1,93 @@
+"""phonopy's other files: FORCE_SETS, FORCE_CONSTANTS, compressed, and random displacements."""
+
+from __future__ import annotations
+
+import lzma
+
+import numpy as np
+import phonopy
+import pytest
+from phonopy.file_IO import write_FORCE_CONSTANTS, write_FORCE_SETS
+from phonopy.harmonic.force_constants import compact_fc_to_full_fc
+
+from forcebase.blob import Blob
+from forcebase.ingest.importing import import_paths
+from forcebase.physics.harmonic_crystal import from_phonopy_yaml
+
+NAME = "phonopy_wse2_gpaw_3x3.yaml"
+
+
+@pytest.fixture
+def folder(data_folder, tmp_path):
+    """The method.yaml, with the real phonon's protocol under every name used here."""
+    text = (data_folder / "method.yaml").read_text()
+    (tmp_path / "method.yaml").write_text(text.replace(f"  {NAME}:", "  phonopy_disp.yaml:"))
+    return tmp_path
+
+
+@pytest.fixture
+def real(data_folder):
+    return from_phonopy_yaml(data_folder / NAME)
+
+
+def constants(db, report):
+    assert report.failed == []
+    (phonon,) = db.phonons.find()
+    return phonon, Blob(db.blobs.get(phonon.force_constants)).arrays()["force_constants"]
+
+
+def test_displacements_with_force_sets(db, folder, data_folder, real):
+    whole = phonopy.load(data_folder / NAME, produce_fc=False, log_level=0)
+    assert "forces" in whole.dataset["first_atoms"][0]
+    write_FORCE_SETS(whole.dataset, folder / "FORCE_SETS")
+    bare = phonopy.Phonopy(whole.unitcell, whole.supercell_matrix)
+    bare.generate_displacements()
+    bare.save(folder / "phonopy_disp.yaml")
+    _, found = constants(db, import_paths(db, [folder]))
+    np.testing.assert_allclose(found, real.force_constants, atol=2e-3)
+
+
+def test_force_constants_beside(db, folder, real):
+    made = real.to_phonopy()
+    write_FORCE_CONSTANTS(made.force_constants, folder / "FORCE_CONSTANTS")
+    made.save(folder / "phonopy_disp.yaml", settings={"force_sets": False, "displacements": False})
+    _, found = constants(db, import_paths(db, [folder / "phonopy_disp.yaml"]))
+    np.testing.assert_allclose(found, real.force_constants, atol=1e-9)
+
+
+def test_compressed(db, folder, data_folder, real):
+    text = (data_folder / NAME).read_bytes()
+    (folder / "phonopy_disp.yaml.xz").write_bytes(lzma.compress(text))
+    method = (folder / "method.yaml").read_text()
+    (folder / "method.yaml").write_text(
+        method.replace("phonopy_disp.yaml:", "phonopy_disp.yaml.xz:")
+    )
+    _, found = constants(db, import_paths(db, [folder]))
+    np.testing.assert_allclose(found, real.force_constants, atol=1e-12)
+
+
+def test_random_displacements_with_energies(db, folder, real):
+    made = real.to_phonopy()
+    made.generate_displacements(number_of_snapshots=8, distance=0.02, random_seed=3)
+    shifts = made.dataset["displacements"]
+    full = compact_fc_to_full_fc(real.phonopy.primitive, real.force_constants)
+    forces = -np.einsum("iajb,sjb->sia", full.transpose(0, 2, 1, 3), shifts)
+    made.forces = forces
+    made.supercell_energies = -0.5 * (forces * shifts).sum(axis=(1, 2))
+    made.save(folder / "phonopy_disp.yaml")
+    phonon, found = constants(db, import_paths(db, [folder]))
+    np.testing.assert_allclose(found, real.force_constants, atol=5e-2)
+    calculations = list(db.calculations.find())
+    assert len(calculations) == 8
+    linked = [e.record for e in phonon.provenance.edges if e.role == "displaced supercell"]
+    assert sorted(linked) == sorted(c.id for c in calculations)
+    assert {db.structures.get(c.structure).family for c in calculations} == {phonon.structure}
+
+
+def test_displacements_without_any_forces_are_named(db, folder, real):
+    made = real.to_phonopy()
+    made.generate_displacements()
+    made.save(folder / "phonopy_disp.yaml", settings={"force_sets": False})
+    report = import_paths(db, [folder])
+    assert "no FORCE_SETS" in report.failed[0][1]
+    assert db.structures.count() == 0
