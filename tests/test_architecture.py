@@ -22,7 +22,7 @@ FLOORS = (
     ("ingest",),
     ("launch", "lineage", "datasets", "spectra", "remote"),
     ("comparison",),
-    ("actions",),
+    ("actions", "model_library"),
     ("defects", "report"),
     ("main_job", "defect_report"),
     ("cli",),

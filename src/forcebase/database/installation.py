@@ -24,6 +24,7 @@ def _nothing(database: MongoDatabase) -> None:
 MIGRATIONS: dict[tuple[int, int], Migration] = {
     (1, 2): _nothing,  # phonons: defect, findings
     (2, 3): _nothing,  # activities: failures
+    (3, 4): _nothing,  # models of other packages: arguments, package, environment; parent
 }
 
 

@@ -22,7 +22,7 @@ from mongoengine.base import BaseField
 from forcebase import records
 from forcebase.records.array_field import ArrayField
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 DOCUMENTS: tuple[type[Document], ...] = (
     records.Structure,
     records.DFTMethod,
