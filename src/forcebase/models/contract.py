@@ -123,7 +123,7 @@ class Case:
 def extensive(case: Case) -> Finding:
     """Twice the cell has twice the energy, and the same forces and stress."""
     found = case.ask([case.atoms.repeat((2, 1, 1))])
-    deviation = max(
+    deviation = _largest_of(
         _largest(found.energies - 2 * case.labels.energies) / len(case.atoms),
         _largest(found.forces - np.tile(case.labels.forces, (2, 1))),
         _largest(found.stresses - case.labels.stresses),
@@ -183,7 +183,7 @@ def invariant_under_rotation(case: Case) -> Finding:
     turned.positions = case.atoms.positions @ turn.T
     found = case.ask([turned])
     stress = turn.T @ _tensor(found.stresses[0]) @ turn
-    deviation = max(
+    deviation = _largest_of(
         _largest(found.energies - case.labels.energies) / len(case.atoms),
         _largest(found.forces @ turn - case.labels.forces),
         _largest(stress - _tensor(case.labels.stresses[0])),
@@ -324,7 +324,7 @@ def _symmetry(case: Case, name: str, deviation: float, note: str) -> Finding:
 def _apart(found: Labels, expected: Labels, repeats: int) -> float:
     """The largest difference to `repeats` copies of what was expected; energies per atom."""
     per_structure = len(expected.forces) / len(expected.energies)
-    return max(
+    return _largest_of(
         _largest(found.energies - np.tile(expected.energies, repeats)) / per_structure,
         _largest(found.forces - np.tile(expected.forces, (repeats, 1))),
         _largest(found.stresses - np.tile(expected.stresses, (repeats, 1))),
@@ -355,6 +355,11 @@ def _tensor(stress: NDArray[np.float64]) -> NDArray[np.float64]:
     """(6,) in ASE's Voigt order as (3, 3)."""
     xx, yy, zz, yz, xz, xy = stress
     return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+
+def _largest_of(*deviations: float) -> float:
+    """Like `max`, which however loses a NaN."""
+    return float(np.max(deviations))
 
 
 def _largest(values: NDArray[np.float64]) -> float:

@@ -9,7 +9,7 @@ import io
 import pickle
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -70,11 +70,33 @@ def _read(weights: bytes, dtype: str) -> tuple[Any, Any]:
         file.write(weights)
         file.flush()
         try:
+            checkpoint = sevenn.util.load_checkpoint(file.name)
+            state = checkpoint.model_state_dict
+            checkpoint._model_state_dict = {name: _cast(v, dtype) for name, v in state.items()}
             with _precision(dtype):
-                checkpoint = sevenn.util.load_checkpoint(file.name)
-                return checkpoint, checkpoint.build_model()
+                network = checkpoint.build_model()
         except (KeyError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
             raise ModelError(f"SevenNet cannot read this checkpoint: {error}") from error
+    for module in network.modules():
+        if type(module).__name__ == "OnehotEmbedding":  # it gives float32 whatever else is set
+            module.register_forward_hook(_casting(dtype))
+    return checkpoint, network
+
+
+def _casting(dtype: str) -> Callable[[Any, Any, Any], None]:
+    """A hook that puts what an embedding gives into the precision of the rest."""
+
+    def cast_outputs(embedding: Any, _: Any, graph: Any) -> None:
+        for key in {embedding.key_output, embedding.key_additional_output} - {None}:
+            graph[key] = _cast(graph[key], dtype)
+
+    return cast_outputs
+
+
+def _cast(tensor: Any, dtype: str) -> Any:
+    import torch
+
+    return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
 
 
 @contextmanager
