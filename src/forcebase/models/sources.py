@@ -162,7 +162,7 @@ def _output(
         "kind": source.kind,
         "weights": Blob(weights),
         "weights_sha256": bytes_digest(weights),
-        "dtype": loaded.dtype,
+        "dtype": loaded.dtype,  # type: ignore[typeddict-item]
         "head": source.head,
         "elements": [chemical_symbols[z] for z in sorted(loaded.numbers)],
         "dataset": None,

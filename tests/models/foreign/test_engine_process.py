@@ -59,8 +59,8 @@ def test_a_process_gives_the_answers_of_this_one(process):
 
 
 def test_an_error_in_the_process_is_an_error_here_and_it_goes_on(process):
-    with pytest.raises(ModelError, match="EMT failed on H2"):
-        process.label([Atoms("H2", [[0, 0, 0], [0, 0, 1]], cell=[5, 5, 5], pbc=True)])
+    with pytest.raises(ModelError, match="EMT failed on Na2"):
+        process.label([Atoms("Na2", [[0, 0, 0], [0, 0, 1]], cell=[5, 5, 5], pbc=True)])
     assert len(process.label(CELLS).energies) == 2
 
 
@@ -109,7 +109,7 @@ def test_callables_that_are_none_are_named():
         with pytest.raises(InputError, match=r"names nothing|cannot be called"):
             open_engine("ASE", b"", "float64", {"callable": text})
     with pytest.raises(ModelError, match="could not be made"):
-        open_engine("ASE", b"", "float64", {**ARGUMENTS, "keywords": {"no_such": 1}})
+        open_engine("ASE", b"", "float64", {"callable": "ase.build:molecule"})
 
 
 def test_environments_are_found_or_their_making_is_named(tmp_path):

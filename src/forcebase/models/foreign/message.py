@@ -20,7 +20,7 @@ def write_message(stream: BinaryIO, header: dict[str, Any], **arrays: np.ndarray
         BrokenPipeError: the other side is gone.
     """
     buffer = io.BytesIO()
-    np.savez(buffer, **{HEADER: np.array(json.dumps(header)), **arrays})
+    np.savez(buffer, **{HEADER: np.array(json.dumps(header)), **arrays})  # type: ignore[arg-type]
     data = buffer.getvalue()
     stream.write(LENGTH.pack(len(data)))
     stream.write(data)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
@@ -80,7 +80,7 @@ class ForeignModel:
 class ForeignCalculator(Calculator):
     """A `ForeignModel` as ASE's calculator."""
 
-    implemented_properties = ("energy", "free_energy", "forces", "stress")
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
 
     def __init__(self, model: ForeignModel) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ class ForeignCalculator(Calculator):
     ) -> None:
         """Ask the model."""
         super().calculate(atoms, properties, system_changes)
-        found = self._model.label(Frames.from_atoms([self.atoms], ids=["asked"]))
+        found = self._model.label(Frames.from_atoms([cast(Atoms, self.atoms)], ids=["asked"]))
         energy = float(found.energies[0])
         self.results = {
             "energy": energy,

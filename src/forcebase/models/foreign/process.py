@@ -15,14 +15,14 @@ from forcebase.errors import ModelError
 from forcebase.models.foreign.engine import Labels
 from forcebase.models.foreign.message import read_message, write_message
 
-SOURCE = Path(__file__).parents[3]
+PACKAGE = Path(__file__).parents[2]
 START = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from forcebase.models.foreign import engine, message, program, sevennet, chgnet, "
-    "ase_calculator; sys.path.remove(sys.argv[1]); program.main()"
+    "import sys, types; package = types.ModuleType('forcebase'); package.__path__ = [sys.argv[1]]; "
+    "sys.modules['forcebase'] = package; "
+    "from forcebase.models.foreign.program import main; main()"
 )
-"""This library is found for these modules only, and after the environment's own packages: what
-else lies beside it here must not be taken for something of that environment."""
+"""Of this installation nothing but this package is to be found there: what else lies beside it
+belongs to another environment, and a forcebase of that environment may be of another version."""
 
 
 class EngineProcess:
@@ -36,7 +36,7 @@ class EngineProcess:
         self._python = python
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [str(python), "-c", START, str(SOURCE)],
+            [str(python), "-c", START, str(PACKAGE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
