@@ -8,10 +8,13 @@ import pytest
 from forcebase.blob import Blob
 from forcebase.digest import bytes_digest
 from forcebase.errors import ModelError
+from forcebase.ingest.outputs import model_batch
+from forcebase.makers.training import MACETrainMaker
 from forcebase.models.evaluation import evaluate
 from forcebase.models.fine_tuning import load_parent, shifted_e0s
 from forcebase.models.mace_calculator import load_mace
 from forcebase.models.mace_training import train_mace
+from forcebase.models.training_settings import QUICK
 from forcebase.outputs import model_id
 
 
@@ -66,3 +69,18 @@ def test_an_id_covers_what_changes_the_answers():
     }
     assert len(ids) == 5
     assert model_id({**model, "package": None, "arguments": {}}) == model_id(model)
+
+
+def test_the_child_names_its_parent(db, store, quick_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    candidates = {"forcebase": "candidates", "frames": quick_model.frames.to_blob()}
+    job = MACETrainMaker(settings=replace(QUICK, epochs=1)).make(
+        candidates, quick_model.selection, parent=quick_model.output
+    )
+    output = job.run(store).output
+    assert output["parent"] == model_id(quick_model.output)
+    assert output["e0s"] != quick_model.output["e0s"]
+    (child,) = model_batch(db, {**output, "dataset_job": None}).methods
+    edges = [(edge.role, edge.record) for edge in child.provenance.edges]
+    assert edges == [("parent model", output["parent"])]
+    assert child.parent == output["parent"]

@@ -92,6 +92,9 @@ class MACETrainMaker(Maker):
             "golden_probe": make_probe(splits["train"], model),
             "package_versions": package_versions("mace-torch", "torch", "e3nn"),
             "wall_time": trained.seconds,
+            "arguments": {},
+            "package": None,
+            "environment": {},
             "parent": model_id(parent) if parent else None,
         }
 
