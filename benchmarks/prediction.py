@@ -4,7 +4,7 @@
     python benchmarks/prediction.py --model wse2-mace --configurations 200
 
 All three load the same weights in float64, and give energies, forces and stress of the same rattled
-and strained cells of 3 and 12 atoms. Loading the model is not counted, nor are files: positions that
+and strained cells of 3 and 12 atoms. Loading the model and files are not counted; positions that
 mace_eval_configs reads from one have 8 decimals. The three take turns on pieces of the set, so that
 what else runs on the machine meets all alike: trust the ratios of one run, not the seconds.
 """
