@@ -149,7 +149,7 @@ def forces_are_gradient(case: Case) -> Finding:
     return Finding(
         "forces are the energy's gradient",
         _largest(np.array(deviations)),
-        case.tolerance(1e-6, 5e-3),
+        case.tolerance(1e-5, 5e-3),
         "eV/A",
         f"3 random directions, step {step:g} A, fourth order",
     )
