@@ -23,7 +23,7 @@ FLOORS = (
     ("integrity",),
     ("launch", "lineage", "datasets", "spectra", "remote"),
     ("comparison",),
-    ("actions",),
+    ("actions", "model_library"),
     ("defects", "report"),
     ("main_job", "defect_report"),
     ("cli",),

@@ -111,9 +111,12 @@ def train_model(
     dataset: Dataset,
     settings: TrainingSettings,
     *,
+    parent: ModelMethod | None = None,
     progress: Progress | None = None,
 ) -> ModelMethod:
-    """Train MACE on a dataset; a model of the same data and settings is found again.
+    """Train MACE on a dataset; a model of the same data, settings and parent is found again.
+
+    With a parent, its weights are the start, and its architecture takes the place of the settings'.
 
     The same data under another name give the same weights, and so the same model: its record
     names the dataset that it was first trained on.
@@ -122,6 +125,7 @@ def train_model(
     wanted: dict[str, Any] = {
         "dataset": [twin.id for twin in twins],
         "hyperparameters": settings.as_settings(),
+        "parent": parent.id if parent else None,
     }
     same = db.methods.one(**wanted)
     if isinstance(same, ModelMethod):
@@ -130,6 +134,7 @@ def train_model(
         publish_frames(db, dataset_frames(db, dataset)),
         publish_dataset(db, dataset),
         dataset=dataset.id,
+        parent=publish_model(db, parent) if parent else None,
     )
     report = _run(db, job, progress)
     return _found(db.methods.one(**wanted), f"model of {dataset.title}", report)
@@ -232,6 +237,7 @@ def find_relaxation(
     """
     wanted = {
         "output.forcebase": "relaxation",
+        "output.model": {"$in": [model.id, None]},
         "output.initial_structure": initial_structure,
         "output.weights_sha256": model.weights,
         "output.dtype": model.dtype,

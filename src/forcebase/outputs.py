@@ -7,9 +7,11 @@ cannot tell, and need not, whether its model was trained a minute ago or last ye
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from collections.abc import Mapping
+from typing import Any, Literal, NotRequired, TypedDict
 
 from forcebase.blob import Blob
+from forcebase.digest import content_digest
 
 
 class Recipe(TypedDict, total=False):
@@ -104,7 +106,8 @@ class ModelOutput(TypedDict):
     """A model: its weights and all that changes or explains its answers."""
 
     forcebase: Literal["model"]
-    kind: Literal["MACE"]
+    kind: str
+    """MACE, or a key of `forcebase.models.foreign.engine.MODULES`."""
     weights: Blob
     weights_sha256: str
     dtype: Literal["float64", "float32"]
@@ -123,12 +126,40 @@ class ModelOutput(TypedDict):
     golden_probe: GoldenProbe
     package_versions: dict[str, str]
     wall_time: float
+    arguments: NotRequired[dict[str, Any]]
+    """What else changes the answers of a model of another package, as its kind spells it."""
+    package: NotRequired[str | None]
+    """Of another package: its name and version, part of the model's identity."""
+    environment: NotRequired[dict[str, str]]
+    """Of another package: where it ran when it was added."""
+    parent: NotRequired[str | None]
+    """Method id of the model that the training began from."""
+
+
+def model_content(model: Mapping[str, Any], weights: str) -> dict[str, Any]:
+    """What names a model: all that changes its answers.
+
+    Args:
+        model: a `ModelOutput` or a model's fields.
+        weights: digest of its file.
+    """
+    content = {"kind": model["kind"], "weights": weights}
+    content |= {"dtype": model["dtype"], "head": model["head"]}
+    beyond = {name: model.get(name) for name in ("package", "arguments")}
+    return {"model": {**content, **{name: value for name, value in beyond.items() if value}}}
+
+
+def model_id(model: ModelOutput) -> str:
+    """Id of the model's record."""
+    return content_digest(model_content(model, model["weights_sha256"]))
 
 
 class PredictionsOutput(TypedDict):
     """A model's labels for structures, packed as `Frames` (ids are structure ids)."""
 
     forcebase: Literal["predictions"]
+    model: NotRequired[str]
+    """Method id; records from before it was kept go by weights, dtype and head."""
     weights_sha256: str
     dtype: str
     head: str | None
@@ -158,6 +189,8 @@ class RelaxationOutput(TypedDict):
     """A structure relaxed with a model, converged or not."""
 
     forcebase: Literal["relaxation"]
+    model: NotRequired[str]
+    """Method id; records from before it was kept go by weights, dtype and head."""
     weights_sha256: str
     dtype: str
     head: str | None
@@ -181,6 +214,8 @@ class PhononOutput(TypedDict):
     """Force constants of one relaxed structure."""
 
     forcebase: Literal["phonon"]
+    model: NotRequired[str]
+    """Method id; records from before it was kept go by weights, dtype and head."""
     weights_sha256: str
     dtype: str
     head: str | None

@@ -11,6 +11,7 @@ from forcebase.cli import (
     jobs,
     launch,
     main_job,
+    model,
     phonon,
     records,
     remote,
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(server.app, name="db")
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(model.app, name="model")
 app.command(name="import")(work.import_files)
 app.add_typer(remote.app, name="remote")
 app.command()(launch.launch)

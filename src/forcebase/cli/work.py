@@ -82,6 +82,10 @@ def train(
     full: Annotated[bool, typer.Option(help="The long, accurate settings.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="Other than the settings' own.")] = None,
+    parent: Annotated[
+        str | None, typer.Option("--from", help="Tune this MACE: id, name or tag.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Initial learning rate.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train MACE on a dataset; the same dataset and settings give the model there is.
@@ -89,6 +93,7 @@ def train(
     Examples:
       forcebase train wse2-pbe@1 --name wse2-mace
       forcebase train wse2-pbe@2 --full
+      forcebase train wse2-pbe@2 --from wse2-mace --epochs 30 --lr 0.001
     """
     from dataclasses import replace
 
@@ -98,10 +103,13 @@ def train(
     settings = replace(FULL if full else DEMO, seed=seed)
     if epochs is not None:
         settings = replace(settings, epochs=epochs)
+    if lr is not None:
+        settings = replace(settings, lr=lr)
     with open_database() as db, stage_bars() as bars:
         data: Any = db.resolve(dataset, "datasets")[1]
         warn_if_stale(db, ("datasets", data.id))
-        model = train_model(db, data, settings, progress=bars)
+        tuned = db.require_model(parent) if parent else None
+        model = train_model(db, data, settings, parent=tuned, progress=bars)
         if name:
             db.labels.name(name, "methods", model.id)
         summary = {"id": model.id, "title": model.title, "dataset": data.title}

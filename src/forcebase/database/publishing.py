@@ -63,7 +63,7 @@ def publish_model(db: Database, model: ModelMethod) -> OutputReference:
     """Publish a model as a `ModelOutput`; its weights are checked against their digest."""
     output: ModelOutput = {
         "forcebase": "model",
-        "kind": model.kind,  # type: ignore[typeddict-item]
+        "kind": model.kind,
         "weights": Blob(db.blobs.get(model.weights)),
         "weights_sha256": model.weights,
         "dtype": model.dtype,
@@ -79,6 +79,10 @@ def publish_model(db: Database, model: ModelMethod) -> OutputReference:
         "golden_probe": dict(model.golden_probe),  # type: ignore[typeddict-item]
         "package_versions": dict(model.package_versions),
         "wall_time": model.wall_time or 0.0,
+        "arguments": dict(model.arguments),
+        "package": model.package,
+        "environment": dict(model.environment),
+        "parent": model.parent,
     }
     return _publish(db, "model", model.id, dict(output))
 

@@ -23,7 +23,7 @@ from mongoengine.base import BaseField
 from forcebase import records
 from forcebase.records.array_field import ArrayField
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 DOCUMENTS: tuple[type[Document], ...] = (
     records.Structure,
     records.DFTMethod,

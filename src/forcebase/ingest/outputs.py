@@ -98,8 +98,14 @@ def model_batch(db: Database, output: ModelOutput) -> Batch:
         dtype=output["dtype"],
         head=output["head"],
         dataset=dataset_id,
+        arguments=output.get("arguments") or {},
+        package=output.get("package"),
+        environment=output.get("environment") or {},
+        parent=output.get("parent"),
         **{name: cast("dict[str, Any]", output)[name] for name in beside},
     )
+    if model.parent:
+        model.made_from("parent model", "methods", model.parent)
     if dataset_id:
         model.made_from("training data", "datasets", dataset_id)
     return Batch(blobs=[weights.data], methods=[model.sealed()])
@@ -223,9 +229,9 @@ def _blob(value: Any) -> Blob:
 
 def _model(db: Database, output: dict[str, Any]) -> ModelMethod:
     """The model's id follows from its content; its record must be there."""
-    found = db.methods.one(
-        weights=output["weights_sha256"], dtype=output["dtype"], head=output["head"]
-    )
+    content = {"weights": output["weights_sha256"], "dtype": output["dtype"]}
+    named = output.get("model")
+    found = db.methods.one(**{"id": named} if named else {**content, "head": output["head"]})
     if not isinstance(found, ModelMethod):
         raise InputError(
             f"The model of weights {output['weights_sha256'][:10]} is not in the database.",

@@ -14,8 +14,8 @@ from forcebase.blob import Blob
 from forcebase.makers.packages import package_versions
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.models.force_constants import ForceConstants, compute_force_constants
-from forcebase.models.mace_calculator import load_mace
-from forcebase.outputs import ModelOutput, PhononOutput, RelaxationOutput, StructureOutput
+from forcebase.models.loading import load_model
+from forcebase.outputs import ModelOutput, PhononOutput, RelaxationOutput, StructureOutput, model_id
 from forcebase.physics.stability import instability
 from forcebase.progress import report
 
@@ -55,9 +55,7 @@ class ForceConstantsMaker(Maker):
                 force constants where these were asked for.
         """
         started = time.perf_counter()
-        loaded = load_mace(
-            model["weights"].data, model["weights_sha256"], model["dtype"], model["head"]
-        )
+        loaded = load_model(model)
         given: Any = relaxed["structure"]
         structure = given if isinstance(given, Structure) else Structure.from_dict(given)
         found = compute_force_constants(
@@ -73,6 +71,7 @@ class ForceConstantsMaker(Maker):
         crystal = found.crystal
         return {
             "forcebase": "phonon",
+            "model": model_id(model),
             "weights_sha256": model["weights_sha256"],
             "dtype": model["dtype"],
             "head": model["head"],
@@ -85,7 +84,7 @@ class ForceConstantsMaker(Maker):
             "protocol": {**self.settings(), **relaxed["settings"], **_described(found)},
             "relaxation": relaxed["relaxation"],
             "findings": _findings(relaxed, found),
-            "package_versions": package_versions("mace-torch", "torch", "phonopy", "ase"),
+            "package_versions": package_versions("phonopy", "ase") | loaded.versions,
             "wall_time": relaxed["wall_time"] + time.perf_counter() - started,
         }
 

@@ -13,8 +13,14 @@ from forcebase.makers.packages import package_versions
 from forcebase.makers.training import member_frames
 from forcebase.models.evaluation import evaluate
 from forcebase.models.golden_probe import check_probe
-from forcebase.models.mace_calculator import load_mace
-from forcebase.outputs import CandidatesOutput, CurationOutput, ModelOutput, PredictionsOutput
+from forcebase.models.loading import load_model
+from forcebase.outputs import (
+    CandidatesOutput,
+    CurationOutput,
+    ModelOutput,
+    PredictionsOutput,
+    model_id,
+)
 from forcebase.progress import report
 
 
@@ -51,9 +57,7 @@ class PredictMaker(Maker):
                 those of its golden probe.
         """
         started = time.perf_counter()
-        loaded = load_mace(
-            model["weights"].data, model["weights_sha256"], model["dtype"], model["head"]
-        )
+        loaded = load_model(model)
         check_probe(model["golden_probe"], loaded)
         frames = Frames.from_blob(candidates["frames"])
         if selection is not None:
@@ -61,11 +65,12 @@ class PredictMaker(Maker):
         found = evaluate(frames, loaded, lambda done, total: report("predict", done, total))
         return {
             "forcebase": "predictions",
+            "model": model_id(model),
             "weights_sha256": model["weights_sha256"],
             "dtype": model["dtype"],
             "head": model["head"],
             "frames": found.frames.to_blob(),
             "wall_times": found.wall_times.tolist(),
-            "package_versions": package_versions("mace-torch", "torch"),
+            "package_versions": package_versions() | loaded.versions,
             "wall_time": time.perf_counter() - started,
         }

@@ -16,9 +16,9 @@ from forcebase.blob import Blob
 from forcebase.digest import structure_digest
 from forcebase.errors import InputError
 from forcebase.makers.packages import package_versions
-from forcebase.models.mace_calculator import load_mace
+from forcebase.models.loading import load_model
 from forcebase.models.relaxation import Relaxation, relax
-from forcebase.outputs import ModelOutput, RelaxationOutput, StructureOutput
+from forcebase.outputs import ModelOutput, RelaxationOutput, StructureOutput, model_id
 from forcebase.progress import report
 
 
@@ -63,9 +63,7 @@ class RelaxMaker(Maker):
             ModelError: an element that the model does not know.
         """
         started = time.perf_counter()
-        loaded = load_mace(
-            model["weights"].data, model["weights_sha256"], model["dtype"], model["head"]
-        )
+        loaded = load_model(model)
         atoms, recipe = _given(structure)
         loaded.require(atoms.numbers)
         calculator = loaded.calculator()
@@ -76,6 +74,7 @@ class RelaxMaker(Maker):
         final.calc = calculator
         return {
             "forcebase": "relaxation",
+            "model": model_id(model),
             "weights_sha256": model["weights_sha256"],
             "dtype": model["dtype"],
             "head": model["head"],
@@ -87,7 +86,7 @@ class RelaxMaker(Maker):
             "labels": Blob.from_arrays(forces=final.get_forces(), stress=final.get_stress()),
             "settings": self.settings(),
             "relaxation": _described(relaxed),
-            "package_versions": package_versions("mace-torch", "torch", "ase"),
+            "package_versions": package_versions("ase") | loaded.versions,
             "wall_time": time.perf_counter() - started,
         }
 

@@ -12,11 +12,12 @@ from forcebase.blob import Blob
 from forcebase.errors import InputError
 from forcebase.frames import Frames
 from forcebase.makers.packages import package_versions
+from forcebase.models.fine_tuning import load_parent, shifted_e0s
 from forcebase.models.golden_probe import make_probe
 from forcebase.models.mace_calculator import load_mace
 from forcebase.models.mace_training import Epoch, train_mace
 from forcebase.models.training_settings import DEMO, TrainingSettings
-from forcebase.outputs import CandidatesOutput, CurationOutput, ModelOutput
+from forcebase.outputs import CandidatesOutput, CurationOutput, ModelOutput, model_id
 from forcebase.progress import report
 
 SPLITS = ("train", "valid", "test")
@@ -40,27 +41,36 @@ class MACETrainMaker(Maker):
         candidates: CandidatesOutput,
         selection: CurationOutput,
         dataset: str | None = None,
+        parent: ModelOutput | None = None,
     ) -> ModelOutput:
         """Train on the train split; the valid split chooses the epoch; test is not looked at.
+
+        With a parent, its weights are the start, and its E0s are shifted so that it is right on
+        average on the train split: the record holds the E0s that were used.
 
         Args:
             candidates: labelled structures, the dataset's members among them.
             selection: which of them are in which split, and the E0s.
             dataset: id of the dataset's record, where it is known already.
+            parent: a MACE to tune: its architecture takes the place of the settings'.
 
         Raises:
             InputError: a split is empty, or a member of the selection is no candidate.
-            ModelError: MACE failed, did not read all labels, or diverged.
+            ModelError: MACE failed, did not read all labels, or diverged, or the parent is no
+                MACE, has several heads, or does not know an element.
         """
         splits = split_frames(Frames.from_blob(candidates["frames"]), selection)
         settings = self.settings
+        tuned = load_parent(parent, settings.dtype) if parent else None
+        e0s = shifted_e0s(tuned, splits["train"]) if tuned else selection["e0s"]
         with tempfile.TemporaryDirectory(prefix="mace-", dir=Path.cwd()) as folder:
             trained = train_mace(
                 splits,
-                selection["e0s"],
+                e0s,
                 settings,
                 Path(folder),
                 lambda epoch: _report(epoch, settings.epochs),
+                tuned,
             )
         weights = Blob(trained.weights)
         model = load_mace(weights.data, weights.sha256, settings.dtype)
@@ -74,7 +84,7 @@ class MACETrainMaker(Maker):
             "elements": model.elements,
             "dataset": dataset,
             "dataset_job": {"name": selection["name"], "version": selection["version"]},
-            "e0s": selection["e0s"],
+            "e0s": e0s,
             "hyperparameters": settings.as_settings(),
             "seed": settings.seed,
             "n_parameters": sum(p.numel() for p in model.network.parameters()),
@@ -82,6 +92,10 @@ class MACETrainMaker(Maker):
             "golden_probe": make_probe(splits["train"], model),
             "package_versions": package_versions("mace-torch", "torch", "e3nn"),
             "wall_time": trained.seconds,
+            "arguments": {},
+            "package": None,
+            "environment": {},
+            "parent": model_id(parent) if parent else None,
         }
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forcebase.frames import Frames
-from forcebase.models.boundaries import close_boundaries
-from forcebase.models.mace_calculator import LoadedModel
+from forcebase.models.potential import Potential
 
 ATOMS_PER_BATCH = 100
 """On a CPU, small cells together are 2 to 3 times as fast as one by one; cells of this size gain
@@ -32,7 +31,7 @@ class Evaluation:
 
 def evaluate(
     frames: Frames,
-    model: LoadedModel,
+    model: Potential,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Label structures; the answers do not depend on how they are batched.
@@ -56,9 +55,10 @@ def evaluate(
     for first, last in _batches(frames, model.device):
         started = time.perf_counter()
         rows = slice(offsets[first], offsets[last])
-        energies[first:last], forces[rows], stresses[first:last] = _evaluate_batch(
-            frames.take(np.arange(first, last)), model
-        )
+        found = model.label(frames.take(np.arange(first, last)))
+        energies[first:last] = found.energies
+        forces[rows] = found.forces
+        stresses[first:last] = found.stresses
         elapsed = time.perf_counter() - started
         share = frames.n_atoms[first:last]
         seconds[first:last] = elapsed * share / share.sum()
@@ -78,36 +78,3 @@ def _batches(frames: Frames, device: str) -> Iterator[tuple[int, int]]:
         atoms += int(n)
     if first < len(frames):
         yield first, len(frames)
-
-
-def _evaluate_batch(
-    frames: Frames, model: LoadedModel
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    from mace import data
-    from mace.tools import torch_geometric, torch_tools
-    from mace.tools.utils import AtomicNumberTable
-
-    torch_tools.set_default_dtype(model.dtype)  # AtomicData is built in torch's default dtype
-    table = AtomicNumberTable(list(model.numbers))
-    heads = getattr(model.network, "heads", None) or ["Default"]
-    graphs = [
-        data.AtomicData.from_config(
-            data.config_from_atoms(
-                close_boundaries(atoms, model.r_max), head_name=model.head or heads[-1]
-            ),
-            z_table=table,
-            cutoff=model.r_max,
-            heads=heads,
-        )
-        for atoms in frames.atoms()
-    ]
-    loader = torch_geometric.dataloader.DataLoader(graphs, batch_size=len(graphs), shuffle=False)
-    batch = next(iter(loader)).to(model.device)
-    output = model.network(batch.to_dict(), compute_stress=True)
-    stress = output["stress"].detach().cpu().numpy().astype(float)
-    i, j = (0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1)
-    return (
-        output["energy"].detach().cpu().numpy().astype(float),
-        output["forces"].detach().cpu().numpy().astype(float),
-        stress[:, i, j],
-    )

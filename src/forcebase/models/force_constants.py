@@ -25,6 +25,7 @@ from forcebase.models.mace_hessian.derivation import (
     torch_settings,
 )
 from forcebase.models.mace_hessian.support import obstacle
+from forcebase.models.potential import Potential
 from forcebase.physics.finite_displacement import (
     DEFAULT_DISTANCE,
     displacements,
@@ -107,7 +108,7 @@ class SparseForceConstants:
 
 
 def compute_force_constants(
-    model: LoadedModel,
+    model: Potential,
     atoms: Atoms,
     supercell_matrix: ArrayLike,
     *,
@@ -154,7 +155,10 @@ def compute_force_constants(
     with torch_settings(threads):
         if method is Method.DISPLACEMENTS:
             return _displaced(asked, displacement, symmetrize, None)
-        reason = obstacle(model.network)
+        if not isinstance(model, LoadedModel):
+            reason: str | None = "the model is no MACE"
+        else:
+            reason = obstacle(model.network)
         if reason is None:
             derived = derive(asked)
             reason = derived.failure

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ase.build import bulk
+from ase.data import atomic_numbers, covalent_radii
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.errors import ModelError
 from forcebase.frames import Frames
 from forcebase.models.evaluation import evaluate
-from forcebase.models.mace_calculator import LoadedModel
+from forcebase.models.potential import Potential
 from forcebase.outputs import GoldenProbe
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
 """eV and eV/angstrom; versions and machines differ in the last digits."""
 
 
-def make_probe(frames: Frames, model: LoadedModel) -> GoldenProbe:
+def probe_frames(elements: Sequence[str]) -> Frames:
+    """Make a structure for a model that brings no data: two of its elements, out of order.
+
+    Args:
+        elements: symbols that the model knows; the first two are taken, by the alphabet.
+    """
+    chosen = (sorted(elements) * 2)[:2]
+    numbers = [atomic_numbers[symbol] for symbol in chosen]
+    bond = float(sum(covalent_radii[z] for z in numbers))
+    atoms = bulk("".join(chosen), "cesiumchloride", a=2 / 3**0.5 * bond).repeat((2, 1, 1))
+    atoms.positions += np.random.default_rng(0).normal(scale=0.05, size=(len(atoms), 3))
+    return Frames.from_atoms([atoms], ids=["probe"])
+
+
+def make_probe(frames: Frames, model: Potential) -> GoldenProbe:
     """Take the first structure of `frames` and the model's answers to it."""
     first = evaluate(frames.take([0]), model).frames
     structure = AseAtomsAdaptor.get_structure(next(first.atoms()))
@@ -30,7 +47,7 @@ def make_probe(frames: Frames, model: LoadedModel) -> GoldenProbe:
     }
 
 
-def check_probe(probe: GoldenProbe, model: LoadedModel) -> float:
+def check_probe(probe: GoldenProbe, model: Potential) -> float:
     """Ask again, and give the largest deviation in eV or eV/angstrom.
 
     Raises:

@@ -9,18 +9,23 @@ from collections.abc import Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from ase.data import chemical_symbols
 
 from forcebase.digest import bytes_digest
 from forcebase.errors import IntegrityError, ModelError
 from forcebase.models.boundaries import close_boundaries
+from forcebase.models.foreign.engine import Labels
+from forcebase.models.mace_batch import label_batch
+from forcebase.models.potential import require_elements
 
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
+
+    from forcebase.frames import Frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +61,16 @@ class LoadedModel:
         Raises:
             ModelError: naming the elements asked for and those known.
         """
-        foreign = sorted({int(z) for z in np.unique(list(numbers))} - set(self.numbers))
-        if foreign:
-            names = ", ".join(chemical_symbols[z] for z in foreign)
-            raise ModelError(
-                f"The model {self.weights_sha256[:10]} does not know {names}; "
-                f"it knows {', '.join(self.elements)}.",
-                hint="Choose another model, or train one on data with these elements.",
-            )
+        require_elements(numbers, self.numbers, self.weights_sha256)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Installed versions of the packages that it runs on."""
+        return {name: version(name) for name in ("mace-torch", "torch")}
+
+    def label(self, frames: Frames) -> Labels:
+        """Answer for all structures as one batch; raises what `evaluate` does."""
+        return label_batch(frames, self)
 
     def calculator(self) -> Calculator:
         """Give an ASE calculator; it raises what `forcebase.models.evaluation.evaluate` does."""

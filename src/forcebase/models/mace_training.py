@@ -21,6 +21,8 @@ from ase.io import write
 from forcebase.errors import InputError, ModelError
 from forcebase.frames import Frames
 from forcebase.models.boundaries import close_boundaries
+from forcebase.models.fine_tuning import write_parent
+from forcebase.models.mace_calculator import LoadedModel
 from forcebase.models.training_settings import TrainingSettings
 
 NAME = "model"
@@ -60,8 +62,9 @@ def train_mace(
     settings: TrainingSettings,
     folder: Path,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    parent: LoadedModel | None = None,
 ) -> TrainedModel:
-    """Train a model from scratch.
+    """Train a model, from scratch or from the weights of another.
 
     One thread, the same seed and the same data give the same bits. A second run in one
     process would not, hence the subprocess, which ends with this process, however that ends.
@@ -72,6 +75,7 @@ def train_mace(
         settings: all hyperparameters.
         folder: for the files of the run; must be empty.
         on_epoch: told of each epoch as it ends.
+        parent: a MACE to begin from; its architecture and cutoff take the place of the settings'.
 
     Raises:
         InputError: a split is empty, a label is missing, or an element has no E0.
@@ -80,10 +84,12 @@ def train_mace(
     """
     started = time.perf_counter()
     files = {
-        split: _write_split(splits, split, e0s, settings.r_max, folder)
+        split: _write_split(splits, split, e0s, parent.r_max if parent else settings.r_max, folder)
         for split in ("train", "valid")
     }
     command = _command(files, e0s, settings)
+    if parent is not None:
+        command += write_parent(parent, e0s, folder)
     with (folder / "output.log").open("w") as log:
         process = subprocess.Popen(
             command,

@@ -13,6 +13,7 @@ from mongoengine import (
     StringField,
 )
 
+from forcebase.outputs import model_content
 from forcebase.records.base import DIGEST_PATTERN, Record
 
 
@@ -88,6 +89,10 @@ class ModelMethod(Method):
     weights = StringField(required=True, regex=DIGEST_PATTERN, help_text="blob of the model file")
     dtype = StringField(required=True, choices=("float64", "float32"))
     head = StringField(help_text="readout head of a multi-head model")
+    arguments = DictField(help_text="of another package: what else changes the answers")
+    package = StringField(help_text="of another package: its name and version")
+    environment = DictField(help_text="of another package: where it ran when it was added")
+    parent = StringField(regex=DIGEST_PATTERN, help_text="method id of what it was tuned from")
     elements = ListField(StringField(), required=True, help_text="symbols that it knows")
     dataset = StringField(regex=DIGEST_PATTERN, help_text="dataset that it was trained on")
     e0s = DictField(help_text="symbol to isolated-atom energy, eV, of the dataset's method")
@@ -100,15 +105,9 @@ class ModelMethod(Method):
     wall_time = FloatField(help_text="training time, s")
 
     def content(self) -> dict[str, Any]:
-        """Weights, precision and head: the same file in float32 is another model."""
-        return {
-            "model": {
-                "kind": self.kind,
-                "weights": self.weights,
-                "dtype": self.dtype,
-                "head": self.head,
-            }
-        }
+        """All that changes the answers: the same file in float32 is another model."""
+        fields = ("kind", "dtype", "head", "package", "arguments")
+        return model_content({name: getattr(self, name) for name in fields}, self.weights)
 
     @property
     def title(self) -> str:

@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
 from forcebase.models.boundaries import close_boundaries
-from forcebase.models.mace_calculator import LoadedModel
 from forcebase.models.mace_hessian.assembly import assemble
 from forcebase.models.mace_hessian.check import RowCheck, check_rows
 from forcebase.models.mace_hessian.graph import build_graph
@@ -35,7 +35,8 @@ Progress = Callable[[int, int], None]
 class Request:
     """What is to be differentiated, and how well; see `compute_force_constants`."""
 
-    model: LoadedModel
+    model: Any
+    """A `Potential`; what is to be taken apart is a `LoadedModel`."""
     atoms: Atoms
     matrix: NDArray[np.int64]
     tolerance: float

@@ -1,0 +1,1 @@
+"""Models of other packages: in this process, or in an environment of their own."""

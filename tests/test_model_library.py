@@ -1,0 +1,136 @@
+"""Models from elsewhere in the database: added once, used like any other, never unchecked."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from forcebase.actions import compute_phonon, predict
+from forcebase.comparison import compare_labels
+from forcebase.errors import InputError, IntegrityError, MissingDependencyError
+from forcebase.ingest.batch import Batch
+from forcebase.model_library import add_model, check_stored_model, open_model
+from forcebase.models.foreign.environments import python_of
+from forcebase.models.foreign.model import load_foreign
+from forcebase.models.sources import Source
+from forcebase.records import Activity, Structure
+
+EMT = Source("ase", "ase.calculators.emt:EMT", elements=("Cu", "Au"))
+
+
+def add_structure(db, atoms):
+    structure = Structure.from_atoms(atoms, family="f" * 64, kind="test")
+    Batch(structures=[structure]).write(db, Activity(id="test", kind="import", name="test"))
+    return structure
+
+
+def test_a_calculator_is_added_once_and_keeps_the_contract(db):
+    model = add_model(db, EMT)
+    assert add_model(db, EMT).id == model.id
+    assert db.methods.count() == 1
+    assert model.package.startswith("ase ")
+    assert model.elements == ["Cu", "Au"]
+    assert model.arguments["callable"] == "ase.calculators.emt:EMT"
+    assert model.dtype == "float64"
+    assert model.digest() == model.id
+    assert check_stored_model(db, model).passed
+
+
+def test_keywords_make_another_model(db):
+    plain = add_model(db, EMT)
+    told = add_model(
+        db, Source("ase", EMT.source, keywords={"asap_cutoff": True}, elements=("Cu", "Au"))
+    )
+    assert told.id != plain.id
+    assert told.weights == plain.weights
+
+
+def test_predictions_and_phonons_are_records_like_any_other(db):
+    model = add_model(db, EMT)
+    structure = add_structure(db, bulk("Cu", a=3.6))
+    assert predict(db, model, [structure.id]) == 1
+    assert predict(db, model, [structure.id]) == 0
+    (found,) = db.calculations.find(method=model.id)
+    atoms = found.to_atoms(structure)
+    assert np.isfinite(atoms.get_stress()).all()
+    assert compare_labels(db, model, model).metrics["overall"]["energy"]["max"] == 0
+    phonon = compute_phonon(db, model, structure, [[2, 0, 0], [0, 2, 0], [0, 0, 2]])
+    assert phonon.method == model.id
+    assert phonon.protocol["method"] == "displacements"
+    assert phonon.protocol["why_displacements"] == "the model is no MACE"
+
+
+def test_a_mace_file_is_the_model_that_was_trained(db, quick_model, tmp_path):
+    path = tmp_path / "my.model"
+    path.write_bytes(quick_model.output["weights"].data)
+    model = add_model(db, Source("mace", str(path)))
+    assert model.kind == "MACE"
+    assert model.package is None
+    assert model.weights == quick_model.output["weights_sha256"]
+    same = add_model(
+        db,
+        Source(
+            "ase",
+            "mace.calculators:MACECalculator",
+            keywords={"device": "cpu", "default_dtype": "float64"},
+            weights=("model_paths", path),
+            elements=("W", "Se"),
+        ),
+    )
+    assert same.id != model.id
+    assert same.package.startswith("mace-torch ")
+    frames = quick_model.frames.take([0])
+    path.unlink()  # the file went along
+    energies = [open_model(db, m).label(frames).energies[0] for m in (model, same)]
+    assert energies[0] == pytest.approx(energies[1], abs=1e-9)
+
+
+def test_changed_weights_are_not_loaded(db):
+    model = add_model(db, EMT)
+    assert open_model(db, model).weights_sha256 == model.weights
+    with pytest.raises(IntegrityError, match="not loaded"):
+        load_foreign("ASE", b"changed", model.weights, "float64", model.arguments, ["Cu"])
+
+
+def test_what_cannot_be_added_is_named(db, tmp_path):
+    for source, message in (
+        (Source("foo", "x"), "no kind of model"),
+        (Source("mace", str(tmp_path / "none")), "cannot be read"),
+        (Source("ase", "ase.calculators.emt:EMT"), "which elements"),
+        (Source("ase", "ase.calculators.emt:EMT", elements=("Xx",)), "no element"),
+    ):
+        with pytest.raises(InputError, match=message):
+            add_model(db, source)
+    assert db.methods.count() == 0
+
+
+def test_chgnet_keeps_the_contract(db):
+    pytest.importorskip("chgnet")
+    model = add_model(db, Source("chgnet", "0.3.0"))
+    assert model.package.startswith("chgnet ")
+    assert len(model.elements) == 94
+    with pytest.raises(InputError, match="brings no model"):
+        add_model(db, Source("chgnet", "0.9"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["chgnet", "sevennet"])
+def test_bundled_models_keep_the_contract(db, kind):
+    source = {"chgnet": "0.3.0", "sevennet": "7net-0"}[kind]
+    try:
+        python_of({"chgnet": "CHGNet", "sevennet": "SevenNet"}[kind], os.environ)
+    except MissingDependencyError as error:
+        pytest.skip(error.message)
+    model = add_model(db, Source(kind, source))
+    report = check_stored_model(db, model)
+    assert report.passed, report
+
+
+def test_an_engine_in_its_own_environment_is_named_in_the_record(db, monkeypatch):
+    monkeypatch.setenv("FORCEBASE_PYTHON_ASE", sys.executable)
+    model = add_model(db, EMT)
+    assert model.environment["where"] == "own environment"
+    structure = add_structure(db, bulk("Cu", a=3.6))
+    assert predict(db, model, [structure.id]) == 1
