@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from forcebase.cli import (
+    compare,
     dataset,
     doctor,
     integrity,
@@ -40,7 +41,7 @@ app.command()(work.train)
 app.command()(work.predict)
 app.command()(phonon.phonon)
 app.command()(phonon.defect)
-app.command()(work.compare)
+app.command()(compare.compare)
 app.command()(records.ls)
 app.command()(records.show)
 app.command()(trace.trace)

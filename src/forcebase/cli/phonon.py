@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from forcebase.cli.compare import parse_edges
 from forcebase.cli.console import (
     JsonOption,
     console,
@@ -15,7 +16,6 @@ from forcebase.cli.console import (
     print_table,
     stage_bars,
 )
-from forcebase.cli.work import parse_edges
 from forcebase.errors import InputError
 
 Method = Literal["auto", "analytic", "displacements"]
