@@ -82,3 +82,16 @@ def describe(path: Path, otherwise: Path | None = None) -> FileDescription:
             f"{source.name} beside {path.name} cannot be used: {error}",
             hint="data/wse2_gpaw/method.yaml is an example.",
         ) from None
+
+
+def archives_of_logs(folder: Path) -> set[Path]:
+    """Archives that the description in a folder names as logs of its files.
+
+    What they hold is kept with the calculations that it belongs to, and is no import of its own.
+    A description that cannot be read names none here; `describe` says what is wrong with it.
+    """
+    try:
+        files = yaml.safe_load((folder / FILE_NAME).read_text())["files"].values()
+        return {folder / entry["logs"]["archive"] for entry in files if entry.get("logs")}
+    except (AttributeError, KeyError, OSError, TypeError, ValueError, yaml.YAMLError):
+        return set()

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from forcebase.errors import ForcebaseError, InputError
-from forcebase.ingest.description import FILE_NAME
+from forcebase.ingest.description import FILE_NAME, archives_of_logs
 from forcebase.ingest.file_kinds import FileKind, kind_of
 
 LATE = (FileKind.PHONOPY, FileKind.JOB_STORE)
@@ -67,15 +67,21 @@ def find_sources(paths: Iterable[Path]) -> Iterator[Found]:
 
 def _of_path(path: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[Source]:
     """The sources of a file, which is taken as it is, or of all that a folder or archive holds."""
-    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    files = [path] if path.is_file() else _files_in(path)
     found: list[Source] = []
     for file in files:
         try:
-            if file.is_file():
-                found += _of_file(file, scratch)
+            found += _of_file(file, scratch)
         except InputError as error:  # a broken archive
             failed.append((str(file), str(error)))
     return _without_copies(found) if len(found) > 1 else found
+
+
+def _files_in(folder: Path) -> list[Path]:
+    inside = sorted(folder.rglob("*"))
+    described = [path.parent for path in inside if path.name == FILE_NAME]
+    logs = {archive for place in described for archive in archives_of_logs(place)}
+    return [path for path in inside if path.is_file() and path not in logs]
 
 
 def _without_copies(found: list[Source]) -> list[Source]:
