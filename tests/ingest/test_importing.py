@@ -61,6 +61,9 @@ def test_the_real_data_becomes_records_once(db, data_folder):
     again = import_paths(db, paths)
     assert (again.files, len(again.unchanged), again.added) == (0, 4, {})
     assert counts(db) == before
+    folder = import_paths(db, [data_folder])  # where the archive of logs is no file of its own
+    assert (folder.failed, len(folder.unchanged), folder.added) == ([], 4, {})
+    assert counts(db) == before
 
 
 def _check_logs(db):
