@@ -2,6 +2,7 @@
 
 import copy
 import json
+import sys
 
 import pytest
 from ase import Atoms
@@ -106,7 +107,16 @@ def test_bad_documents_are_named_in_one_line_and_nothing_is_written(db, tmp_path
         assert db.structures.count() == db.calculations.count() == db.methods.count() == 0, what
 
 
-def test_json_that_is_no_task_document(db, tmp_path):
+@pytest.fixture
+def high_recursion_limit():
+    """As symfc leaves it, which phonopy imports."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+def test_json_that_is_no_task_document(db, tmp_path, high_recursion_limit):
     path = tmp_path / "job.json"
     deep = "[" * 100_000
     for content in (
