@@ -60,6 +60,16 @@ def test_many_writers_of_the_same_records_end_with_one_each(db):
     assert sum(written) == db.structures.count() == 20
 
 
+def test_pieces_on_their_way_at_once_are_each_written_or_named(db):
+    rows = [db.structures.checked(a_structure(a)) for a in np.linspace(3, 4, 12)]
+    pieces = [rows[i : i + 3] for i in range(0, 12, 3)]
+    assert db.structures.add_pieces([*pieces, pieces[0]]) == db.structures.count() == 12
+    broken = {**db.structures.checked(a_structure(5.0)), "n_atoms": "one"}
+    with pytest.raises(DatabaseError, match="failed validation"):
+        db.structures.add_pieces([[broken], pieces[1]])
+    assert db.structures.count() == 12
+
+
 def test_a_record_comes_back_bit_by_bit(db):
     written = a_structure(np.nextafter(3.6, 4))
     db.structures.add([written])

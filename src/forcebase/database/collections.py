@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -29,6 +31,8 @@ FEW = 50_000
 """Records that are all read in 0.1 s."""
 COUNT_AT_MOST = 20_000
 """Counting goes so far in 0.1 s, also where the records must be looked at, as for two elements."""
+ON_THEIR_WAY = 2
+"""Pieces that the server checks and indexes, each on one core, while the next is made."""
 HIDDEN_COLUMNS = {"provenance", "checksum", "learning_curve", "golden_probe", "_cls"}
 
 
@@ -143,6 +147,21 @@ class RecordCollection(Generic[R]):
             raise DatabaseError(
                 f"Writing to {self.name} failed: {error}.", hint="Run `forcebase doctor`."
             ) from error
+
+    def add_pieces(self, pieces: Iterable[Sequence[Mapping[str, Any]]]) -> int:
+        """Write as `add_stored` does, some pieces on their way while the next is laid out.
+
+        Raises:
+            DatabaseError: the server refused; other pieces may be written.
+        """
+        new = 0
+        with ThreadPoolExecutor(ON_THEIR_WAY) as pool:
+            sent: deque[Future[int]] = deque()
+            for piece in pieces:
+                if len(sent) == ON_THEIR_WAY:
+                    new += sent.popleft().result()
+                sent.append(pool.submit(self.add_stored, piece))
+            return new + sum(piece.result() for piece in sent)
 
     def checked(self, record: R) -> dict[str, Any]:
         """Give the stored form of a record, or raise InputError if it has not its class' shape."""

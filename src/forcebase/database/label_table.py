@@ -17,8 +17,8 @@ from forcebase.errors import InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.records import Calculation, Method, Structure
 
-AT_ONCE = 20_000
-"""Calculations laid out and sent together: 30 MB of 12 atoms each."""
+AT_ONCE = 4000
+"""Calculations laid out and sent together: 6 MB of 12 atoms each."""
 FACTS = {"formula": 1, "elements": 1, "kind": 1, "n_atoms": 1}
 OPEN = (("structure",), ("energy",), ("forces",))
 

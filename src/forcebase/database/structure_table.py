@@ -18,8 +18,8 @@ from forcebase.frames import Frames
 from forcebase.physics.periodicity import MIN_GAP, largest_gaps
 from forcebase.records import Structure
 
-AT_ONCE = 20_000
-"""Structures laid out and sent together: 25 MB of 12 atoms each."""
+AT_ONCE = 4000
+"""Structures laid out and sent together: 5 MB of 12 atoms each."""
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ class Batch:
                 record.provenance.activity = activity.id
             new = collection.add(found)
             for table in tables:
-                new += sum(map(collection.add_stored, table.documents(activity.id)))
+                new += collection.add_pieces(table.documents(activity.id))
             if new:
                 added[collection.name] = new
         for dataset, members in self.datasets:
