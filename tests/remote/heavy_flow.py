@@ -8,6 +8,7 @@ from jobflow import Flow, job
 from forcebase.blob import Blob
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
+from forcebase.outputs import model_id
 
 
 @job(data=[Blob])
@@ -16,6 +17,7 @@ def give_phonon(model: dict, output: dict, n_atoms: int) -> dict:
     rng = np.random.default_rng(len(model["weights"].data))
     array = rng.random((n_atoms, n_atoms, 3, 3))
     named = {key: model[key] for key in ("weights_sha256", "dtype", "head")}
+    named["model"] = model_id(model)
     return {**output, **named, "force_constants": Blob.from_arrays(force_constants=array)}
 
 

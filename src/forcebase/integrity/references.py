@@ -24,7 +24,10 @@ class Reference:
 
 REFERENCES: dict[str, tuple[Reference, ...]] = {
     "structures": (Reference("recipe.parent", "structures", "parent"),),
-    "methods": (Reference("dataset", "datasets", "training data"),),
+    "methods": (
+        Reference("dataset", "datasets", "training data"),
+        Reference("parent", "methods", "parent model"),
+    ),
     "calculations": (
         Reference("structure", "structures", "structure"),
         Reference("method", "methods", "method"),
