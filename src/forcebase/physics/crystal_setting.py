@@ -146,4 +146,5 @@ def _moved_constants(
 
 def _wrapped(positions: Array, lattice: Array) -> Array:
     """Fractional, from 0 up to and without 1."""
-    return np.linalg.solve(lattice.T, positions.T).T % 1.0 % 1.0
+    fractional = np.asarray(np.linalg.solve(lattice.T, positions.T).T, dtype=np.float64)
+    return fractional % 1.0 % 1.0

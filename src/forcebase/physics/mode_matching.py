@@ -34,6 +34,16 @@ class MatchedModes:
     overlaps: NDArray[np.float64]
     reordered: float
 
+    def as_dict(self) -> dict[str, float]:
+        """Metrics for a record, units in the names."""
+        return {
+            "mae_THz": float(np.abs(self.errors).mean()),
+            "rmse_THz": float(np.sqrt((self.errors**2).mean())),
+            "max_THz": float(np.abs(self.errors).max()),
+            "mean_overlap": float(self.overlaps.mean()),
+            "reordered": self.reordered,
+        }
+
 
 def match_modes(
     frequencies: tuple[NDArray[np.float64], NDArray[np.float64]],

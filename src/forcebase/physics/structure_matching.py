@@ -137,9 +137,7 @@ def _candidates(atoms: Atoms, other: Atoms) -> Iterator[tuple[Array, NDArray[np.
         yield np.round(found[0]), np.array(found[2], dtype=np.int64)
 
 
-def _match(
-    atoms: Atoms, other: Atoms, lattice: Array, order: NDArray[np.int64]
-) -> StructureMatch:
+def _match(atoms: Atoms, other: Atoms, lattice: Array, order: NDArray[np.int64]) -> StructureMatch:
     cell = lattice @ atoms.cell.array
     rotation, stretch = polar(np.linalg.solve(cell, other.cell.array))
     moves = np.linalg.solve(cell.T, atoms.positions[order].T).T - _fractional(other)
