@@ -54,6 +54,8 @@ def compare(
             f"{model!r} is in {place} and {reference!r} in {other_place}.",
             hint="Compare a method with a method, or a phonon with a phonon.",
         )
+    if allow:
+        raise InputError("Only phonons have a protocol to allow parts of.")
     around: dict[str, Any] = {}
     if host is not None:
         shells = None if edges is None else Shells(tuple(edges))
