@@ -69,6 +69,21 @@ def test_another_precision_of_one_model(db, dft_phonon, dft_crystal, store_phono
     )
 
 
+def test_the_precision_is_told_by_any_two_of_the_method(db, dft_phonon, dft_crystal, store_phonon):
+    """float32 has no analytic force constants, but displacements of both precisions."""
+    analytic = store_phonon(dft_crystal, {"method": "analytic"})
+    double = store_phonon(dft_crystal, {"method": "displacements"})
+    single = store_phonon(stiffer(dft_crystal, NOISE), dtype="float32")
+    floors = phonon_floors(db, compare_phonons(db, analytic, dft_phonon))
+    assert [floor.varied for floor in floors] in (
+        ["displacement", "precision"],
+        ["precision", "displacement"],
+    )
+    (precision,) = [floor for floor in floors if floor.varied == "precision"]
+    assert precision.validation.on["model_phonon"] == single.id
+    assert precision.validation.on["reference_phonon"] == double.id
+
+
 def test_the_floor_of_the_reference_is_found_too(db, dft_phonon, dft_crystal, store_phonon):
     first = store_phonon(dft_crystal)
     store_phonon(stiffer(dft_crystal, NOISE), {"displacement_A": 0.04})

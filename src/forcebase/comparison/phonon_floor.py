@@ -51,8 +51,7 @@ class PhononFloor:
     Attributes:
         side: "model" or "reference" of the comparison that the floor belongs to.
         varied: what differs.
-        values: of the phonon compared and of the other: angstrom (0 for analytic derivatives), or
-            float64 and float32.
+        values: of the two: angstrom (0 for analytic derivatives), or float64 and float32.
         validation: the comparison of the two, a record like any other.
     """
 
@@ -81,8 +80,8 @@ def phonon_floors(db: Database, validation: Validation) -> list[PhononFloor]:
     floors = []
     for side in ("model", "reference"):
         phonon = db.phonons.get(validation.on[f"{side}_phonon"])
-        for other, varied, values in _repeats(db, phonon):
-            found = compare_phonons(db, other, phonon, allow=(Part.DISPLACEMENT, Part.RELAXATION))
+        for one, other, varied, values in _repeats(db, phonon):
+            found = compare_phonons(db, other, one, allow=(Part.DISPLACEMENT, Part.RELAXATION))
             floors.append(PhononFloor(side, varied, values, found))
     return floors
 
@@ -96,18 +95,28 @@ def largest_floors(floors: list[PhononFloor]) -> dict[str, float]:
     return largest
 
 
-def _repeats(db: Database, phonon: Phonon) -> Iterator[tuple[Phonon, Varied, tuple[str, str]]]:
+def _repeats(
+    db: Database, phonon: Phonon
+) -> Iterator[tuple[Phonon, Phonon, Varied, tuple[str, str]]]:
+    """Pairs of phonons of one method that differ in one thing alone, what it is, and its values.
+
+    The precision is told by any two of the method and structure, for analytic derivatives are
+    made in full precision only.
+    """
     own = db.methods.get(phonon.method)
     methods = {own.id: own} | {method.id: method for method in _other_precisions(db, own)}
-    for other in db.phonons.find(method=list(methods), sort="id"):
-        if not _alike(phonon, other):
-            continue
-        lengths = amplitude(phonon), amplitude(other)
-        if other.method == own.id:
-            if None not in lengths and lengths[0] != lengths[1]:
-                yield other, Varied.DISPLACEMENT, (f"{lengths[0]:g} A", f"{lengths[1]:g} A")
-        elif lengths[0] == lengths[1]:
-            yield other, Varied.PRECISION, (own.dtype, methods[other.method].dtype)
+    found = db.phonons.find(method=list(methods), sort="id")
+    alike = [other for other in found if _alike(phonon, other)]
+    same = [phonon, *(other for other in alike if other.method == own.id)]
+    length = amplitude(phonon)
+    for other in alike:
+        theirs = amplitude(other)
+        if other.method != own.id:
+            partner = next((one for one in same if amplitude(one) == theirs), None)
+            if partner is not None:
+                yield partner, other, Varied.PRECISION, (own.dtype, methods[other.method].dtype)
+        elif None not in (length, theirs) and length != theirs:
+            yield phonon, other, Varied.DISPLACEMENT, (f"{length:g} A", f"{theirs:g} A")
 
 
 def _other_precisions(db: Database, method: Any) -> list[ModelMethod]:

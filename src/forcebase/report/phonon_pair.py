@@ -118,7 +118,7 @@ def _draw_force_constants(axes: Axes, errors: Mapping[str, Any]) -> None:
         axes.plot(distances[shown], values[shown], marks, color=color, markersize=5, label=label)
     axes.set_yscale("log")
     axes.grid(axis="y")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=12))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
     axes.set_xlim(left=-0.2)
     axes.set_xlabel("Distance of the pair (Å); 0 is an atom with itself")
     axes.set_ylabel("Force constants (eV/Å²)")
