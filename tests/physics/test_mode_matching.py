@@ -104,3 +104,17 @@ def test_bands_that_have_changed_places_are_wrong_though_their_order_is_right():
     assert np.abs(matched.errors).mean() == pytest.approx(3 * by_order)
     assert matched.overlaps == pytest.approx(1)
     assert matched.reordered > 0.5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_level_that_goes_to_two_others_goes_there_in_order(seed):
+    """Which member of a degenerate level goes where is rounding, and must not be seen."""
+    vectors = unitary_group.rvs(3, random_state=7)
+    turned = vectors.copy()
+    turned[:, :2] = vectors[:, :2] @ unitary_group.rvs(2, random_state=seed)
+    matched = match_modes(
+        (np.array([[1.0, 1.0005, 9.0]]), np.array([[1.2, 2.0, 9.0]])),
+        (turned[None], vectors[None]),
+    )
+    assert matched.errors[0] == pytest.approx([-0.2, -0.9995, 0.0])
+    assert matched.reordered == 0

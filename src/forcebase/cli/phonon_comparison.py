@@ -43,6 +43,7 @@ def show_phonon_comparison(
     for floor in floors:
         console.print(
             f"  noise floor of the {floor.side}: {floor.varied} {' and '.join(floor.values)}, "
+            f"band MAE {floor.validation.metrics['band_mae_THz']:.2g} THz, "
             f"validation {floor.validation.id[:10]}",
             soft_wrap=True,
         )

@@ -75,7 +75,8 @@ def match_modes(
         squares = np.abs(eigenvectors[0][q].conj().T @ eigenvectors[1][q]) ** 2
         shared = _shared_out(_shared_out(squares, _levels(a)).T, _levels(b)).T
         rows, columns = linear_sum_assignment(-shared)
-        partner = _in_order(rows[np.argsort(columns)], _levels(b))
+        places = _in_order(columns[np.argsort(rows)], _levels(a))  # of each of the first's
+        partner = _in_order(np.argsort(places), _levels(b))
         errors[q] = a[partner] - b
         overlaps[q] = _of_levels(squares, _levels(a), _levels(b))[partner, np.arange(len(b))]
         moved += int((partner != np.arange(len(b))).sum())
