@@ -24,6 +24,9 @@ from forcebase.records import Phonon
 Q_SPACING = 0.05
 """1/angstrom, between q-points of the DOS; large cells need few of them."""
 
+Q_SPACING_BULK = 0.15
+"""1/angstrom, where there is no vacuum: three dimensions have points enough."""
+
 
 @dataclass(frozen=True)
 class Spectra:
@@ -76,7 +79,7 @@ def spectra_of(model: HarmonicCrystal, reference: HarmonicCrystal) -> Spectra:
     model = in_setting_of(model, reference)
     vacuum = vacuum_axes(reference.cell, reference.positions)
     path = band_path(reference.cell, vacuum)
-    mesh = kpoint_mesh(reference.cell, Q_SPACING, vacuum)
+    mesh = kpoint_mesh(reference.cell, Q_SPACING if any(vacuum) else Q_SPACING_BULK, vacuum)
     grid = frequency_grid([model, reference], mesh)
     return Spectra(
         model=model,
