@@ -72,10 +72,11 @@ def test_a_bulk_crystal_from_its_cubic_cell_and_from_its_primitive_one():
     """Computed apart, in a cube of four atoms and in a rhombohedron of one, turned."""
     cube = np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
     cubic = copper(bulk("Cu", a=3.61, cubic=True), [2, 2, 2], np.linalg.inv(cube))
+    without_matrix = copper(bulk("Cu", a=3.61, cubic=True), [2, 2, 2])
     turned = bulk("Cu", a=3.61)
     turned.rotate(40, (1, 2, 3), rotate_cell=True)
     primitive = copper(turned, 2 * cube)
-    for pair in ((cubic, primitive), (primitive, cubic)):
+    for pair in ((cubic, primitive), (primitive, cubic), (without_matrix, primitive)):
         spectra = spectra_of(*pair)
         assert min(spectra.mesh) > 10
         assert {"G", "X", "L"} < set(spectra.path.labels)

@@ -9,7 +9,7 @@ import numpy as np
 from forcebase.blob import Blob
 from forcebase.database.database import Database
 from forcebase.physics.band_path import BandPath, band_path
-from forcebase.physics.crystal_setting import in_primitive_setting, in_setting_of
+from forcebase.physics.crystal_setting import in_one_setting
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.periodicity import kpoint_mesh, vacuum_axes
 from forcebase.physics.vibrations import (
@@ -75,8 +75,7 @@ def spectra_of(model: HarmonicCrystal, reference: HarmonicCrystal) -> Spectra:
     Raises:
         InputError: they are not of one structure.
     """
-    reference = in_primitive_setting(reference)
-    model = in_setting_of(model, reference)
+    model, reference = in_one_setting(model, reference)
     vacuum = vacuum_axes(reference.cell, reference.positions)
     path = band_path(reference.cell, vacuum)
     mesh = kpoint_mesh(reference.cell, Q_SPACING if any(vacuum) else Q_SPACING_BULK, vacuum)

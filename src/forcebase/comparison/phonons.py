@@ -11,7 +11,7 @@ from forcebase.comparison.phonon_protocol import Part, Protocol, hold_protocols
 from forcebase.database.database import Database
 from forcebase.digest import merkle_root
 from forcebase.errors import InputError
-from forcebase.physics.crystal_setting import in_primitive_setting, in_setting_of
+from forcebase.physics.crystal_setting import in_one_setting
 from forcebase.physics.dos_distance import dos_distance
 from forcebase.physics.force_constant_errors import compare_force_constants
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
@@ -95,10 +95,9 @@ def _found(db: Database, root: str, model: Phonon, allowed: tuple[Part, ...]) ->
 def _in_one_setting(
     db: Database, model: Phonon, reference: Phonon
 ) -> tuple[HarmonicCrystal, HarmonicCrystal]:
-    right = in_primitive_setting(crystal_of(db, reference))
-    left = crystal_of(db, model)
+    left, right = crystal_of(db, model), crystal_of(db, reference)
     try:
-        return in_setting_of(left, right), right
+        return in_one_setting(left, right)
     except InputError as error:
         raise InputError(
             f"Phonon {model.id[:10]} of {model.formula} and {reference.id[:10]} of "

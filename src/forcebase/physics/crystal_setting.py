@@ -24,6 +24,47 @@ SAME_PLACE = 1e-3
 """angstrom, between an atom of the supercell and where it was before."""
 
 
+def in_one_setting(
+    crystal: HarmonicCrystal, other: HarmonicCrystal
+) -> tuple[HarmonicCrystal, HarmonicCrystal]:
+    """Give both in the setting of `other`, each with its primitive cell as unit cell.
+
+    Where the primitive cells that the two were given have unlike numbers of atoms, the smallest
+    that symmetry knows are taken.
+
+    Raises:
+        InputError: the two are not of one structure.
+    """
+    if len(crystal.primitive_atoms) != len(other.primitive_atoms):
+        crystal, other = with_smallest_cell(crystal), with_smallest_cell(other)
+    primitive = in_primitive_setting(other)
+    return in_setting_of(crystal, primitive), primitive
+
+
+def with_smallest_cell(crystal: HarmonicCrystal) -> HarmonicCrystal:
+    """Give the crystal with the smallest cell that repeats, as spglib finds it, as its primitive.
+
+    A cubic cell whose phonon was computed without a primitive matrix is an example. The crystal
+    given is returned where there is no smaller one.
+    """
+    from phonopy.harmonic.force_constants import compact_fc_to_full_fc
+    from phonopy.structure.cells import guess_primitive_matrix
+
+    smallest = guess_primitive_matrix(crystal.phonopy.unitcell)
+    if abs(np.linalg.det(smallest)) > abs(np.linalg.det(crystal.primitive_matrix)) - IS_INTEGER:
+        return crystal
+    bare = bare_phonopy(
+        crystal.numbers,
+        crystal.cell,
+        crystal.positions,
+        crystal.masses,
+        crystal.supercell_matrix,
+        smallest,
+    )
+    full = compact_fc_to_full_fc(crystal.phonopy.primitive, crystal.force_constants)
+    return replace(crystal, primitive_matrix=smallest, force_constants=full[bare.primitive.p2s_map])
+
+
 def in_setting_of(crystal: HarmonicCrystal, other: HarmonicCrystal) -> HarmonicCrystal:
     """Give `crystal` with the lattice vectors, orientation and order of atoms of `other`.
 
