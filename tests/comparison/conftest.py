@@ -29,14 +29,13 @@ def dft_crystal(db, dft_phonon):
 def store_phonon(db):
     """Store a crystal as the phonon of a model; its weights are never run."""
 
-    def store(crystal, protocol=None, relaxation=None, *, weights="model", dtype="float64"):
+    def store(crystal, protocol=None, relaxation=None, *, weights="model", **of_model):
         arrays = Blob.from_arrays(force_constants=crystal.force_constants)
         db.blobs.put(arrays.data)
         model = ModelMethod(
             kind="MACE",
             weights=Blob(weights.encode()).sha256,
-            dtype=dtype,
-            elements=["Se", "W"],
+            **{"dtype": "float64", "elements": ["Se", "W"], **of_model},
         ).sealed()
         structure = Structure.from_atoms(crystal.unit_cell)
         db.methods.add([model])

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from ase.build import bulk
 
+from forcebase.actions import compute_phonon
 from forcebase.comparison import compare_phonons
 from forcebase.comparison.phonon_floor import largest_floors, phonon_floors
+from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
+from forcebase.model_library import add_model
+from forcebase.models.sources import Source
+from forcebase.records import Structure
 
 NOISE = 1.002
 """Frequencies that one method has with other displacements, over those it had."""
@@ -69,6 +76,14 @@ def test_another_precision_of_one_model(db, dft_phonon, dft_crystal, store_phono
     )
 
 
+def test_other_calculators_without_weights_are_no_precision_of_this_one(
+    db, dft_phonon, dft_crystal, store_phonon
+):
+    one = store_phonon(dft_crystal, arguments={"callable": "a:A"})
+    store_phonon(dft_crystal, arguments={"callable": "b:B"}, dtype="float32")
+    assert phonon_floors(db, compare_phonons(db, one, dft_phonon)) == []
+
+
 def test_the_precision_is_told_by_any_two_of_the_method(db, dft_phonon, dft_crystal, store_phonon):
     """float32 has no analytic force constants, but displacements of both precisions."""
     analytic = store_phonon(dft_crystal, {"method": "analytic"})
@@ -89,3 +104,27 @@ def test_the_floor_of_the_reference_is_found_too(db, dft_phonon, dft_crystal, st
     store_phonon(stiffer(dft_crystal, NOISE), {"displacement_A": 0.04})
     floors = phonon_floors(db, compare_phonons(db, dft_phonon, first))
     assert [floor.side for floor in floors] == ["reference"]
+
+
+def test_a_real_method_set_up_twice_is_nearer_to_itself_than_its_floor(db):
+    """Copper with EMT, as a cube of four atoms and turned, as a rhombohedron of one."""
+    model = add_model(db, Source("ase", "ase.calculators.emt:EMT", elements=("Cu",)))
+    cube = np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+    turned = bulk("Cu", a=3.58)
+    turned.rotate(90, "x", rotate_cell=True)
+
+    def phonon(atoms, supercell, length):
+        structure = Structure.from_atoms(atoms)
+        db.structures.add([structure])
+        constants = ForceConstantsMaker(method="displacements", displacement=length)
+        maker = PhononMaker(force_constants_maker=constants)
+        return compute_phonon(db, model, structure, np.array(supercell).tolist(), maker)
+
+    cubic = phonon(bulk("Cu", a=3.61, cubic=True), 2 * np.eye(3, dtype=int), 0.01)
+    phonon(bulk("Cu", a=3.61, cubic=True), 2 * np.eye(3, dtype=int), 0.05)
+    found = compare_phonons(db, cubic, phonon(turned, 2 * cube, 0.01))
+    (floor,) = phonon_floors(db, found)
+    assert floor.values == ("0.01 A", "0.05 A")
+    assert found.metrics["force_constants"]["n_left_out"] == 0
+    for name in ("band_max_THz", "dos_wasserstein_THz"):
+        assert found.metrics[name] < 0.1 * floor.validation.metrics[name]

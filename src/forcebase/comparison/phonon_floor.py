@@ -36,6 +36,9 @@ HOW_MADE = frozenset(
 )
 """Entries of a protocol that the displacements and the precision change, or that were measured."""
 
+WHAT_A_MODEL_IS = ("kind", "head", "arguments", "package")
+"""Beside its weights and its precision; calculators of ASE may have no weights."""
+
 
 class Varied(StrEnum):
     """What alone differs between two phonons of one method."""
@@ -123,11 +126,11 @@ def _other_precisions(db: Database, method: Any) -> list[ModelMethod]:
     """The same weights evaluated in another floating point type."""
     if not isinstance(method, ModelMethod):
         return []
-    same = db.methods.find(weights=method.weights)
     return [
         other
-        for other in same
-        if other.dtype != method.dtype and (other.head, other.kind) == (method.head, method.kind)
+        for other in db.methods.find(weights=method.weights)
+        if other.dtype != method.dtype
+        and all(getattr(other, name) == getattr(method, name) for name in WHAT_A_MODEL_IS)
     ]
 
 

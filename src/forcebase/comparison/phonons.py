@@ -54,14 +54,19 @@ def compare_phonons(
             that is not allowed.
     """
     started = time.perf_counter()
-    root = merkle_root([model.id, reference.id])
     allowed = tuple(allow)
-    if not recompute and (found := _found(db, root, model, allowed)):
+    if not recompute and (found := _found(db, model, reference, allowed)):
         return found
     left, right = _in_one_setting(db, model, reference)
     protocol = hold_protocols((model, left), (reference, right))
     protocol.check(allowed)
-    spectra = spectra_of(left, right)
+    validation = _validation(model, reference, protocol, spectra_of(left, right))
+    return keep(db, validation.sealed(), "compare phonons", started)
+
+
+def _validation(
+    model: Phonon, reference: Phonon, protocol: Protocol, spectra: Spectra
+) -> Validation:
     validation = Validation(
         kind="phonons",
         model=model.method,
@@ -71,20 +76,24 @@ def compare_phonons(
             "reference_phonon": reference.id,
             "path": "-".join(spectra.path.labels),
             "mesh": list(spectra.mesh),
-            **_described(protocol),
+            "allowed": {str(part): list(values) for part, values in protocol.unlike.items()},
+            "not_known": [str(part) for part in protocol.not_known],
             "edition": EDITION,
         },
-        inputs_root=root,
+        inputs_root=merkle_root([model.id, reference.id]),
         n=len(spectra.path.q_points),
         metrics=_metrics(spectra),
     )
     validation.made_from("model phonon", "phonons", model.id)
     validation.made_from("reference phonon", "phonons", reference.id)
-    return keep(db, validation.sealed(), "compare phonons", started)
+    return validation
 
 
-def _found(db: Database, root: str, model: Phonon, allowed: tuple[Part, ...]) -> Validation | None:
+def _found(
+    db: Database, model: Phonon, reference: Phonon, allowed: tuple[Part, ...]
+) -> Validation | None:
     """The comparison that there is, where what it allowed is allowed now too."""
+    root = merkle_root([model.id, reference.id])
     for found in db.validations.find(inputs_root=root, kind="phonons"):
         same = found.on.get("edition") == EDITION and found.on["model_phonon"] == model.id
         if same and set(found.on["allowed"]) <= {str(part) for part in allowed}:
@@ -105,13 +114,6 @@ def _in_one_setting(
             hint=error.hint,
             **error.evidence,
         ) from None
-
-
-def _described(protocol: Protocol) -> dict[str, Any]:
-    return {
-        "allowed": {str(part): list(values) for part, values in protocol.unlike.items()},
-        "not_known": [str(part) for part in protocol.not_known],
-    }
 
 
 def _metrics(spectra: Spectra) -> dict[str, Any]:
