@@ -4,10 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 
 from forcebase.errors import NotFoundError
 from forcebase.ingest.importing import import_paths
+from forcebase.physics.finite_displacement import displacements, harmonic_crystal
+from forcebase.physics.force_constant_errors import compare_force_constants
 from forcebase.physics.harmonic_crystal import from_phonopy_yaml
+from forcebase.physics.phonon_comparison import compare_bands
 from forcebase.spectra import crystal_of, spectra_of
 
 NAME = "phonopy_wse2_gpaw_3x3.yaml"
@@ -51,3 +56,29 @@ def test_force_constants_that_are_gone_say_where_they_came_from(db, data_folder)
     db.raw["blobs.files"].delete_many({"_id": phonon.force_constants})
     with pytest.raises(NotFoundError, match="import again"):
         crystal_of(db, phonon)
+
+
+def copper(atoms, supercell, primitive=None):
+    """Force constants of copper, by displacements with EMT."""
+    made = displacements(atoms, supercell, 0.01, primitive)
+    forces = []
+    for cell in made.supercells:
+        cell.calc = EMT()
+        forces.append(cell.get_forces())
+    return harmonic_crystal(made, forces)
+
+
+def test_a_bulk_crystal_from_its_cubic_cell_and_from_its_primitive_one():
+    """Computed apart, in a cube of four atoms and in a rhombohedron of one, turned."""
+    cube = np.array([[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+    cubic = copper(bulk("Cu", a=3.61, cubic=True), [2, 2, 2], np.linalg.inv(cube))
+    without_matrix = copper(bulk("Cu", a=3.61, cubic=True), [2, 2, 2])
+    turned = bulk("Cu", a=3.61)
+    turned.rotate(40, (1, 2, 3), rotate_cell=True)
+    primitive = copper(turned, 2 * cube)
+    for pair in ((cubic, primitive), (primitive, cubic), (without_matrix, primitive)):
+        spectra = spectra_of(*pair)
+        assert min(spectra.mesh) > 10
+        assert {"G", "X", "L"} < set(spectra.path.labels)
+        assert compare_bands(spectra.model_bands, spectra.reference_bands).max < 1e-4
+        assert compare_force_constants(spectra.model, spectra.reference).relative < 1e-5

@@ -38,6 +38,7 @@ def compare(
     db: Database | None = None,
     host: str | None = None,
     edges: Sequence[float] | None = None,
+    allow: Sequence[str] = (),
 ) -> Validation:
     """Hold a model (or any method, or a phonon) to a reference; see `forcebase.comparison`.
 
@@ -49,13 +50,14 @@ def compare(
         host: id or name of the perfect crystal's unit cell: errors of forces by distance from
             the defect are added.
         edges: radii of the shells of distance, angstrom.
+        allow: of phonons' protocols, what may be unlike, as "supercell".
     """
     from forcebase.comparison import compare as compare_records
 
     if db is not None:
-        return compare_records(db, model, reference, on, host=host, edges=edges)
+        return compare_records(db, model, reference, on, host=host, edges=edges, allow=allow)
     opened = connect()
     try:
-        return compare_records(opened, model, reference, on, host=host, edges=edges)
+        return compare_records(opened, model, reference, on, host=host, edges=edges, allow=allow)
     finally:
         opened.close()

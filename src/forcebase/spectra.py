@@ -8,7 +8,8 @@ import numpy as np
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
-from forcebase.physics.band_path import BandPath, layer_path
+from forcebase.physics.band_path import BandPath, band_path
+from forcebase.physics.crystal_setting import in_one_setting
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.periodicity import kpoint_mesh, vacuum_axes
 from forcebase.physics.vibrations import (
@@ -23,11 +24,27 @@ from forcebase.records import Phonon
 Q_SPACING = 0.05
 """1/angstrom, between q-points of the DOS; large cells need few of them."""
 
+Q_SPACING_BULK = 0.15
+"""1/angstrom, where there is no vacuum: three dimensions have points enough."""
+
 
 @dataclass(frozen=True)
 class Spectra:
-    """Bands and DOS of a model and its reference, on the same q-points and frequencies."""
+    """Bands and DOS of a model and its reference, on the same q-points and frequencies.
 
+    Attributes:
+        model: the model's crystal in the setting of the reference's.
+        reference: the reference's, its unit cell a primitive one.
+        path: q-points of the bands.
+        mesh: q-points of the DOS.
+        model_bands: along the path.
+        reference_bands: along the path.
+        model_dos: on the mesh.
+        reference_dos: on the mesh.
+    """
+
+    model: HarmonicCrystal
+    reference: HarmonicCrystal
     path: BandPath
     mesh: tuple[int, int, int]
     model_bands: Bands
@@ -51,12 +68,21 @@ def crystal_of(db: Database, phonon: Phonon) -> HarmonicCrystal:
 
 
 def spectra_of(model: HarmonicCrystal, reference: HarmonicCrystal) -> Spectra:
-    """Compute both sides' bands on the reference's path, and DOS on one mesh and grid."""
+    """Compute both sides' bands on the reference's path, and DOS on one mesh and grid.
+
+    The two may differ in orientation, lattice vectors, origin and order of atoms.
+
+    Raises:
+        InputError: they are not of one structure.
+    """
+    model, reference = in_one_setting(model, reference)
     vacuum = vacuum_axes(reference.cell, reference.positions)
-    path = layer_path(reference.primitive_cell, vacuum)
-    mesh = kpoint_mesh(reference.primitive_cell, Q_SPACING, vacuum)
+    path = band_path(reference.cell, vacuum)
+    mesh = kpoint_mesh(reference.cell, Q_SPACING if any(vacuum) else Q_SPACING_BULK, vacuum)
     grid = frequency_grid([model, reference], mesh)
     return Spectra(
+        model=model,
+        reference=reference,
         path=path,
         mesh=mesh,
         model_bands=bands(model, path),

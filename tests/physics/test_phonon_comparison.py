@@ -7,7 +7,7 @@ import pytest
 from forcebase.errors import InputError
 from forcebase.physics.band_path import layer_path
 from forcebase.physics.harmonic_crystal import from_phonopy_yaml, symmetrize
-from forcebase.physics.phonon_comparison import check_protocols, compare_bands, compare_dos
+from forcebase.physics.phonon_comparison import compare_bands, compare_dos
 from forcebase.physics.vibrations import Bands, bands, density_of_states, frequency_grid
 
 YAML = Path(__file__).parents[2] / "data" / "wse2_gpaw" / "phonopy_wse2_gpaw_3x3.yaml"
@@ -95,31 +95,3 @@ def test_unlike_q_points_grids_and_elements_are_refused(crystal, path):
         compare_dos(dos, density_of_states(crystal, (3, 3, 1), sigma=0.1))
     with pytest.raises(InputError, match="Se, W cannot be held to one of Mo, Se"):
         compare_dos(dos, replace(dos, projected={"Mo": dos.total, "Se": dos.total}))
-
-
-def test_protocols(crystal, stiffer):
-    check_protocols(crystal, stiffer)
-    strained = replace(crystal, cell=crystal.cell * 1.01, positions=crystal.positions * 1.01)
-    check_protocols(crystal, strained)
-
-
-@pytest.mark.parametrize(
-    ("change", "named"),
-    [
-        ({"masses": np.array([183.84, 78.971, 78.971])}, r"masses.*78\.96.*78\.971"),
-        ({"numbers": np.array([42, 34, 34])}, "composition.*Se2W.*MoSe2"),
-        (
-            {
-                "supercell_matrix": np.diag([1, 9, 1]),
-            },
-            "supercell matrices",
-        ),
-        (
-            {"cell": np.array([[3.31, 0, 0], [1.655, 2.867, 0], [0, 0, 16.0]])},
-            "lattice angles",
-        ),
-    ],
-)
-def test_unlike_protocols_are_refused_by_name(crystal, change, named):
-    with pytest.raises(InputError, match=named):
-        check_protocols(crystal, replace(crystal, **change))

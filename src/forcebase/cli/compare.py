@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from forcebase.cli.console import JsonOption, console, open_database, print_json, print_table
+from forcebase.cli.phonon_comparison import show_phonon_comparison
 from forcebase.cli.records import parse_filters
 from forcebase.cli.stale import warn_if_stale
 from forcebase.cli.work import ModelArgument
@@ -23,6 +25,11 @@ def compare(
     edges: Annotated[
         str | None, typer.Option(help="Radii of the shells, A; 3,6 by default.")
     ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(help="Phonons: what may be unlike, as supercell, displacement; repeatable."),
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Phonons: PNG to draw them into.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hold a model to a reference: energies, forces and stress, or two phonons.
@@ -34,15 +41,23 @@ def compare(
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test
       forcebase compare wse2-mace gpaw-pbe --on kind=Se-vacancy-2x2
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test --host wse2-unit-cell
-      forcebase compare MODEL_PHONON wse2-dft-phonon
+      forcebase compare MODEL_PHONON wse2-dft-phonon --picture phonons.png
+      forcebase compare MODEL_PHONON wse2-dft-phonon --allow supercell --allow displacement
     """
     from forcebase.comparison import compare as compare_records
 
     radii = parse_edges(edges)
     with open_database() as db:
         selected = parse_on(db, on)
-        validation = compare_records(db, model, reference, on=selected, host=host, edges=radii)
+        validation = compare_records(
+            db, model, reference, on=selected, host=host, edges=radii, allow=allow or ()
+        )
         warn_if_stale(db, ("validations", validation.id))
+        if validation.kind == "phonons":
+            numbers = flatten(dict(validation.metrics))
+            fields = {"id": validation.id, **plain_fields(validation)} if as_json else None
+            show_phonon_comparison(db, validation, numbers, picture, fields)
+            return
         if as_json:
             print_json({"id": validation.id, **plain_fields(validation)})
             return

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forcebase.comparison.labels import compare_labels
+from forcebase.comparison.phonon_protocol import parts_of
 from forcebase.comparison.phonons import compare_phonons
 from forcebase.database.database import Database
 from forcebase.errors import InputError
@@ -21,6 +22,7 @@ def compare(
     *,
     host: str | None = None,
     edges: Sequence[float] | None = None,
+    allow: Sequence[str] = (),
 ) -> Validation:
     """Hold one record to another: method to method on common structures, or phonon to phonon.
 
@@ -33,6 +35,7 @@ def compare(
         host: for methods: unit cell of the perfect crystal, as id or name; adds the errors of
             forces by distance from the defects.
         edges: of the shells of distance, angstrom; only with a host.
+        allow: for phonons: parts of the protocol that may be unlike, as "supercell".
 
     Raises:
         InputError: a method and a phonon cannot be compared, there is no such split, or a
@@ -45,12 +48,14 @@ def compare(
     if isinstance(left, Phonon) and isinstance(right, Phonon):
         if on is not None or host is not None:
             raise InputError("Phonons are compared whole: leave `on` and `host` out.")
-        return compare_phonons(db, left, right)
+        return compare_phonons(db, left, right, allow=parts_of(allow))
     if not (isinstance(left, Method) and isinstance(right, Method)):
         raise InputError(
             f"{model!r} is in {place} and {reference!r} in {other_place}.",
             hint="Compare a method with a method, or a phonon with a phonon.",
         )
+    if allow:
+        raise InputError("Only phonons have a protocol to allow parts of.")
     around: dict[str, Any] = {}
     if host is not None:
         shells = None if edges is None else Shells(tuple(edges))

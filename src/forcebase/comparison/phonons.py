@@ -1,33 +1,72 @@
-"""Bands and densities of states of one phonon held to those of another."""
+"""One phonon held to another: bands, modes, densities of states, heat and force constants."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from typing import Any
 
 from forcebase.comparison.keeping import keep
+from forcebase.comparison.phonon_protocol import Part, Protocol, hold_protocols
 from forcebase.database.database import Database
 from forcebase.digest import merkle_root
 from forcebase.errors import InputError
-from forcebase.physics.phonon_comparison import check_protocols, compare_bands, compare_dos
+from forcebase.physics.crystal_setting import in_one_setting
+from forcebase.physics.dos_distance import dos_distance
+from forcebase.physics.force_constant_errors import compare_force_constants
+from forcebase.physics.harmonic_crystal import HarmonicCrystal
+from forcebase.physics.mode_matching import match_modes
+from forcebase.physics.phonon_comparison import compare_bands, compare_dos
+from forcebase.physics.thermodynamics import compare_thermodynamics
+from forcebase.physics.vibrations import modes
 from forcebase.records import Phonon, Validation
-from forcebase.spectra import crystal_of, spectra_of
+from forcebase.spectra import Spectra, crystal_of, spectra_of
+
+EDITION = 2
+"""Of what a comparison of phonons holds; one of an older edition is not found but made again."""
+
+DIGITS = 7
+"""Decimals kept of all metrics, so that the last bits of an eigensolver, which change with the
+number of threads, make no other record. They are 1e-7 THz for an acoustic mode at Gamma."""
 
 
-def compare_phonons(db: Database, model: Phonon, reference: Phonon) -> Validation:
-    """Bands, DOS and projected DOS of two phonons of one formula and supercell.
+def compare_phonons(
+    db: Database,
+    model: Phonon,
+    reference: Phonon,
+    *,
+    allow: Iterable[Part] = (),
+    recompute: bool = False,
+) -> Validation:
+    """Hold one phonon to another of the same structure, in any setting of its cell.
+
+    The result is a validation record: asked again on the same records, it is found again.
+
+    Args:
+        db: the database.
+        model: the phonon that is judged.
+        reference: the phonon it is held to; its q-points are taken.
+        allow: parts of the protocol that may be unlike; those that are, are in the record.
+        recompute: compute it even where it is there; the same numbers give the same record.
 
     Raises:
-        InputError: the two differ in formula, supercell or another part of the protocol that
-            changes the answer.
+        InputError: the two are not of one structure, or their protocols are unlike in a part
+            that is not allowed.
     """
     started = time.perf_counter()
-    if model.formula != reference.formula:
-        raise InputError(f"A phonon of {model.formula} cannot be held to {reference.formula}.")
-    left, right = crystal_of(db, model), crystal_of(db, reference)
-    check_protocols(left, right)
-    spectra = spectra_of(left, right)
-    bands = compare_bands(spectra.model_bands, spectra.reference_bands)
-    dos = compare_dos(spectra.model_dos, spectra.reference_dos)
+    allowed = tuple(allow)
+    if not recompute and (found := _found(db, model, reference, allowed)):
+        return found
+    left, right = _in_one_setting(db, model, reference)
+    protocol = hold_protocols((model, left), (reference, right))
+    protocol.check(allowed)
+    validation = _validation(model, reference, protocol, spectra_of(left, right))
+    return keep(db, validation.sealed(), "compare phonons", started)
+
+
+def _validation(
+    model: Phonon, reference: Phonon, protocol: Protocol, spectra: Spectra
+) -> Validation:
     validation = Validation(
         kind="phonons",
         model=model.method,
@@ -37,11 +76,68 @@ def compare_phonons(db: Database, model: Phonon, reference: Phonon) -> Validatio
             "reference_phonon": reference.id,
             "path": "-".join(spectra.path.labels),
             "mesh": list(spectra.mesh),
+            "allowed": {str(part): list(values) for part, values in protocol.unlike.items()},
+            "not_known": [str(part) for part in protocol.not_known],
+            "edition": EDITION,
         },
         inputs_root=merkle_root([model.id, reference.id]),
         n=len(spectra.path.q_points),
-        metrics={**bands.as_dict(), **dos.as_dict()},
+        metrics=_metrics(spectra),
     )
     validation.made_from("model phonon", "phonons", model.id)
     validation.made_from("reference phonon", "phonons", reference.id)
-    return keep(db, validation.sealed(), "compare phonons", started)
+    return validation
+
+
+def _found(
+    db: Database, model: Phonon, reference: Phonon, allowed: tuple[Part, ...]
+) -> Validation | None:
+    """The comparison that there is, where what it allowed is allowed now too."""
+    root = merkle_root([model.id, reference.id])
+    for found in db.validations.find(inputs_root=root, kind="phonons"):
+        same = found.on.get("edition") == EDITION and found.on["model_phonon"] == model.id
+        if same and set(found.on["allowed"]) <= {str(part) for part in allowed}:
+            return found
+    return None
+
+
+def _in_one_setting(
+    db: Database, model: Phonon, reference: Phonon
+) -> tuple[HarmonicCrystal, HarmonicCrystal]:
+    left, right = crystal_of(db, model), crystal_of(db, reference)
+    try:
+        return in_one_setting(left, right)
+    except InputError as error:
+        raise InputError(
+            f"Phonon {model.id[:10]} of {model.formula} and {reference.id[:10]} of "
+            f"{reference.formula} are not of one structure. {error.message}",
+            hint=error.hint,
+            **error.evidence,
+        ) from None
+
+
+def _metrics(spectra: Spectra) -> dict[str, Any]:
+    model, reference, mesh = spectra.model, spectra.reference, spectra.mesh
+    ours, theirs = (modes(side, spectra.path.q_points) for side in (model, reference))
+    matched = match_modes(
+        (ours.frequencies, theirs.frequencies), (ours.eigenvectors, theirs.eigenvectors)
+    )
+    return _rounded(
+        {
+            **compare_bands(spectra.model_bands, spectra.reference_bands).as_dict(),
+            **compare_dos(spectra.model_dos, spectra.reference_dos).as_dict(),
+            "modes": matched.as_dict(),
+            "dos_distance": dos_distance(model, reference, mesh).as_dict(),
+            "thermal": compare_thermodynamics(model, reference, mesh).as_dict(),
+            "force_constants": compare_force_constants(model, reference).as_dict(),
+        }
+    )
+
+
+def _rounded(value: Any) -> Any:
+    """The same to `DIGITS`, without negative zeros."""
+    if isinstance(value, dict):
+        return {key: _rounded(found) for key, found in value.items()}
+    if isinstance(value, list):
+        return [_rounded(found) for found in value]
+    return round(value, DIGITS) + 0.0 if isinstance(value, float) else value

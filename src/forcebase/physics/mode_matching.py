@@ -34,6 +34,16 @@ class MatchedModes:
     overlaps: NDArray[np.float64]
     reordered: float
 
+    def as_dict(self) -> dict[str, float]:
+        """Metrics for a record, units in the names."""
+        return {
+            "mae_THz": float(np.abs(self.errors).mean()),
+            "rmse_THz": float(np.sqrt((self.errors**2).mean())),
+            "max_THz": float(np.abs(self.errors).max()),
+            "mean_overlap": float(self.overlaps.mean()),
+            "reordered": self.reordered,
+        }
+
 
 def match_modes(
     frequencies: tuple[NDArray[np.float64], NDArray[np.float64]],
@@ -65,7 +75,8 @@ def match_modes(
         squares = np.abs(eigenvectors[0][q].conj().T @ eigenvectors[1][q]) ** 2
         shared = _shared_out(_shared_out(squares, _levels(a)).T, _levels(b)).T
         rows, columns = linear_sum_assignment(-shared)
-        partner = _in_order(rows[np.argsort(columns)], _levels(b))
+        places = _in_order(columns[np.argsort(rows)], _levels(a))  # of each of the first's
+        partner = _in_order(np.argsort(places), _levels(b))
         errors[q] = a[partner] - b
         overlaps[q] = _of_levels(squares, _levels(a), _levels(b))[partner, np.arange(len(b))]
         moved += int((partner != np.arange(len(b))).sum())

@@ -9,12 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forcebase.errors import InputError
-from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.vibrations import Bands, DensityOfStates
 from forcebase.units import THZ_TO_CM1
-
-ANGLE_TOLERANCE = 3.0
-"""degrees; 60 and 120 are two settings of one lattice, with unlike fractional q-points."""
 
 
 @dataclass(frozen=True)
@@ -158,44 +154,6 @@ def compare_dos(a: DensityOfStates, b: DensityOfStates) -> DosErrors:
             for symbol in a.projected
         },
     )
-
-
-def check_protocols(a: HarmonicCrystal, b: HarmonicCrystal) -> None:
-    """Make sure that a difference between two phonons is one of their forces.
-
-    Raises:
-        InputError: unlike atoms, supercells, primitive cells, lattice settings or masses.
-    """
-    first, second = _protocol(a), _protocol(b)
-    differing = [
-        f"{name} ({first[name]} and {second[name]})"
-        for name in first
-        if not _agree(first[name], second[name])
-    ]
-    if differing:
-        raise InputError(
-            f"The two phonons cannot be compared: unlike {'; '.join(differing)}.",
-            hint="Compute one of them again with the other's unit cell setting and supercell.",
-            differing=differing,
-        )
-
-
-def _protocol(crystal: HarmonicCrystal) -> dict[str, Any]:
-    atoms = crystal.unit_cell
-    masses = zip(atoms.get_chemical_symbols(), crystal.masses.round(6).tolist(), strict=True)
-    return {
-        "composition": atoms.symbols.formula.convert("hill").format(),
-        "supercell matrices": crystal.supercell_matrix.tolist(),
-        "primitive matrices": crystal.primitive_matrix.round(8).tolist(),
-        "masses in amu": sorted(set(masses)),
-        "lattice angles in degrees": atoms.cell.angles().round(2),
-    }
-
-
-def _agree(a: Any, b: Any) -> bool:
-    if isinstance(a, np.ndarray):
-        return np.allclose(a, b, rtol=0, atol=ANGLE_TOLERANCE)
-    return bool(a == b)
 
 
 def spectrum_errors(

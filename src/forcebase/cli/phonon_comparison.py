@@ -1,0 +1,79 @@
+"""How `forcebase compare` shows two phonons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from forcebase.cli.console import console, print_json, print_table
+
+
+def show_phonon_comparison(
+    db: Any,
+    validation: Any,
+    rows: list[tuple[str, Any, str]],
+    picture: Path | None,
+    fields: dict[str, Any] | None,
+) -> None:
+    """Print a comparison of phonons with its noise floors, and draw it.
+
+    Args:
+        db: the database.
+        validation: of phonons.
+        rows: its metrics as (dotted name, number, unit).
+        picture: PNG to write, or None.
+        fields: of the record, to be printed as JSON; None for tables.
+    """
+    from forcebase.comparison.phonon_floor import largest_floors, phonon_floors
+
+    floors = phonon_floors(db, validation)
+    if picture is not None:
+        from forcebase.report.phonon_pair import write_phonon_picture
+
+        write_phonon_picture(db, validation, picture)
+    if fields is not None:
+        print_json({**fields, "floors": [floor.as_dict() for floor in floors]})
+        return
+    _print_metrics(validation, rows, largest_floors(floors))
+    _print_force_constants(validation.metrics["force_constants"]["by_distance"])
+    for part, values in validation.on["allowed"].items():
+        console.print(f"  allowed: {part}, {' and '.join(values)}", soft_wrap=True)
+    if validation.on["not_known"]:
+        console.print(f"  not told by both records: {', '.join(validation.on['not_known'])}")
+    for floor in floors:
+        console.print(
+            f"  noise floor of the {floor.side}: {floor.varied} {' and '.join(floor.values)}, "
+            f"band MAE {floor.validation.metrics['band_mae_THz']:.2g} THz, "
+            f"validation {floor.validation.id[:10]}",
+            soft_wrap=True,
+        )
+    if picture is not None:
+        console.print(f"Picture in {picture}", soft_wrap=True)
+
+
+def _print_metrics(
+    validation: Any, rows: list[tuple[str, Any, str]], floors: dict[str, float]
+) -> None:
+    title = f"validation {validation.id[:10]}, n = {validation.n}"
+    shown: list[list[Any]] = [[name, value] for name, value, _ in rows]
+    columns = ["metric", "value"]
+    if floors:
+        columns.append("noise floor")
+        for row in shown:
+            row.append(None if _is_no_error(row[0]) else floors.get(row[0]))
+    print_table(title, columns, shown)
+
+
+def _is_no_error(name: str) -> bool:
+    """What both sides have, or the comparison's own counts, has no floor."""
+    words = ("reference", "imaginary", "temperature", "n_pairs", "n_left_out", "overlap")
+    return any(word in name for word in words)
+
+
+def _print_force_constants(bins: list[dict[str, Any]]) -> None:
+    names = ("distance", "n_pairs", "mae", "rmse", "frobenius", "size")
+    print_table(
+        "Errors of force constants by the pair's distance, eV/A^2",
+        ["distance, A", "pairs", "MAE", "RMSE", "norm", "norm of reference"],
+        [[row[name] for name in names] for row in bins],
+    )
