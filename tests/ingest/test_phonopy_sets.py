@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import lzma
+from pathlib import Path
+from xml.etree import ElementTree
 
+import ase
 import numpy as np
 import phonopy
 import pytest
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
 from phonopy.file_IO import write_FORCE_CONSTANTS, write_FORCE_SETS
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
+from phonopy.structure.atoms import PhonopyAtoms
 
 from forcebase.blob import Blob
 from forcebase.ingest.importing import import_paths
-from forcebase.physics.harmonic_crystal import from_phonopy_yaml
+from forcebase.physics.harmonic_crystal import as_atoms, from_phonopy_yaml
 
+VASPRUN = Path(ase.__file__).parent / "test" / "testdata" / "vasp" / "vasprun_pstress.xml"
 NAME = "phonopy_wse2_gpaw_3x3.yaml"
 
 
@@ -82,6 +90,67 @@ def test_random_displacements_with_energies(db, folder, real):
     linked = [e.record for e in phonon.provenance.edges if e.role == "displaced supercell"]
     assert sorted(linked) == sorted(c.id for c in calculations)
     assert {db.structures.get(c.structure).family for c in calculations} == {phonon.structure}
+
+
+def write_vasprun(path, cell, forces, energy):
+    """A vasprun.xml of VASP, with another carbon cell and its labels put into its places."""
+    root = ElementTree.parse(VASPRUN).getroot()
+    for place, rows in (
+        ("crystal/varray[@name='basis']", cell.cell.array),
+        ("varray[@name='positions']", cell.get_scaled_positions()),
+    ):
+        for structure in [*root.findall("structure"), root.find("calculation/structure")]:
+            fill(structure.find(place), rows)
+    fill(root.find("calculation/varray[@name='forces']"), forces)
+    for value in root.findall("calculation/energy/i"):
+        value.text = f"{energy:.8f}"
+    info = root.find("atominfo")
+    info.find("atoms").text = str(len(cell))
+    atoms, types = (array.find("set") for array in info.findall("array"))
+    atoms[:] = [copy.deepcopy(atoms[0]) for _ in cell]
+    types[0][0].text = str(len(cell))
+    ElementTree.ElementTree(root).write(path)
+
+
+def fill(varray, rows):
+    varray[:] = []
+    for row in rows:
+        ElementTree.SubElement(varray, "v").text = " ".join(f"{x:.12f}" for x in row)
+
+
+def test_displacements_with_vaspruns(db, folder):
+    """In folders of their own, in any order, as the runs leave them."""
+    carbon = bulk("C", "diamond", 3.57)
+    unit_cell = PhonopyAtoms(
+        numbers=carbon.numbers, cell=carbon.cell.array, positions=carbon.positions
+    )
+    phonon = phonopy.Phonopy(unit_cell, np.diag([2, 2, 2]))
+    phonon.generate_displacements(distance=0.02, is_plusminus=True)
+    phonon.save(folder / "phonopy_disp.yaml")
+    forces = []
+    for number, displaced in enumerate(phonon.supercells_with_displacements):
+        cell = as_atoms(displaced)
+        cell.calc = LennardJones(sigma=1.3, epsilon=1, rc=3, smooth=True)
+        forces.append(cell.get_forces())
+        run = folder / f"disp-{9 - number}" / "vasprun.xml"
+        run.parent.mkdir()
+        write_vasprun(run, cell, forces[-1], cell.get_potential_energy())
+    assert np.abs(forces).max() > 0.05
+    phonon.forces = forces
+    phonon.produce_force_constants(calculate_full_force_constants=False)
+    phonon.symmetrize_force_constants()
+
+    kept = run.rename(folder / "elsewhere")
+    report = import_paths(db, [folder / "phonopy_disp.yaml"])
+    assert "displaced supercell 2" in report.failed[0][1]
+    assert db.structures.count() == 0
+    kept.rename(run)
+    found, force_constants = constants(db, import_paths(db, [folder / "phonopy_disp.yaml"]))
+    np.testing.assert_allclose(force_constants, phonon.force_constants, atol=1e-9)
+    calculations = list(db.calculations.find())
+    assert len(calculations) == len(forces) == 2
+    assert {c.method for c in calculations} == {found.method}
+    assert db.methods.get(found.method).code == "vasp"
 
 
 def test_displacements_without_any_forces_are_named(db, folder, real):

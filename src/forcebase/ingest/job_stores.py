@@ -18,7 +18,12 @@ from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, output_batch
-from forcebase.ingest.codes.vasp_output import functional_name, k_mesh, vasp_method
+from forcebase.ingest.codes.vasp_output import (
+    functional_name,
+    k_mesh,
+    potcar_hashes,
+    vasp_method,
+)
 from forcebase.ingest.description import describe
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
@@ -158,7 +163,7 @@ def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # n
         functional=functional_name(str(run.get("run_type") or output.get("run_type")), titles),
         settings=settings,
         titles=titles,
-        hashes=[spec.get("hash") for spec in specs],
+        hashes=potcar_hashes(specs),
     )
     limit = int(settings.get("NELM", 60))
     steps = [

@@ -17,7 +17,7 @@ from forcebase.ingest.file_kinds import FileKind, compression
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.sources import Source
 
-BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML)
+BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML, FileKind.VASPRUN)
 """Outputs whose runs keep trajectories, inputs or pseudopotentials in files beside them."""
 CodeReader = Callable[[Path], CodeOutput]
 

@@ -222,6 +222,42 @@ def test_vasprun_of_ase(tmp_path):
     assert batch_of(packed).calculations[0].id == calculation.id
 
 
+POTCAR = """ PAW C 22Mar2012
+ 4.00000000000000
+ parameters from PSCTR are:
+   VRHFIN =C: s2p2
+   LEXCH  = CA
+   EATOM  =   147.1560 eV,   10.8157 Ry
+   TITEL  = PAW C 22Mar2012
+   LULTRA =        F    use ultrasoft PP ?
+   POMASS =   12.011; ZVAL   =    4.000    mass and valenz
+   ENMAX  =  413.992; ENMIN  =  310.494 eV
+END of PSCTR-controll parameters
+ local part
+ {value}
+ End of Dataset
+"""
+
+
+def test_a_vasprun_has_the_hashes_of_the_potcar_beside_it(tmp_path):
+    """Two files of one title are two pseudopotentials; one of another title is not the run's."""
+    text = (ASE / "vasp" / "vasprun_pstress.xml").read_bytes()
+
+    def pseudopotentials(folder, potcar):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "POTCAR").write_text(potcar)
+        packed = tmp_path / folder / "vasprun.xml.gz"
+        packed.write_bytes(gzip.compress(text))
+        return batch_of(packed).methods[0].pseudopotentials
+
+    one, other = (pseudopotentials(str(x), POTCAR.format(value=x)) for x in (0.5, 0.6))
+    assert one["titles"] == other["titles"] == ["PAW C 22Mar2012"]
+    assert len(one["hashes"]) == len(other["hashes"]) == 1
+    assert one["hashes"] != other["hashes"]
+    foreign = pseudopotentials("foreign", POTCAR.format(value=1).replace("PAW C", "PAW N"))
+    assert "hashes" not in foreign
+
+
 def test_a_vasprun_that_ran_out_of_electronic_steps_is_marked(tmp_path):
     text = (ASE / "vasp" / "vasprun_pstress.xml").read_text()
     assert '<i type="int" name="NELM">    60</i>' in text

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ase.io import read
 
+from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, ionic_steps
 from forcebase.ingest.codes.text import first, integers, required
@@ -39,6 +42,8 @@ FUNCTIONALS = {"8": "PBE", "PE": "PBE", "14": "PBEsol", "PS": "PBEsol", "91": "P
 def read_vasprun(path: Path) -> CodeOutput:
     """Read vasprun.xml; energies are extrapolated to zero width (VASP's energy(sigma->0)).
 
+    It names the POTCARs by their titles; their hashes are of a POTCAR beside it, if one has them.
+
     Raises:
         InputError: the file is cut off before a step ends, or is of no ionic calculation.
     """
@@ -51,6 +56,7 @@ def read_vasprun(path: Path) -> CodeOutput:
         parse_potcar_file=False,
         exception_on_bad_xml=False,
     )
+    run.update_potcar_spec(path.parent)
     limit = run.parameters["NELM"]
     converged = [len(step["electronic_steps"]) < limit for step in run.ionic_steps]
     images = read(path, index=":", format="vasp-xml")
@@ -64,7 +70,7 @@ def read_vasprun(path: Path) -> CodeOutput:
             functional=functional_name(str(run.run_type), titles),
             settings={**run.parameters, **run.incar},
             titles=titles,
-            hashes=[spec.get("hash") for spec in run.potcar_spec],
+            hashes=potcar_hashes(run.potcar_spec),
             **plus_u,
         ),
         steps=steps,
@@ -72,6 +78,20 @@ def read_vasprun(path: Path) -> CodeOutput:
         k_shift=shift,
         convergence={"energy_eV": float(run.parameters["EDIFF"])},
     )
+
+
+def potcar_hashes(specs: Iterable[Mapping[str, Any]]) -> list[str | None]:
+    """What tells POTCARs of one title apart; None where the file was not there.
+
+    Args:
+        specs: pymatgen's, as emmet's documents keep them: with a hash in those of old, now with
+            statistics of the numbers in the file, whose digest takes its place.
+    """
+    found = []
+    for spec in specs:
+        statistics = json.loads(json.dumps(spec.get("summary_stats") or {}, default=float))
+        found.append(spec.get("hash") or (content_digest(statistics) if statistics else None))
+    return found
 
 
 def k_mesh(points: Any) -> tuple[tuple[int, ...], tuple[float, ...]]:

@@ -1,0 +1,111 @@
+"""Commands for models from elsewhere, as a user runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from forcebase.ingest.importing import import_paths
+
+COMMAND = Path(sys.executable).parent / "forcebase"
+ADRIFT = """
+from ase.calculators.emt import EMT
+
+class Adrift(EMT):
+    def calculate(self, *args, **kwargs):
+        super().calculate(*args, **kwargs)
+        self.results["forces"] = self.results["forces"] + 0.01
+"""
+
+
+@pytest.fixture
+def forcebase(settings, tmp_path):
+    """The command, in a folder from which modules can be imported."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("FORCEBASE_")}
+    place = {"FORCEBASE_HOME": str(settings.home), "FORCEBASE_DATABASE": settings.database}
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+
+    def run(*arguments):
+        return subprocess.run(
+            [COMMAND, *map(str, arguments)],
+            env={**kept, **place, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+def answer(done):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_a_calculator_is_added_named_and_checked(db, forcebase):
+    add = ("model", "add", "ase", "ase.calculators.emt:EMT", "--elements", "Cu,Au", "--name", "emt")
+    added = answer(forcebase(*add, "--json"))
+    assert added["elements"] == ["Cu", "Au"]  # by atomic number
+    assert added["dtype"] == "float64"
+    assert db.methods.one().id == added["id"] == db.require_model("emt").id
+    again = forcebase(*[word.replace("Cu,Au", "Au,Cu") for word in add])
+    assert added["id"] in again.stdout
+    assert db.methods.count() == 1
+    report = answer(forcebase("model", "check", "emt", "--json"))
+    assert len(report["findings"]) == 10
+    assert all(finding["passed"] for finding in report["findings"])
+
+
+@pytest.mark.slow
+def test_a_model_that_breaks_the_contract_is_added_and_fails_its_check(db, forcebase, tmp_path):
+    (tmp_path / "adrift.py").write_text(ADRIFT)
+    done = forcebase("model", "add", "ase", "adrift:Adrift", "--elements", "Cu", "--name", "bad")
+    assert done.returncode == 0, done.stderr
+    checked = forcebase("model", "check", "bad", "--json")
+    assert checked.returncode == 6
+    passed = {f["name"]: f["passed"] for f in json.loads(checked.stdout)["findings"]}
+    assert not passed["forces are the energy's gradient"]
+    assert passed["stress is the energy's derivative"]
+    assert "FAILED" in forcebase("model", "check", "bad").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("pickle", "x"), "MACE, SevenNet, CHGNet, ASE"),
+        (("mace", "nowhere.model"), "nowhere.model"),
+        (("ase", "ase.calculators.emt"), "Write it as ase.calculators.emt:EMT"),
+        (("ase", "ase.calculators.emt:None"), "None"),
+    ],
+)
+def test_what_cannot_be_added_is_said_in_a_line(db, forcebase, arguments, said):
+    done = forcebase("model", "add", *arguments)
+    assert done.returncode not in (0, 1)
+    assert "Traceback" not in done.stderr + done.stdout
+    assert said in done.stderr
+    assert db.methods.count() == 0
+
+
+@pytest.mark.slow
+def test_a_file_is_added_used_and_tuned(db, forcebase, quick_model, data_folder, tmp_path):
+    (tmp_path / "quick.model").write_bytes(quick_model.output["weights"].data)
+    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    added = answer(forcebase("model", "add", "mace", "quick.model", "--name", "parent", "--json"))
+    assert added["elements"] == ["Se", "W"]
+    done = forcebase("dataset", "build", "cells", "kind=pristine-1x1", "method_class=dft")
+    assert done.returncode == 0, done.stderr
+    tune = ("train", "cells", "--from", "parent", "--epochs", "1", "--name", "child")
+    done = forcebase(*tune)
+    assert done.returncode == 0, done.stderr
+    child = db.require_model("child")
+    assert child.parent == added["id"]
+    assert added["id"][:10] in forcebase("trace", "child").stdout
+    done = forcebase("predict", "child", "--dataset", "cells", "--split", "test")
+    assert done.returncode == 0, done.stderr
+    assert db.calculations.find(method=child.id)
