@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from forcebase import actions
 from forcebase.cli.console import open_database
-from forcebase.comparison import compare_labels, compare_phonons, join
+from forcebase.comparison import Selection, compare_labels, compare_phonons, join
 from forcebase.database.database import Database
 from forcebase.physics.reference_energies import fit_e0s
 from forcebase.physics.vibrations import Bands
@@ -80,7 +80,7 @@ def judge(
     cell = db.structures.get(dft.structure)
     phonon = actions.compute_phonon(db, model, cell, dft.supercell_matrix)
     finished = time.perf_counter()
-    labels = compare_labels(db, model, reference, dataset=dataset, split=split).metrics["overall"]
+    labels = compare_labels(db, model, reference, Selection(dataset, split)).metrics["overall"]
     bands = compare_phonons(db, phonon, dft).metrics
     relaxed = db.structures.get(phonon.structure)
     return {

@@ -9,7 +9,7 @@ fb.compare("wse2-mace", "gpaw-pbe", on="wse2-pbe@1:test").metrics
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,28 +36,23 @@ def compare(
     reference: str,
     on: str | Mapping[str, Any] | None = None,
     db: Database | None = None,
-    host: str | None = None,
-    edges: Sequence[float] | None = None,
-    allow: Sequence[str] = (),
+    **options: Any,
 ) -> Validation:
-    """Hold a model (or any method, or a phonon) to a reference; see `forcebase.comparison`.
+    """Hold a model (or any method, or a phonon) to a reference.
 
     Args:
         model: id, name or tag.
         reference: id, name or tag.
         on: "dataset", "dataset:split", or keyword arguments of `db.calculations.find`.
         db: a connected database; by default one is opened for this call.
-        host: id or name of the perfect crystal's unit cell: errors of forces by distance from
-            the defect are added.
-        edges: radii of the shells of distance, angstrom.
-        allow: of phonons' protocols, what may be unlike, as "supercell".
+        **options: align, only, host, edges, allow, recompute: see `forcebase.comparison.compare`.
     """
     from forcebase.comparison import compare as compare_records
 
     if db is not None:
-        return compare_records(db, model, reference, on, host=host, edges=edges, allow=allow)
+        return compare_records(db, model, reference, on, **options)
     opened = connect()
     try:
-        return compare_records(opened, model, reference, on, host=host, edges=edges, allow=allow)
+        return compare_records(opened, model, reference, on, **options)
     finally:
         opened.close()

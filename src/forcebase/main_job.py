@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from forcebase import actions
-from forcebase.comparison import compare_labels, compare_phonons
+from forcebase.comparison import Selection, compare_labels, compare_phonons
 from forcebase.database.database import Database
 from forcebase.errors import CalculationError, InputError
 from forcebase.ingest.importing import import_paths
@@ -116,7 +116,9 @@ def run_main_job(
         model=model,
         phonon=phonon,
         reference_phonon=reference_phonon,
-        labels=compare_labels(db, model, reference, dataset=dataset, split="test", host=unit_cell),
+        labels=compare_labels(
+            db, model, reference, Selection(dataset=dataset, split="test"), host=unit_cell
+        ),
         phonons=compare_phonons(db, phonon, reference_phonon),
     )
     return _report(db, result, job, out)

@@ -248,7 +248,22 @@ def test_compare(filled, as_json, within):
     found = as_json("compare", "gpaw-pbe", "gpaw-pbe", "--on", "d@1:test")
     assert found["id"] == compare(filled, "gpaw-pbe", "gpaw-pbe", "d@1:test").id
     shown = within("compare", "gpaw-pbe", "gpaw-pbe", "--on", "d@1:test")
-    assert "overall.energy.mae" in shown.stdout
+    row = next(line for line in shown.stdout.splitlines() if line.strip().startswith("forces"))
+    assert row.split()[1:3] == [str(found["metrics"]["overall"]["forces"]["n"]), "0"]
+    assert f"{found['n']} new to the model" in shown.stdout
+
+
+def test_compare_several(filled, as_json, within, tmp_path):
+    picture = tmp_path / "matrix.png"
+    command = ("compare", "gpaw-pbe", "gpaw-pbe", "--reference", "gpaw-pbe", "--on", "d@1:test")
+    done = within(*command, "--picture", picture)
+    assert done.returncode == 0, done.stderr
+    assert picture.stat().st_size > 10_000
+    (cell,) = as_json(*command)["cells"]
+    assert (cell["n"], cell["missing"]) == (filled.datasets.one().counts["test"], [])
+    refused(within("compare", "gpaw-pbe"), 2)
+    refused(within(*command, "--align", "median"), 2)
+    refused(within("compare", "gpaw-pbe", "gpaw-pbe", "--picture", picture), 2)
 
 
 def test_compare_by_distance_from_the_defect(as_json, within):

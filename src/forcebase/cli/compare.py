@@ -7,18 +7,31 @@ from typing import Annotated, Any
 
 import typer
 
-from forcebase.cli.console import JsonOption, console, open_database, print_json, print_table
-from forcebase.cli.phonon_comparison import show_phonon_comparison
+from forcebase.cli.console import JsonOption, open_database, print_json
 from forcebase.cli.records import parse_filters
-from forcebase.cli.stale import warn_if_stale
-from forcebase.cli.work import ModelArgument
+from forcebase.cli.stale import refuse_stale_sides, warn_if_stale
 from forcebase.errors import InputError
 
 
 def compare(
-    model: ModelArgument,
-    reference: Annotated[str, typer.Argument(help="Any other method, or a phonon for a phonon.")],
+    records: Annotated[
+        list[str],
+        typer.Argument(
+            help="A model and its reference, or two phonons; or models for --reference."
+        ),
+    ],
     on: Annotated[str | None, typer.Option(help="dataset, dataset:split, or field=value")] = None,
+    reference: Annotated[
+        list[str] | None,
+        typer.Option(help="Hold all the models to this method; repeatable: gives a matrix."),
+    ] = None,
+    align: Annotated[
+        str, typer.Option(help="Energies first shifted by: none, mean, composition.")
+    ] = "none",
+    only: Annotated[str, typer.Option(help="all, or unseen: not trained on, nor near it.")] = "all",
+    fill: Annotated[
+        bool, typer.Option("--fill", help="Have the models label what they have not yet.")
+    ] = False,
     host: Annotated[
         str | None, typer.Option(help="Perfect unit cell: adds errors by distance from defects.")
     ] = None,
@@ -29,45 +42,80 @@ def compare(
         list[str] | None,
         typer.Option(help="Phonons: what may be unlike, as supercell, displacement; repeatable."),
     ] = None,
-    picture: Annotated[Path | None, typer.Option(help="Phonons: PNG to draw them into.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="PNG of phonons, or of a matrix.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Compute it once more, and hold it to the record.")
+    ] = False,
+    stale: Annotated[bool, typer.Option("--stale", help="Also where a side is tainted.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Hold a model to a reference: energies, forces and stress, or two phonons.
 
-    With --host, errors of forces are told by distance from the defect, beside those of the
-    cells without one.
+    With --reference, all models given are held to each reference, on the structures common to
+    all. With --host, errors of forces are told by distance from the defect.
 
     Examples:
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test
-      forcebase compare wse2-mace gpaw-pbe --on kind=Se-vacancy-2x2
+      forcebase compare chgnet gpaw-pbe --on kind=Se-vacancy-2x2 --align composition
+      forcebase compare wse2-mace gpaw-pbe --on elements=Se,W --only unseen
+      forcebase compare wse2-mace chgnet --reference gpaw-pbe --on wse2-pbe@1:test --fill
+        --picture models.png
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test --host wse2-unit-cell
       forcebase compare MODEL_PHONON wse2-dft-phonon --picture phonons.png
       forcebase compare MODEL_PHONON wse2-dft-phonon --allow supercell --allow displacement
     """
-    from forcebase.comparison import compare as compare_records
-
     radii = parse_edges(edges)
+    several = bool(reference)
+    if not several and len(records) != 2:
+        raise InputError(
+            f"{len(records)} records are no model and reference.",
+            hint="Give two, or models and --reference METHOD.",
+        )
+    if several and (host or allow):
+        raise InputError("--host and --allow are for one comparison, not for a matrix.")
     with open_database() as db:
         selected = parse_on(db, on)
+        if not stale:
+            refuse_stale_sides(db, [*records, *(reference or [])])
+        if fill:
+            from forcebase.cli.matrix import fill_labels
+
+            sides = (records, reference or []) if several else (records[:1], records[1:])
+            fill_labels(db, *sides, selected)
+        if several:
+            from forcebase.cli.matrix import show_matrix
+
+            show_matrix(
+                db, records, reference or [], selected, align, only, again, picture, as_json
+            )
+            return
+        from forcebase.comparison import compare as compare_records
+
         validation = compare_records(
-            db, model, reference, on=selected, host=host, edges=radii, allow=allow or ()
+            db,
+            records[0],
+            records[1],
+            selected,
+            align=align,
+            only=only,
+            host=host,
+            edges=radii,
+            allow=allow or (),
+            recompute=again,
         )
         warn_if_stale(db, ("validations", validation.id))
+        fields = {"id": validation.id, **plain_fields(validation)} if as_json else None
         if validation.kind == "phonons":
+            from forcebase.cli.phonon_comparison import show_phonon_comparison
+
             numbers = flatten(dict(validation.metrics))
-            fields = {"id": validation.id, **plain_fields(validation)} if as_json else None
             show_phonon_comparison(db, validation, numbers, picture, fields)
             return
-        if as_json:
-            print_json({"id": validation.id, **plain_fields(validation)})
-            return
-        rows = [list(row) for row in flatten(dict(validation.metrics))]
-        title = f"validation {validation.id[:10]}, n = {validation.n}"
-        print_table(title, ["metric", "value", "unit"], rows)
-        if "forces_by_shell" in validation.metrics:
-            _print_shells(validation.metrics["forces_by_shell"])
-        for key, value in (validation.leakage or {}).items():
-            console.print(f"  {key} {value}")
+        if picture is not None:
+            raise InputError("--picture draws phonons, or a matrix: give --reference.")
+        from forcebase.cli.label_comparison import show_label_comparison
+
+        show_label_comparison(db, validation, records, selected, only, print_json, fields)
 
 
 def plain_fields(record: Any) -> dict[str, Any]:
@@ -88,22 +136,6 @@ def parse_edges(text: str | None) -> tuple[float, ...] | None:
         return None if text is None else tuple(float(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"--edges {text}: no numbers.", hint="Write them as 3,6.") from None
-
-
-def _print_shells(shells: list[dict[str, Any]]) -> None:
-    elements = sorted({element for shell in shells for element in shell["by_element"]})
-    rows = []
-    for shell in shells:
-        errors = shell["forces"] or {}
-        numbers = [shell["mean_force"], *(errors.get(key) for key in ("mae", "rmse", "max"))]
-        numbers += [shell["by_element"].get(element, {}).get("mae") for element in elements]
-        shown = ["" if number is None else f"{number:.1f}" for number in numbers]
-        rows.append([shell["shell"], shell["n_structures"], shell["n_atoms"], *shown])
-    columns = ["distance", "cells", "atoms", "mean |F|", "MAE", "RMSE", "max"]
-    title = "Errors of forces by distance from the defect, meV/A"
-    print_table(title, [*columns, *(f"MAE {element}" for element in elements)], rows)
-    if not any(shell["n_atoms"] for shell in shells[:-1]):
-        console.print("None of the cells has a defect.")
 
 
 def flatten(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, Any, str]]:

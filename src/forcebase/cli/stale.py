@@ -17,3 +17,22 @@ def warn_if_stale(db: Any, *records: tuple[str, str]) -> None:
         for reason in stale_among(db, collection, [record]).values():
             line = f"{collection} {record[:10]} {escape(reason)}"
             error_console.print(f"[bold red]Stale:[/] {line}", soft_wrap=True)
+
+
+def refuse_stale_sides(db: Any, names: list[str]) -> None:
+    """Refuse records that are tainted themselves.
+
+    Raises:
+        InputError: naming the first of them and why.
+    """
+    from forcebase.errors import InputError
+    from forcebase.integrity.taint import stale_among
+
+    for name in names:
+        collection, record = db.resolve(name)
+        if db.taints.count(id=record.id):
+            (reason,) = stale_among(db, collection, [record.id]).values()
+            raise InputError(
+                f"{name} is {reason}.",
+                hint="`forcebase untaint` takes that back; --stale compares all the same.",
+            )

@@ -1,15 +1,17 @@
-"""Any record held to another of its kind."""
+"""Any record held to another of its kind, and any methods to any others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from forcebase.comparison.labels import compare_labels
+from forcebase.comparison.labels import Selection, compare_labels
+from forcebase.comparison.leakage import Only
 from forcebase.comparison.phonon_protocol import parts_of
 from forcebase.comparison.phonons import compare_phonons
 from forcebase.database.database import Database
 from forcebase.errors import InputError
+from forcebase.physics.alignment import Align
 from forcebase.physics.shells import Shells
 from forcebase.records import Dataset, Method, Phonon, Validation
 
@@ -20,9 +22,12 @@ def compare(
     reference: str,
     on: str | Mapping[str, Any] | None = None,
     *,
+    align: Align | str = Align.NONE,
+    only: Only | str = Only.ALL,
     host: str | None = None,
     edges: Sequence[float] | None = None,
     allow: Sequence[str] = (),
+    recompute: bool = False,
 ) -> Validation:
     """Hold one record to another: method to method on common structures, or phonon to phonon.
 
@@ -32,23 +37,32 @@ def compare(
         reference: the same kind of record.
         on: for methods: "dataset", "dataset:split", or keyword arguments of
             `db.calculations.find`; None for all structures that both have labelled.
+        align: for methods: what is taken from the model's energies first, as "composition", where
+            the two have other zeros of energy.
+        only: for methods: "unseen" leaves out what the model was trained on, and its near copies.
         host: for methods: unit cell of the perfect crystal, as id or name; adds the errors of
             forces by distance from the defects.
         edges: of the shells of distance, angstrom; only with a host.
         allow: for phonons: parts of the protocol that may be unlike, as "supercell".
+        recompute: compute what is there once more, and hold it to the record.
 
     Raises:
         InputError: a method and a phonon cannot be compared, there is no such split, or a
             structure is no supercell of the host.
+        NotFoundError: the two have no structure in common.
+        IntegrityError: computed again, it is not what the record says.
     """
     if edges is not None and host is None:
         raise InputError("Shells need to know where the defects are.", hint="Give the host too.")
     place, left = db.resolve(model)
     other_place, right = db.resolve(reference)
+    align, only = align_of(align), only_of(only)
     if isinstance(left, Phonon) and isinstance(right, Phonon):
-        if on is not None or host is not None:
-            raise InputError("Phonons are compared whole: leave `on` and `host` out.")
-        return compare_phonons(db, left, right, allow=parts_of(allow))
+        if on is not None or host is not None or align is not Align.NONE or only is not Only.ALL:
+            raise InputError(
+                "Phonons are compared whole: leave `on`, `host`, `align` and `only` out."
+            )
+        return compare_phonons(db, left, right, allow=parts_of(allow), recompute=recompute)
     if not (isinstance(left, Method) and isinstance(right, Method)):
         raise InputError(
             f"{model!r} is in {place} and {reference!r} in {other_place}.",
@@ -60,10 +74,44 @@ def compare(
     if host is not None:
         shells = None if edges is None else Shells(tuple(edges))
         around = {"host": db.require_structure(host), "shells": shells}
-    if isinstance(on, str):
-        name, _, split = on.partition(":")
-        dataset = db.resolve(name, "datasets")[1]
-        if not isinstance(dataset, Dataset):
-            raise InputError(f"{name!r} is no dataset.")
-        return compare_labels(db, left, right, dataset=dataset, split=split or None, **around)
-    return compare_labels(db, left, right, query=db.calculations.selector(**(on or {})), **around)
+    return compare_labels(
+        db, left, right, selection(db, on, only), alignment=align, recompute=recompute, **around
+    )
+
+
+def selection(db: Database, on: str | Mapping[str, Any] | None, only: Only = Only.ALL) -> Selection:
+    """Read what methods are compared on: see `compare`.
+
+    Raises:
+        InputError: it names no dataset.
+    """
+    if not isinstance(on, str):
+        return Selection(query=db.calculations.selector(**(on or {})), only=only)
+    name, _, split = on.partition(":")
+    dataset = db.resolve(name, "datasets")[1]
+    if not isinstance(dataset, Dataset):
+        raise InputError(f"{name!r} is no dataset.")
+    return Selection(dataset=dataset, split=split or None, only=only)
+
+
+def align_of(text: Align | str) -> Align:
+    """Read how energies are aligned.
+
+    Raises:
+        InputError: there is no such way.
+    """
+    if text not in set(Align):
+        ways = ", ".join(Align)
+        raise InputError(f"Energies are not aligned by {text!r}.", hint=f"It is one of {ways}.")
+    return Align(text)
+
+
+def only_of(text: Only | str) -> Only:
+    """Read which structures are compared.
+
+    Raises:
+        InputError: there is no such choice.
+    """
+    if text not in set(Only):
+        raise InputError(f"There are no {text!r} structures.", hint=f"Take {' or '.join(Only)}.")
+    return Only(text)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forcebase.database.database import Database
 from forcebase.database.reading import read_frames
@@ -24,6 +25,14 @@ class Pairs:
     missing: list[str]
     """Structure ids that the reference has and the model was never asked for."""
 
+    def __len__(self) -> int:
+        return len(self.reference)
+
+    def where(self, chosen: NDArray[np.bool_]) -> Pairs:
+        """Those at which `chosen`, (n,), is true; what is missing stays the same."""
+        rows = np.flatnonzero(chosen)
+        return Pairs(self.model.take(rows), self.reference.take(rows), self.missing)
+
 
 def join(db: Database, model: Method, reference: Method, structures: Mapping[str, Any]) -> Pairs:
     """Read the calculations of both methods on the same structures.
@@ -37,9 +46,9 @@ def join(db: Database, model: Method, reference: Method, structures: Mapping[str
     Raises:
         NotFoundError: the two have no structure in common.
     """
-    right = _one_per_structure(read_frames(db, {"method": reference.id, **structures}))
+    right = one_per_structure(read_frames(db, {"method": reference.id, **structures}))
     wanted = {"method": model.id, "structure": {"$in": right.structures.tolist()}}
-    left = _one_per_structure(read_frames(db, wanted))
+    left = one_per_structure(read_frames(db, wanted))
     place = {structure: i for i, structure in enumerate(left.structures)}
     common = [i for i, s in enumerate(right.structures) if s in place]
     missing = [str(s) for s in right.structures if s not in place]
@@ -53,7 +62,7 @@ def join(db: Database, model: Method, reference: Method, structures: Mapping[str
     return Pairs(left.take([place[s] for s in kept.structures]), kept, missing)
 
 
-def _one_per_structure(frames: Frames) -> Frames:
+def one_per_structure(frames: Frames) -> Frames:
     """The first of replicates, by id; their spread is the noise floor, not an error."""
     _, first = np.unique(frames.structures, return_index=True)
     return frames.take(np.sort(first))

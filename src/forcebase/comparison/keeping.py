@@ -6,11 +6,27 @@ import time
 
 from forcebase.database.database import Database
 from forcebase.digest import content_digest
+from forcebase.errors import IntegrityError
 from forcebase.ingest.batch import Batch
 from forcebase.records import Activity, Validation
 
 
-def keep(db: Database, validation: Validation, name: str, started: float) -> Validation:
+def find(db: Database, asked: Validation) -> Validation | None:
+    """Find the comparison of the same two sides, on the same records, asked in the same way."""
+    same = {name: getattr(asked, name) for name in ("kind", "model", "reference", "inputs_root")}
+    for found in db.validations.find(same):
+        if dict(found.on) == dict(asked.on):
+            return found
+    return None
+
+
+def keep(
+    db: Database,
+    validation: Validation,
+    name: str,
+    started: float,
+    known: Validation | None = None,
+) -> Validation:
     """Store a sealed validation, or find the one there is.
 
     Args:
@@ -18,7 +34,18 @@ def keep(db: Database, validation: Validation, name: str, started: float) -> Val
         validation: sealed.
         name: of the activity.
         started: `time.perf_counter()` when the comparison began.
+        known: the record of it that there was before it was computed again.
+
+    Raises:
+        IntegrityError: computed again, it is not what the record says.
     """
+    if known is not None and known.id != validation.id:
+        raise IntegrityError(
+            f"Computed again, the comparison is not what record {known.id[:10]} says.",
+            hint="Run `forcebase verify`; another version of a package may round otherwise.",
+            expected=known.id,
+            found=validation.id,
+        )
     activity_id = content_digest({"comparison": validation.id})
     seconds = time.perf_counter() - started
     activity = Activity(id=activity_id, kind="comparison", name=name, wall_time=seconds)

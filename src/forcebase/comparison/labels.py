@@ -3,73 +3,119 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from forcebase.comparison.joining import join
-from forcebase.comparison.keeping import keep
-from forcebase.comparison.leakage import leakage
+from forcebase.comparison.joining import Pairs, join
+from forcebase.comparison.keeping import find, keep
+from forcebase.comparison.leakage import Only, require_unseen, seen_by
 from forcebase.database.database import Database
 from forcebase.datasets import check_split
 from forcebase.digest import merkle_root
+from forcebase.physics.alignment import Align, align
 from forcebase.physics.metrics import compare_frames
 from forcebase.physics.shell_errors import compare_forces_by_shell
 from forcebase.physics.shells import Shells
 from forcebase.records import Dataset, Method, Structure, Validation
 
 
+@dataclass(frozen=True)
+class Selection:
+    """On what two methods are compared.
+
+    Attributes:
+        dataset: its members only.
+        split: one split of the dataset.
+        query: or what a MongoDB query finds among the calculations of the reference.
+        structures: of these, only those of these ids; None for all.
+        only: which of them.
+    """
+
+    dataset: Dataset | None = None
+    split: str | None = None
+    query: Mapping[str, Any] | None = None
+    structures: Sequence[str] | None = None
+    only: Only = Only.ALL
+
+    def calculations(self, db: Database) -> dict[str, Any]:
+        """Give it as a query on `calculations`."""
+        check_split(self.split)
+        found = dict(self.query or {})
+        if self.dataset is not None:
+            members = {"dataset": self.dataset.id, "split": self.split or {"$ne": "dropped"}}
+            rows = db.members.raw.find(members, {"calculation": 1})
+            found["_id"] = {"$in": [row["calculation"] for row in rows]}
+        if self.structures is not None:
+            found["structure"] = {"$in": list(self.structures)}
+        return found
+
+    def described(self) -> dict[str, Any]:
+        """Give it as a validation keeps it."""
+        told = {str(k).replace("$", ""): str(v) for k, v in (self.query or {}).items()}
+        found = {
+            "dataset": self.dataset.title if self.dataset else None,
+            "split": self.split,
+            "query": told,
+        }
+        return found | ({"only": str(self.only)} if self.only is not Only.ALL else {})
+
+
+def select_pairs(db: Database, model: Method, reference: Method, selection: Selection) -> Pairs:
+    """Read what is compared.
+
+    Raises:
+        NotFoundError: the two have no structure in common.
+        InputError: only unseen structures are asked for, and none is known to be.
+    """
+    pairs = join(db, model, reference, selection.calculations(db))
+    if selection.only is Only.UNSEEN:
+        return pairs.where(require_unseen(seen_by(db, model, pairs.reference), model))
+    return pairs
+
+
 def compare_labels(
     db: Database,
     model: Method,
     reference: Method,
+    selection: Selection | None = None,
     *,
-    dataset: Dataset | None = None,
-    split: str | None = None,
-    query: Mapping[str, Any] | None = None,
+    alignment: Align = Align.NONE,
     host: Structure | None = None,
     shells: Shells | None = None,
+    recompute: bool = False,
 ) -> Validation:
     """Energies, forces and stress of `model` held to `reference`.
 
-    The result is a validation record: asked again on the same records, it is found again.
-    With a host, it holds the errors of forces by distance from the defect too, as
-    `forces_by_shell`: see `forcebase.physics.shell_errors`.
+    The result is a validation record: asked again on the same records, it is found again. With a
+    host, it holds the errors of forces by distance from the defect too, as `forces_by_shell`: see
+    `forcebase.physics.shell_errors`.
 
     Args:
         db: the database.
         model: the method that is judged.
         reference: the method it is held to.
-        dataset: compare on its members only.
-        split: one split of the dataset.
-        query: or on the reference calculations that a MongoDB query finds.
+        selection: on what; by default on all structures that both have labelled.
+        alignment: what is taken from the model's energies first.
         host: unit cell of the perfect crystal of which all structures are supercells, with or
             without a defect.
         shells: of distance from the defect, as `Shells()` where none are given.
+        recompute: compute it once more, and hold it to the record there is.
 
     Raises:
-        InputError: a structure is no supercell of the host.
+        InputError: a structure is no supercell of the host, or the energies cannot be aligned.
+        NotFoundError: the two have no structure in common.
+        IntegrityError: computed again, it is not what the record says.
     """
     started = time.perf_counter()
-    check_split(split)
-    selection = dict(query or {})
-    if dataset is not None:
-        rows = db.members.raw.find(
-            {"dataset": dataset.id, "split": split or {"$ne": "dropped"}}, {"calculation": 1}
-        )
-        selection["_id"] = {"$in": [row["calculation"] for row in rows]}
-    pairs = join(db, model, reference, selection)
-    metrics = compare_frames(pairs.model, pairs.reference).as_dict()
-    on: dict[str, Any] = {
-        "dataset": dataset.title if dataset else None,
-        "split": split,
-        "query": {str(k).replace("$", ""): str(v) for k, v in (query or {}).items()},
-        "n_missing": len(pairs.missing),
-    }
+    selection = selection or Selection()
+    pairs = select_pairs(db, model, reference, selection)
+    on: dict[str, Any] = {**selection.described(), "n_missing": len(pairs.missing)}
+    on |= {"edition": EDITION}
+    if alignment is not Align.NONE:
+        on["align"] = str(alignment)
     if host is not None:
         shells = shells or Shells()
-        by_shell = compare_forces_by_shell(pairs.model, pairs.reference, host.to_atoms(), shells)
-        metrics["forces_by_shell"] = [asdict(row) for row in by_shell]
         on |= {"host": host.id, "edges": list(shells.edges)}
     validation = Validation(
         kind="labels",
@@ -77,14 +123,46 @@ def compare_labels(
         reference=reference.id,
         on=on,
         inputs_root=merkle_root([*map(str, pairs.model.ids), *map(str, pairs.reference.ids)]),
-        n=len(pairs.reference),
-        metrics=metrics,
-        leakage=leakage(db, model, pairs.reference),
+        n=len(pairs),
     )
+    known = find(db, validation)
+    if known is not None and not recompute:
+        return known
+    validation.metrics = _metrics(pairs, alignment, host, shells)
+    validation.leakage = seen_by(db, model, pairs.reference).counts()
     validation.made_from("model", "methods", model.id)
     validation.made_from("reference", "methods", reference.id)
-    if dataset is not None:
-        validation.made_from("on", "datasets", dataset.id)
+    if selection.dataset is not None:
+        validation.made_from("on", "datasets", selection.dataset.id)
     if host is not None:
         validation.made_from("host", "structures", host.id)
-    return keep(db, validation.sealed(), "compare labels", started)
+    return keep(db, validation.sealed(), "compare labels", started, known)
+
+
+EDITION = 2
+"""Of the metrics: 2 has percentiles, intervals and families."""
+
+
+def _metrics(
+    pairs: Pairs, alignment: Align, host: Structure | None, shells: Shells | None
+) -> dict[str, Any]:
+    energies, fitted = align(pairs.model, pairs.reference, alignment)
+    model = replace(pairs.model, energies=energies)
+    metrics = compare_frames(model, pairs.reference).as_dict()
+    if alignment is not Align.NONE:
+        metrics["alignment"] = fitted.as_dict()
+    if host is not None and shells is not None:
+        by_shell = compare_forces_by_shell(model, pairs.reference, host.to_atoms(), shells)
+        metrics["forces_by_shell"] = [asdict(row) for row in by_shell]
+    return rounded(metrics)
+
+
+def rounded(value: Any) -> Any:
+    """Ten digits of each number: the last ones depend on the number of threads."""
+    if isinstance(value, float):
+        return float(f"{value:.10g}")
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(item) for item in value]
+    return value

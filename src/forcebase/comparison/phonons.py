@@ -52,16 +52,18 @@ def compare_phonons(
     Raises:
         InputError: the two are not of one structure, or their protocols are unlike in a part
             that is not allowed.
+        IntegrityError: computed again, it is not what the record says.
     """
     started = time.perf_counter()
     allowed = tuple(allow)
-    if not recompute and (found := _found(db, model, reference, allowed)):
+    found = _found(db, model, reference, allowed)
+    if found is not None and not recompute:
         return found
     left, right = _in_one_setting(db, model, reference)
     protocol = hold_protocols((model, left), (reference, right))
     protocol.check(allowed)
     validation = _validation(model, reference, protocol, spectra_of(left, right))
-    return keep(db, validation.sealed(), "compare phonons", started)
+    return keep(db, validation.sealed(), "compare phonons", started, found)
 
 
 def _validation(

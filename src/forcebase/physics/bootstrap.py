@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_SAMPLES = 1000
+MOST_GROUPS = 2000
+"""More are put together into so many blocks, which are resampled as wholes."""
 FEWEST_GROUPS = 5
 """With fewer, the interval says more of the resampling than of the errors."""
 
@@ -25,7 +27,7 @@ class Interval:
         low: lower end, in the unit of the errors.
         high: upper end.
         confidence: as 0.95.
-        n_groups: independent groups that were resampled.
+        n_groups: independent groups, or blocks of them, that were resampled.
     """
 
     low: float
@@ -64,6 +66,7 @@ def error_intervals(
     """
     known = np.isfinite(errors)
     _, codes = np.unique(groups[known], return_inverse=True)
+    codes %= MOST_GROUPS
     n_groups = int(codes.max(initial=-1)) + 1
     if n_groups < FEWEST_GROUPS:
         return None

@@ -1,4 +1,4 @@
-"""Errors of one set of labels against another: energy, forces, stress, by element and kind.
+"""Errors of one set of labels against another: energy, forces, stress, by element, kind, family.
 
 Both sides are `Frames`, so a model against DFT, a model against a model and DFT against DFT
 are one and the same comparison.
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.frames import Frames
+from forcebase.physics.bootstrap import ErrorIntervals, error_intervals
+from forcebase.physics.family_errors import FamilyErrors, worst_families
 from forcebase.physics.reference_energies import count_elements
 
 MILLI = 1000.0
@@ -31,6 +33,7 @@ class ErrorSummary:
         rmse: root of the mean squared error.
         max: largest absolute error.
         r2: 1 - residual over total sum of squares; None where the references do not vary.
+        p50: half of the absolute errors are no larger; so p90, p95, p99.
     """
 
     unit: str
@@ -39,6 +42,10 @@ class ErrorSummary:
     rmse: float
     max: float
     r2: float | None
+    p50: float
+    p90: float
+    p95: float
+    p99: float
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ class LabelErrors:
         forces: Cartesian components, meV/A.
         forces_by_element: element symbol -> the same for its atoms.
         stress: the six Voigt components, meV/A^3.
+        intervals: energy, forces and stress -> intervals of 95 % of MAE and RMSE, families of
+            structures resampled as wholes; none for what has too few families.
     """
 
     n_structures: int
@@ -64,14 +73,24 @@ class LabelErrors:
     forces: ErrorSummary | None
     forces_by_element: dict[str, ErrorSummary]
     stress: ErrorSummary | None
+    intervals: dict[str, ErrorIntervals]
 
 
 @dataclass(frozen=True)
 class FrameErrors:
-    """Errors over all structures, and for each configuration kind."""
+    """Errors over all structures, by configuration kind and by family.
+
+    Attributes:
+        overall: of all structures.
+        by_kind: configuration kind -> of its structures.
+        n_families: among the structures.
+        worst_families: those with the largest RMSE of forces, `MOST_FAMILIES` at most, worst first.
+    """
 
     overall: LabelErrors
     by_kind: dict[str, LabelErrors]
+    n_families: int
+    worst_families: list[FamilyErrors]
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain dicts, numbers and None, as JSON and MongoDB take them."""
@@ -96,6 +115,7 @@ def compare_frames(prediction: Frames, reference: Frames) -> FrameErrors:
             hint="Take structure ids from `structure_digest`, with atoms in the same order.",
         )
     pairs = _Pairs(
+        families=np.where(reference.families == "", reference.structures, reference.families),
         numbers=reference.numbers,
         owners=reference.owners,
         n_atoms=reference.n_atoms,
@@ -105,9 +125,17 @@ def compare_frames(prediction: Frames, reference: Frames) -> FrameErrors:
     )
     pairs.check_finite(reference.structures)
     kinds, codes = np.unique(reference.kinds, return_inverse=True)
+    worst, n_families = worst_families(
+        pairs.families,
+        (pairs.energies[0] - pairs.energies[1]) / pairs.n_atoms,
+        pairs.forces[0] - pairs.forces[1],
+        pairs.owners,
+    )
     return FrameErrors(
         overall=pairs.errors(),
         by_kind={str(kind): pairs.select(codes == i).errors() for i, kind in enumerate(kinds)},
+        n_families=n_families,
+        worst_families=worst,
     )
 
 
@@ -123,6 +151,8 @@ def summarize_errors(
         return None
     target = reference[known]
     error = prediction[known] - target
+    size = MILLI * np.abs(error)
+    p50, p90, p95, p99 = (float(p) for p in np.percentile(size, (50, 90, 95, 99)))
     squares = float(error @ error)
     spread = target - target.mean()
     total = float(spread @ spread)
@@ -131,10 +161,14 @@ def summarize_errors(
     return ErrorSummary(
         unit=unit,
         n=int(error.size),
-        mae=MILLI * float(np.abs(error).mean()),
+        mae=float(size.mean()),
         rmse=MILLI * float(np.sqrt(squares / error.size)),
-        max=MILLI * float(np.abs(error).max()),
+        max=float(size.max()),
         r2=1 - squares / total if varies else None,
+        p50=p50,
+        p90=p90,
+        p95=p95,
+        p99=p99,
     )
 
 
@@ -168,6 +202,7 @@ def summarize_by_element(
 class _Pairs:
     """Labels of both sides in the same order, as (prediction, reference)."""
 
+    families: NDArray[np.str_]
     numbers: NDArray[np.int64]
     owners: NDArray[np.int64]
     n_atoms: NDArray[np.int64]
@@ -178,6 +213,7 @@ class _Pairs:
     def select(self, mask: NDArray[np.bool_]) -> _Pairs:
         rows = mask[self.owners]
         return _Pairs(
+            families=self.families[mask],
             numbers=self.numbers[rows],
             owners=np.repeat(np.arange(mask.sum()), self.n_atoms[mask]),
             n_atoms=self.n_atoms[mask],
@@ -208,7 +244,21 @@ class _Pairs:
             forces=summarize_errors(*self.forces, unit="meV/A"),
             forces_by_element=summarize_by_element(self.numbers, *self.forces, unit="meV/A"),
             stress=summarize_errors(*self.stresses, unit="meV/A^3"),
+            intervals=self._intervals(),
         )
+
+    def _intervals(self) -> dict[str, ErrorIntervals]:
+        off = {
+            "energy": (self.energies[0] - self.energies[1]) / self.n_atoms,
+            "forces": (self.forces[0] - self.forces[1]).ravel(),
+            "stress": (self.stresses[0] - self.stresses[1]).ravel(),
+        }
+        repeats: dict[str, Any] = {"energy": 1, "forces": 3 * self.n_atoms, "stress": 6}
+        found = {
+            name: error_intervals(MILLI * errors, np.repeat(self.families, repeats[name]))
+            for name, errors in off.items()
+        }
+        return {name: intervals for name, intervals in found.items() if intervals is not None}
 
     def _aligned_energy(self) -> ErrorSummary | None:
         known = np.isfinite(self.energies[1])

@@ -1,0 +1,165 @@
+"""How `forcebase compare` shows two methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from forcebase.cli.console import console, print_table
+
+QUANTITIES = {
+    "energy": "energy",
+    "energy_aligned": "energy, shifted by element",
+    "forces": "forces",
+    "stress": "stress",
+}
+COUNTS = {
+    "n_in_training": "trained on",
+    "n_same_family": "of a family trained on",
+    "n_new": "new to the model",
+    "n_unknown": "not known whether it has seen them",
+}
+MOST_FAMILIES = 5
+
+
+def show_label_comparison(
+    db: Any,
+    validation: Any,
+    sides: Sequence[str],
+    on: Any,
+    only: str,
+    print_json: Callable[[Any], None],
+    fields: dict[str, Any] | None,
+) -> None:
+    """Print a comparison of labels with its noise floors.
+
+    Args:
+        db: the database.
+        validation: of labels.
+        sides: what model and reference were called.
+        on: what they were compared on.
+        only: all, or unseen.
+        print_json: prints JSON.
+        fields: of the record, to be printed as JSON; None for tables.
+    """
+    floors = _floors(db, validation, on, only)
+    if fields is not None:
+        print_json({**fields, "floors": [floor.as_dict() for floor in floors]})
+        return
+    metrics = validation.metrics
+    title = f"{sides[0]} against {sides[1]}: {validation.n} structures, validation "
+    rows = [*_rows(metrics["overall"], floors)]
+    columns = ["", "n", "MAE", "95 %", "RMSE", "p95", "max", "R2", "unit"]
+    if floors:
+        columns.append("floor, MAE")
+    keep = len(columns)
+    print_table(title + validation.id[:10], columns, [row[:keep] for row in rows])
+    if "alignment" in metrics:
+        _say_alignment(metrics["alignment"])
+    if len(metrics["by_kind"]) > 1:
+        _print_kinds(metrics["by_kind"])
+    if metrics["n_families"] > MOST_FAMILIES:
+        _print_families(metrics)
+    if "forces_by_shell" in metrics:
+        _print_shells(metrics["forces_by_shell"])
+    seen = {key: value for key, value in (validation.leakage or {}).items() if value}
+    console.print("  " + ", ".join(f"{value} {COUNTS[key]}" for key, value in seen.items()))
+    if validation.on["n_missing"]:
+        console.print(
+            f"  {validation.on['n_missing']} more have the reference's labels only: --fill has the "
+            "model label them",
+            soft_wrap=True,
+        )
+    for floor in floors:
+        console.print(f"  noise floor: {floor.what}, {floor.errors.n_structures} structures")
+
+
+def _floors(db: Any, validation: Any, on: Any, only: str) -> list[Any]:
+    from forcebase.comparison import selection
+    from forcebase.comparison.comparing import only_of
+    from forcebase.comparison.labels import select_pairs
+    from forcebase.comparison.noise import noise_floors
+
+    model, reference = (db.methods.get(i) for i in (validation.model, validation.reference))
+    chosen = selection(db, on, only_of(only))
+    return noise_floors(db, model, reference, select_pairs(db, model, reference, chosen))
+
+
+def _rows(overall: dict[str, Any], floors: list[Any]) -> list[list[Any]]:
+    rows = []
+    for name, shown in QUANTITIES.items():
+        if overall[name]:
+            rows.append(_row(shown, overall[name], overall["intervals"].get(name)))
+            rows[-1].append(_floor_of(name, floors))
+        if name == "forces":
+            for element, errors in sorted(overall["forces_by_element"].items()):
+                rows.append([*_row(f"  {element}", errors, None), ""])
+    return rows
+
+
+def _row(name: str, errors: dict[str, Any], intervals: dict[str, Any] | None) -> list[Any]:
+    numbers = [_short(errors[key]) for key in ("rmse", "p95", "max")]
+    r2 = "" if errors["r2"] is None else f"{errors['r2']:.4f}"
+    interval = intervals["mae"] if intervals else None
+    between = f"{_short(interval['low'])} to {_short(interval['high'])}" if interval else ""
+    return [name, errors["n"], _short(errors["mae"]), between, *numbers, r2, errors["unit"]]
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+
+def _floor_of(name: str, floors: list[Any]) -> str:
+    found = [getattr(floor.errors, name) for floor in floors]
+    return _short(max(errors.mae for errors in found if errors)) if any(found) else ""
+
+
+def _say_alignment(alignment: dict[str, Any]) -> None:
+    shifts = alignment["shifts_eV_per_atom"].items()
+    told = ", ".join(f"{value:+.4f} eV for {name}" for name, value in shifts)
+    console.print(
+        f"  energies shifted by {alignment['n_parameters']} parameters fitted to "
+        f"{alignment['n_structures']} structures: {told}",
+        soft_wrap=True,
+    )
+
+
+def _print_kinds(kinds: dict[str, Any]) -> None:
+    rows = []
+    for kind, errors in sorted(kinds.items()):
+        found = [errors["energy"], errors["forces"], errors["forces"], errors["stress"]]
+        names = ("mae", "mae", "rmse", "mae")
+        shown = [_short(e[name]) if e else "" for e, name in zip(found, names, strict=True)]
+        rows.append([kind or "(no kind)", errors["n_structures"], *shown])
+    columns = ["kind", "n", "energy MAE", "force MAE", "RMSE", "stress MAE"]
+    print_table("By kind: meV/atom, meV/A, meV/A^3", columns, rows)
+
+
+def _print_families(metrics: dict[str, Any]) -> None:
+    rows = [
+        [
+            family["family"][:10],
+            family["n_structures"],
+            "" if family["energy_mae"] is None else _short(family["energy_mae"]),
+            "" if family["forces_rmse"] is None else _short(family["forces_rmse"]),
+        ]
+        for family in metrics["worst_families"][:MOST_FAMILIES]
+    ]
+    title = f"The worst of {metrics['n_families']} families: meV/atom, meV/A"
+    print_table(title, ["family", "n", "energy MAE", "force RMSE"], rows)
+
+
+def _print_shells(shells: list[dict[str, Any]]) -> None:
+    elements = sorted({element for shell in shells for element in shell["by_element"]})
+    rows = []
+    for shell in shells:
+        errors = shell["forces"] or {}
+        numbers = [shell["mean_force"], *(errors.get(key) for key in ("mae", "rmse", "max"))]
+        numbers += [shell["by_element"].get(element, {}).get("mae") for element in elements]
+        shown = ["" if number is None else f"{number:.1f}" for number in numbers]
+        rows.append([shell["shell"], shell["n_structures"], shell["n_atoms"], *shown])
+    columns = ["distance", "cells", "atoms", "mean |F|", "MAE", "RMSE", "max"]
+    title = "Errors of forces by distance from the defect, meV/A"
+    print_table(title, [*columns, *(f"MAE {element}" for element in elements)], rows)
+    if not any(shell["n_atoms"] for shell in shells[:-1]):
+        console.print("None of the cells has a defect.")

@@ -1,0 +1,100 @@
+"""How `forcebase compare --reference` shows several models, and has them label what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from forcebase.cli.console import console, error_console, print_json, print_table, stage_bars
+from forcebase.cli.stale import warn_if_stale
+
+NAMED = 3
+"""Missing structures that are named; all are with --json."""
+
+
+def show_matrix(
+    db: Any,
+    models: Sequence[str],
+    references: Sequence[str],
+    on: Any,
+    align: str,
+    only: str,
+    again: bool,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare all models with all references, print it, and draw it."""
+    from forcebase.comparison import compare_matrix, selection
+    from forcebase.comparison.comparing import align_of, only_of
+    from forcebase.comparison.matrix import require_cells
+
+    rows, columns = _methods(db, models), _methods(db, references)
+    chosen = selection(db, on, only_of(only))
+    matrix = compare_matrix(db, rows, columns, chosen, alignment=align_of(align), recompute=again)
+    names = dict(zip([m.id for m in [*rows, *columns]], [*models, *references], strict=True))
+    if as_json:
+        print_json(matrix.as_dict())
+        return
+    require_cells(matrix)
+    for validation in matrix.cells.values():
+        if validation is not None:
+            warn_if_stale(db, ("validations", validation.id))
+    _print_matrix(matrix, names)
+    if picture is not None:
+        from forcebase.report.matrix import write_matrix_picture
+
+        write_matrix_picture(matrix, names, picture)
+        console.print(f"Picture in {picture}", soft_wrap=True)
+
+
+def fill_labels(db: Any, models: Sequence[str], references: Sequence[str], on: Any) -> None:
+    """Have models label what a reference has labelled and they have not, in batched jobs."""
+    from forcebase.actions import predict
+    from forcebase.comparison import selection
+    from forcebase.comparison.matrix import labelled_structures
+    from forcebase.records import ModelMethod
+
+    chosen = selection(db, on).calculations(db)
+    wanted: set[str] = set()
+    for reference in _methods(db, references):
+        wanted |= labelled_structures(db, {"method": reference.id, **chosen})
+    for name, method in zip(models, _methods(db, models), strict=True):
+        if not isinstance(method, ModelMethod):
+            error_console.print(
+                f"{name} is DFT: `forcebase launch FLOW --remote` computes what it lacks.",
+                soft_wrap=True,
+            )
+            continue
+        with stage_bars() as bars:
+            n_new = predict(db, method, sorted(wanted), progress=bars)
+        error_console.print(f"{name}: {n_new} of {len(wanted)} structures labelled now")
+
+
+def _methods(db: Any, names: Sequence[str]) -> list[Any]:
+    return [db.resolve(name, "methods")[1] for name in names]
+
+
+def _print_matrix(matrix: Any, names: dict[str, str]) -> None:
+    rows = []
+    for (model, reference), found in matrix.cells.items():
+        missing = len(matrix.missing[model, reference])
+        if found is None:
+            rows.append([names[model], names[reference], 0, missing, *[""] * 5])
+            continue
+        overall = found.metrics["overall"]
+        kept = ("energy", "energy_aligned", "forces", "stress")
+        errors = [f"{overall[key]['mae']:.3g}" if overall[key] else "" for key in kept]
+        rows.append([names[model], names[reference], found.n, missing, *errors, found.id[:10]])
+    columns = ["model", "reference", "n", "missing", "energy", "shifted", "force", "stress"]
+    title = "MAE: meV/atom, meV/A, meV/A^3, on the structures that all models have labelled"
+    print_table(title, [*columns, "validation"], rows)
+    for (model, reference), missing in matrix.missing.items():
+        if missing:
+            some = ", ".join(structure[:10] for structure in missing[:NAMED])
+            rest = ", ..." if len(missing) > NAMED else ""
+            console.print(
+                f"  {names[model]} lacks {len(missing)} that {names[reference]} has: {some}{rest}; "
+                "--fill has it label them",
+                soft_wrap=True,
+            )

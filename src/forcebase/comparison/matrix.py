@@ -1,0 +1,127 @@
+"""Several models held to several references, each to each on the same structures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from forcebase.comparison.labels import Selection, compare_labels
+from forcebase.database.database import Database
+from forcebase.database.pieces import in_pieces
+from forcebase.errors import NotFoundError
+from forcebase.physics.alignment import Align
+from forcebase.records import Method, Validation
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Comparisons of models (rows) with references (columns).
+
+    Attributes:
+        models: the rows.
+        references: the columns.
+        cells: (model id, reference id) -> the comparison, on the structures that the reference and
+            all models have labelled; None where there are none.
+        missing: (model id, reference id) -> ids of structures that the reference has labelled, of
+            those asked for, and the model has not.
+    """
+
+    models: list[Method]
+    references: list[Method]
+    cells: dict[tuple[str, str], Validation | None]
+    missing: dict[tuple[str, str], list[str]]
+
+    def unlabelled(self, model: Method) -> list[str]:
+        """Ids of all structures that a model was never asked for."""
+        found = (self.missing[model.id, reference.id] for reference in self.references)
+        return sorted({structure for some in found for structure in some})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values: what was compared and what is missing."""
+        return {
+            "models": [{"id": method.id, "title": method.title} for method in self.models],
+            "references": [{"id": method.id, "title": method.title} for method in self.references],
+            "cells": [
+                {
+                    "model": model,
+                    "reference": reference,
+                    "validation": found.id if found else None,
+                    "n": found.n if found else 0,
+                    "metrics": found.to_mongo().to_dict()["metrics"] if found else None,
+                    "leakage": dict(found.leakage) if found else None,
+                    "missing": self.missing[model, reference],
+                }
+                for (model, reference), found in self.cells.items()
+            ],
+        }
+
+
+def compare_matrix(
+    db: Database,
+    models: Sequence[Method],
+    references: Sequence[Method],
+    selection: Selection,
+    *,
+    alignment: Align = Align.NONE,
+    recompute: bool = False,
+) -> Matrix:
+    """Hold each model to each reference, all models of a column on the same structures.
+
+    Args:
+        db: the database.
+        models: that are judged.
+        references: that they are held to.
+        selection: on what; a query is one on the calculations of the reference.
+        alignment: what is taken from the models' energies first.
+        recompute: compute what is there once more, and hold it to the record.
+
+    Raises:
+        InputError: only unseen structures are asked for, and none is known to be.
+    """
+    cells: dict[tuple[str, str], Validation | None] = {}
+    missing: dict[tuple[str, str], list[str]] = {}
+    for reference in references:
+        asked = {"method": reference.id, **selection.calculations(db)}
+        wanted = labelled_structures(db, asked)
+        labelled = {
+            model.id: labelled_structures(
+                db, {"method": model.id, "structure": {"$in": sorted(wanted)}}
+            )
+            for model in models
+        }
+        common = sorted(wanted.intersection(*labelled.values()))
+        for model in models:
+            missing[model.id, reference.id] = sorted(wanted - labelled[model.id])
+            cells[model.id, reference.id] = None
+            if common:
+                cells[model.id, reference.id] = compare_labels(
+                    db,
+                    model,
+                    reference,
+                    replace(selection, structures=common),
+                    alignment=alignment,
+                    recompute=recompute,
+                )
+    return Matrix(list(models), list(references), cells, missing)
+
+
+def require_cells(matrix: Matrix) -> None:
+    """Refuse a matrix in which nothing was compared.
+
+    Raises:
+        NotFoundError: no structure was labelled by all models and a reference.
+    """
+    if not any(matrix.cells.values()):
+        lacking = [model.title for model in matrix.models if matrix.unlabelled(model)]
+        raise NotFoundError(
+            "No structure asked for was labelled by all models and a reference.",
+            hint=f"--fill has {', '.join(lacking) or 'the models'} label what is missing.",
+        )
+
+
+def labelled_structures(db: Database, query: dict[str, Any]) -> set[str]:
+    """Ids of the structures of the calculations that a MongoDB query finds."""
+    fields = {"structure": 1, "_id": 0}
+    pieces = (db.calculations.raw.find(piece, fields) for piece in in_pieces(query))
+    return {row["structure"] for rows in pieces for row in rows}
