@@ -21,6 +21,7 @@ from forcebase.blob import Blob
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import model_batch
+from forcebase.lineage import trace_up
 from forcebase.physics.harmonic_crystal import from_phonopy_yaml
 from forcebase.records import Activity
 
@@ -109,6 +110,32 @@ def test_a_vasp_document_says_what_its_vasprun_says(db, tmp_path):
     for calculation in db.calculations.find():
         assert calculation.energy == pytest.approx(direct.energy, abs=1e-6)
         np.testing.assert_allclose(calculation.stress, direct.stress, atol=1e-8)
+
+
+def test_hubbard_terms_of_a_vasp_document_make_another_method(db, tmp_path):
+    plain, corrected, silent = (vasp_document() for _ in range(3))
+    for document, uuid in ((plain, "11"), (corrected, "12"), (silent, "13")):
+        document["uuid"] = uuid
+    for document in (corrected, silent):
+        (run,) = document["output"]["calcs_reversed"]
+        run["input"] |= {"is_hubbard": True, "hubbards": {"W": 2.0}}
+        run["run_type"] += "+U"
+    silent["output"]["calcs_reversed"][0]["input"]["hubbards"] = None
+    report = import_paths(db, [written(tmp_path, [plain, corrected, silent])])
+    ((name, reason),) = report.failed
+    assert name == "static (13)"
+    assert "Hubbard" in reason
+    found = [(dict(m.basis.get("plus_u_eV") or {}), m.functional) for m in db.methods.find()]
+    assert len(found) == 2
+    assert found[0][1] == found[1][1]
+    assert {"W": 2.0} in [basis for basis, _ in found]
+
+
+def test_what_came_from_a_store_is_traced_to_its_job(db, tmp_path):
+    import_paths(db, [written(tmp_path, [vasp_document()])])
+    (calculation,) = db.calculations.find()
+    lineage = trace_up(db, "calculations", calculation.id)
+    assert any("import static" in node.title for node in lineage.nodes.values())
 
 
 def test_unknown_documents_are_named(db, tmp_path):

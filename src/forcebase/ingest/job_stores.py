@@ -164,6 +164,7 @@ def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # n
         settings=settings,
         titles=titles,
         hashes=potcar_hashes(specs),
+        **_plus_u(asked, settings),
     )
     limit = int(settings.get("NELM", 60))
     steps = [
@@ -180,6 +181,19 @@ def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # n
     ]
     mesh, shift = k_mesh(Kpoints.from_dict(asked["kpoints"]) if asked.get("kpoints") else None)
     return output_batch(CodeOutput(method, steps, mesh, shift), options.steps, options.k_spacing)
+
+
+def _plus_u(asked: Document, settings: Document) -> Document:
+    """Hubbard terms as `read_vasprun` gives them.
+
+    Raises:
+        InputError: they are on, and the document does not say them.
+    """
+    if not (asked.get("is_hubbard") or settings.get("LDAU")):
+        return {}
+    if not asked.get("hubbards"):
+        raise InputError("it has Hubbard terms that it does not tell.", hint="Import its run.")
+    return {"plus_u_eV": dict(asked["hubbards"])}
 
 
 def _force_field(db: Database, output: Document, options: ImportOptions) -> Batch:

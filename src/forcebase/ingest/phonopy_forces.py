@@ -22,11 +22,19 @@ COMPRESSIONS = ("", ".gz", ".bz2", ".xz")
 
 @dataclass(frozen=True)
 class DisplacedCell:
-    """A displaced supercell with its labels: energy in eV, forces (n, 3) in eV/angstrom."""
+    """A displaced supercell with its labels.
+
+    Attributes:
+        atoms: bare.
+        energy: eV.
+        forces: (n, 3) eV/angstrom.
+        stress: (6,) eV/angstrom^3, ASE Voigt order, tension positive; None in phonopy's files.
+    """
 
     atoms: Atoms
     energy: float
     forces: NDArray[np.float64]
+    stress: NDArray[np.float64] | None = None
 
 
 def complete_with_forces(contents: Any, path: Path) -> list[CodeOutput]:
