@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import ase
@@ -150,6 +151,28 @@ def test_a_configuration_that_opens_no_store_is_named(db, tmp_path):
     path.write_text(yaml.safe_dump({"JOB_STORE": {"docs_store": {"type": "NoSuchStore"}}}))
     report = import_paths(db, [path])
     assert "JobStore cannot be opened" in report.failed[0][1]
+    assert report.files == 0
+
+
+def test_a_store_that_does_not_answer_is_named_and_the_rest_goes_on(db, tmp_path):
+    spec = {
+        "type": "MongoStore",
+        "database": "theirs",
+        "collection_name": "outputs",
+        "host": "127.0.0.1",
+        "port": 1,
+        "username": "someone",
+        "password": "hidden",
+        "mongoclient_kwargs": {"serverSelectionTimeoutMS": 100},
+    }
+    (tmp_path / "jobflow.yaml").write_text(yaml.safe_dump({"JOB_STORE": {"docs_store": spec}}))
+    shutil.copy(VASPRUN, tmp_path / "vasprun.xml")
+    report = import_paths(db, [tmp_path])
+    ((name, reason),) = report.failed
+    assert name.endswith("jobflow.yaml")
+    assert "does not answer" in reason
+    assert "hidden" not in reason
+    assert report.added["calculations"] == 1
 
 
 def test_a_store_by_its_configuration(db, tmp_path, force_field_documents):

@@ -23,6 +23,7 @@ from forcebase.physics.harmonic_crystal import as_atoms, from_phonopy_yaml
 
 VASPRUN = Path(ase.__file__).parent / "test" / "testdata" / "vasp" / "vasprun_pstress.xml"
 NAME = "phonopy_wse2_gpaw_3x3.yaml"
+BARE = {"force_sets": False, "displacements": False, "force_constants": False}
 
 
 @pytest.fixture
@@ -55,12 +56,28 @@ def test_displacements_with_force_sets(db, folder, data_folder, real):
     np.testing.assert_allclose(found, real.force_constants, atol=2e-3)
 
 
-def test_force_constants_beside(db, folder, real):
+@pytest.mark.parametrize("full", [False, True])
+def test_force_constants_beside(db, folder, real, full):
     made = real.to_phonopy()
-    write_FORCE_CONSTANTS(made.force_constants, folder / "FORCE_CONSTANTS")
-    made.save(folder / "phonopy_disp.yaml", settings={"force_sets": False, "displacements": False})
+    rows = None if full else made.primitive.p2s_map
+    given = made.force_constants
+    given = compact_fc_to_full_fc(made.primitive, given) if full else given
+    write_FORCE_CONSTANTS(given, folder / "FORCE_CONSTANTS", p2s_map=rows)
+    made.save(folder / "phonopy_disp.yaml", settings=BARE)
     _, found = constants(db, import_paths(db, [folder / "phonopy_disp.yaml"]))
     np.testing.assert_allclose(found, real.force_constants, atol=1e-9)
+
+
+def test_other_forces_beside_are_another_import(db, folder, real):
+    made = real.to_phonopy()
+    made.save(folder / "phonopy_disp.yaml", settings=BARE)
+    for factor in (1.0, 1.1):
+        given, rows = factor * made.force_constants, made.primitive.p2s_map
+        write_FORCE_CONSTANTS(given, folder / "FORCE_CONSTANTS", p2s_map=rows)
+        report = import_paths(db, [folder])
+        assert report.failed == []
+        assert report.added["phonons"] == 1
+    assert import_paths(db, [folder]).unchanged == ["phonopy_disp.yaml"]
 
 
 def test_compressed(db, folder, data_folder, real):

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 from jobflow import JobStore
 from pymatgen.io.vasp.inputs import Kpoints
+from pymongo.errors import PyMongoError
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
@@ -59,9 +60,7 @@ def import_job_store(
     """
     store, name = _open(path)
     with store:
-        found = store.query(
-            {}, ["uuid", "index", "name", "completed_at"], sort={"completed_at": 1}, load=False
-        )
+        found = _finished_jobs(store)
         jobs = {_activity_id(job, name, options): job for job in found}
         known = {d["_id"] for d in db.activities.by_ids(list(jobs), {"_id": 1})}
         report.activities += jobs
@@ -83,6 +82,17 @@ def import_job_store(
                 options,
                 report,
             )
+
+
+def _finished_jobs(store: JobStore) -> list[Document]:
+    fields = ["uuid", "index", "name", "completed_at"]
+    try:
+        return list(store.query({}, fields, sort={"completed_at": 1}, load=False))
+    except PyMongoError as error:  # of theirs, not of ours
+        raise InputError(
+            f"the JobStore's MongoDB does not answer: {type(error).__name__}.",
+            hint="Check host, port and password in its configuration.",
+        ) from None
 
 
 def _import_job(
