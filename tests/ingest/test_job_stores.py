@@ -186,7 +186,7 @@ def test_a_store_by_its_configuration(db, tmp_path, force_field_documents):
     assert report.added["calculations"] == 1
 
 
-def test_a_phonon_document_needs_its_method(db, tmp_path, data_folder):
+def phonon_document(data_folder):
     """The shape of atomate2's PhononBSDOSDoc, with the force constants of a real phonon."""
     real = from_phonopy_yaml(data_folder / "phonopy_wse2_gpaw_3x3.yaml")
     full = compact_fc_to_full_fc(real.phonopy.primitive, real.force_constants)
@@ -198,7 +198,25 @@ def test_a_phonon_document_needs_its_method(db, tmp_path, data_folder):
         "code": "gpaw",
     }
     document = {"uuid": "22", "index": 1, "name": "phonon", "output": output}
-    path = written(tmp_path, [jsanitize(document, strict=True)])
+    return jsanitize(document, strict=True), real
+
+
+def test_a_document_that_phonopy_cannot_take_does_not_stop_the_others(db, tmp_path, data_folder):
+    broken, _ = phonon_document(data_folder)
+    broken["output"]["primitive_matrix"] = [[0.0] * 3] * 3
+    path = written(tmp_path, [broken, vasp_document()])
+    options = ImportOptions(description=data_folder / "method.yaml")
+    report = import_paths(db, [path], options=options)
+    ((name, reason),) = report.failed
+    assert name == "phonon (22)"
+    assert "not as expected" in reason
+    assert report.added["calculations"] == 1
+    assert db.phonons.count() == 0
+
+
+def test_a_phonon_document_needs_its_method(db, tmp_path, data_folder):
+    document, real = phonon_document(data_folder)
+    path = written(tmp_path, [document])
     assert "does not say its method" in import_paths(db, [path]).failed[0][1]
     options = ImportOptions(description=data_folder / "method.yaml")
     report = import_paths(db, [path], options=options)

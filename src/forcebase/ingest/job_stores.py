@@ -15,7 +15,7 @@ from pymongo.errors import PyMongoError
 from forcebase.blob import Blob
 from forcebase.database.database import Database
 from forcebase.digest import content_digest
-from forcebase.errors import ForcebaseError, InputError
+from forcebase.errors import DatabaseError, ForcebaseError, InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, output_batch
@@ -112,13 +112,17 @@ def _import_job(
             report.unknown.append(title)
             return
         batch = reader(db, {**output, "_metadata": document}, options)
+    except (DatabaseError, PyMongoError):  # not the document's fault, and the next one's too
+        raise
+    except ForcebaseError as error:
+        report.failed.append((title, str(error)))
+    except Exception as error:  # whatever pymatgen and phonopy make of a foreign document
+        reason = " ".join(repr(error).split())[:200]
+        report.failed.append((title, f"its document is not as expected: {reason}"))
+    else:
         report.add(batch.write(db, activity))
         report.jobs += 1
         report.names.append(activity.name)
-    except ForcebaseError as error:
-        report.failed.append((title, str(error)))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        report.failed.append((title, f"its document is not as expected: {error!r}"))
 
 
 def _open(path: Path) -> tuple[JobStore, str]:
