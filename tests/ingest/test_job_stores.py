@@ -225,3 +225,7 @@ def test_a_phonon_document_needs_its_method(db, tmp_path, data_folder):
     found = Blob(db.blobs.get(phonon.force_constants)).arrays()["force_constants"]
     np.testing.assert_allclose(found, real.force_constants, atol=1e-12)
     assert db.activities.get(phonon.provenance.activity).job["uuid"] == "22"
+    other = tmp_path / "other.yaml"
+    other.write_text(options.description.read_text().replace("functional: PBE", "functional: LDA"))
+    report = import_paths(db, [path], options=ImportOptions(description=other))
+    assert report.added["phonons"] == 1

@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
-from forcebase.digest import content_digest
+from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import DatabaseError, ForcebaseError, InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
@@ -25,7 +25,7 @@ from forcebase.ingest.codes.vasp_output import (
     potcar_hashes,
     vasp_method,
 )
-from forcebase.ingest.description import describe
+from forcebase.ingest.description import read_description
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
@@ -145,6 +145,8 @@ def _open(path: Path) -> tuple[JobStore, str]:
 
 def _activity_id(job: Document, store: str, options: ImportOptions) -> str:
     named = {"uuid": job["uuid"], "index": job["index"], "store": store, **options.asked()}
+    if options.description:
+        named["description_sha256"] = bytes_digest(options.description.read_bytes())
     return content_digest({"import": named})
 
 
@@ -241,7 +243,7 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
     if options.model:
         method = db.require_model(options.model)
     elif options.description:
-        method = describe(options.description).method
+        method = read_description(options.description, "the JobStore").method
     else:
         raise InputError(
             f"a phonon document of {output.get('code') or 'unknown code'} does not say its method.",
