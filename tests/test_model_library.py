@@ -106,6 +106,16 @@ def test_what_cannot_be_added_is_named(db, tmp_path):
     assert db.methods.count() == 0
 
 
+def test_a_file_is_no_keyword_as_its_path_would_be_kept_in_its_place(db, tmp_path):
+    weights = tmp_path / "my.model"
+    weights.write_bytes(b"weights")
+    keywords = {"model_paths": str(weights)}
+    with pytest.raises(InputError, match=r"model_paths is a file, my\.model") as caught:
+        add_model(db, Source("ase", EMT.source, keywords=keywords, elements=("Cu",)))
+    assert "--weights model_paths=FILE" in caught.value.hint
+    assert db.methods.count() == 0
+
+
 def test_chgnet_keeps_the_contract(db):
     pytest.importorskip("chgnet")
     model = add_model(db, Source("chgnet", "0.3.0"))

@@ -305,6 +305,12 @@ def test_a_file_of_no_known_kind(untouched, copied, name, content):
     assert n_records(untouched) == {}
 
 
+def test_notes_about_phonopy_are_no_phonopy_file(db, tmp_path):
+    (tmp_path / "notes.txt").write_text("To do:\nphonopy -d --dim 3 3 1\n")
+    report = import_paths(db, [tmp_path])
+    assert (report.failed, report.files) == ([], 0)
+
+
 def test_a_file_is_retried_once_it_is_mended(db, copied):
     good = (copied / "wse2_gpaw_unitcell.extxyz").read_text()
     nan_energy(copied)

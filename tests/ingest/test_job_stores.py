@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import ase
@@ -21,6 +22,7 @@ from forcebase.blob import Blob
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import model_batch
+from forcebase.lineage import trace_up
 from forcebase.physics.harmonic_crystal import from_phonopy_yaml
 from forcebase.records import Activity
 
@@ -111,6 +113,32 @@ def test_a_vasp_document_says_what_its_vasprun_says(db, tmp_path):
         np.testing.assert_allclose(calculation.stress, direct.stress, atol=1e-8)
 
 
+def test_hubbard_terms_of_a_vasp_document_make_another_method(db, tmp_path):
+    plain, corrected, silent = (vasp_document() for _ in range(3))
+    for document, uuid in ((plain, "11"), (corrected, "12"), (silent, "13")):
+        document["uuid"] = uuid
+    for document in (corrected, silent):
+        (run,) = document["output"]["calcs_reversed"]
+        run["input"] |= {"is_hubbard": True, "hubbards": {"W": 2.0}}
+        run["run_type"] += "+U"
+    silent["output"]["calcs_reversed"][0]["input"]["hubbards"] = None
+    report = import_paths(db, [written(tmp_path, [plain, corrected, silent])])
+    ((name, reason),) = report.failed
+    assert name == "static (13)"
+    assert "Hubbard" in reason
+    found = [(dict(m.basis.get("plus_u_eV") or {}), m.functional) for m in db.methods.find()]
+    assert len(found) == 2
+    assert found[0][1] == found[1][1]
+    assert {"W": 2.0} in [basis for basis, _ in found]
+
+
+def test_what_came_from_a_store_is_traced_to_its_job(db, tmp_path):
+    import_paths(db, [written(tmp_path, [vasp_document()])])
+    (calculation,) = db.calculations.find()
+    lineage = trace_up(db, "calculations", calculation.id)
+    assert any("import static" in node.title for node in lineage.nodes.values())
+
+
 def test_unknown_documents_are_named(db, tmp_path):
     path = written(tmp_path, [{"uuid": "1", "index": 1, "name": "sum", "output": {"a": 1}}])
     report = import_paths(db, [path])
@@ -123,6 +151,28 @@ def test_a_configuration_that_opens_no_store_is_named(db, tmp_path):
     path.write_text(yaml.safe_dump({"JOB_STORE": {"docs_store": {"type": "NoSuchStore"}}}))
     report = import_paths(db, [path])
     assert "JobStore cannot be opened" in report.failed[0][1]
+    assert report.files == 0
+
+
+def test_a_store_that_does_not_answer_is_named_and_the_rest_goes_on(db, tmp_path):
+    spec = {
+        "type": "MongoStore",
+        "database": "theirs",
+        "collection_name": "outputs",
+        "host": "127.0.0.1",
+        "port": 1,
+        "username": "someone",
+        "password": "hidden",
+        "mongoclient_kwargs": {"serverSelectionTimeoutMS": 100},
+    }
+    (tmp_path / "jobflow.yaml").write_text(yaml.safe_dump({"JOB_STORE": {"docs_store": spec}}))
+    shutil.copy(VASPRUN, tmp_path / "vasprun.xml")
+    report = import_paths(db, [tmp_path])
+    ((name, reason),) = report.failed
+    assert name.endswith("jobflow.yaml")
+    assert "does not answer" in reason
+    assert "hidden" not in reason
+    assert report.added["calculations"] == 1
 
 
 def test_a_store_by_its_configuration(db, tmp_path, force_field_documents):
@@ -136,7 +186,7 @@ def test_a_store_by_its_configuration(db, tmp_path, force_field_documents):
     assert report.added["calculations"] == 1
 
 
-def test_a_phonon_document_needs_its_method(db, tmp_path, data_folder):
+def phonon_document(data_folder):
     """The shape of atomate2's PhononBSDOSDoc, with the force constants of a real phonon."""
     real = from_phonopy_yaml(data_folder / "phonopy_wse2_gpaw_3x3.yaml")
     full = compact_fc_to_full_fc(real.phonopy.primitive, real.force_constants)
@@ -148,7 +198,25 @@ def test_a_phonon_document_needs_its_method(db, tmp_path, data_folder):
         "code": "gpaw",
     }
     document = {"uuid": "22", "index": 1, "name": "phonon", "output": output}
-    path = written(tmp_path, [jsanitize(document, strict=True)])
+    return jsanitize(document, strict=True), real
+
+
+def test_a_document_that_phonopy_cannot_take_does_not_stop_the_others(db, tmp_path, data_folder):
+    broken, _ = phonon_document(data_folder)
+    broken["output"]["primitive_matrix"] = [[0.0] * 3] * 3
+    path = written(tmp_path, [broken, vasp_document()])
+    options = ImportOptions(description=data_folder / "method.yaml")
+    report = import_paths(db, [path], options=options)
+    ((name, reason),) = report.failed
+    assert name == "phonon (22)"
+    assert "not as expected" in reason
+    assert report.added["calculations"] == 1
+    assert db.phonons.count() == 0
+
+
+def test_a_phonon_document_needs_its_method(db, tmp_path, data_folder):
+    document, real = phonon_document(data_folder)
+    path = written(tmp_path, [document])
     assert "does not say its method" in import_paths(db, [path]).failed[0][1]
     options = ImportOptions(description=data_folder / "method.yaml")
     report = import_paths(db, [path], options=options)
@@ -157,3 +225,7 @@ def test_a_phonon_document_needs_its_method(db, tmp_path, data_folder):
     found = Blob(db.blobs.get(phonon.force_constants)).arrays()["force_constants"]
     np.testing.assert_allclose(found, real.force_constants, atol=1e-12)
     assert db.activities.get(phonon.provenance.activity).job["uuid"] == "22"
+    other = tmp_path / "other.yaml"
+    other.write_text(options.description.read_text().replace("functional: PBE", "functional: LDA"))
+    report = import_paths(db, [path], options=ImportOptions(description=other))
+    assert report.added["phonons"] == 1

@@ -40,7 +40,7 @@ def test_bad_phonopy_files_are_named_and_nothing_is_written(db, copied):
     cases = {
         "no forces": yaml.safe_dump(bare),
         "cut off": good[: len(good) // 2],
-        "only the word": "phonopy\n",
+        "a word": "phonopy: yes\n",
         "nothing inside": "phonopy:\n",
         "a list": "phonopy: [1, 2]\nunit_cell: 3\n",
         "other units": good.replace('length: "angstrom"', 'length: "au"'),

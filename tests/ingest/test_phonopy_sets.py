@@ -23,6 +23,7 @@ from forcebase.physics.harmonic_crystal import as_atoms, from_phonopy_yaml
 
 VASPRUN = Path(ase.__file__).parent / "test" / "testdata" / "vasp" / "vasprun_pstress.xml"
 NAME = "phonopy_wse2_gpaw_3x3.yaml"
+BARE = {"force_sets": False, "displacements": False, "force_constants": False}
 
 
 @pytest.fixture
@@ -55,12 +56,28 @@ def test_displacements_with_force_sets(db, folder, data_folder, real):
     np.testing.assert_allclose(found, real.force_constants, atol=2e-3)
 
 
-def test_force_constants_beside(db, folder, real):
+@pytest.mark.parametrize("full", [False, True])
+def test_force_constants_beside(db, folder, real, full):
     made = real.to_phonopy()
-    write_FORCE_CONSTANTS(made.force_constants, folder / "FORCE_CONSTANTS")
-    made.save(folder / "phonopy_disp.yaml", settings={"force_sets": False, "displacements": False})
+    rows = None if full else made.primitive.p2s_map
+    given = made.force_constants
+    given = compact_fc_to_full_fc(made.primitive, given) if full else given
+    write_FORCE_CONSTANTS(given, folder / "FORCE_CONSTANTS", p2s_map=rows)
+    made.save(folder / "phonopy_disp.yaml", settings=BARE)
     _, found = constants(db, import_paths(db, [folder / "phonopy_disp.yaml"]))
     np.testing.assert_allclose(found, real.force_constants, atol=1e-9)
+
+
+def test_other_forces_beside_are_another_import(db, folder, real):
+    made = real.to_phonopy()
+    made.save(folder / "phonopy_disp.yaml", settings=BARE)
+    for factor in (1.0, 1.1):
+        given, rows = factor * made.force_constants, made.primitive.p2s_map
+        write_FORCE_CONSTANTS(given, folder / "FORCE_CONSTANTS", p2s_map=rows)
+        report = import_paths(db, [folder])
+        assert report.failed == []
+        assert report.added["phonons"] == 1
+    assert import_paths(db, [folder]).unchanged == ["phonopy_disp.yaml"]
 
 
 def test_compressed(db, folder, data_folder, real):
@@ -118,8 +135,8 @@ def fill(varray, rows):
         ElementTree.SubElement(varray, "v").text = " ".join(f"{x:.12f}" for x in row)
 
 
-def test_displacements_with_vaspruns(db, folder):
-    """In folders of their own, in any order, as the runs leave them."""
+def displaced_carbon(folder):
+    """phonopy_disp.yaml, the runs in folders of their own, and phonopy's own answer."""
     carbon = bulk("C", "diamond", 3.57)
     unit_cell = PhonopyAtoms(
         numbers=carbon.numbers, cell=carbon.cell.array, positions=carbon.positions
@@ -127,7 +144,7 @@ def test_displacements_with_vaspruns(db, folder):
     phonon = phonopy.Phonopy(unit_cell, np.diag([2, 2, 2]))
     phonon.generate_displacements(distance=0.02, is_plusminus=True)
     phonon.save(folder / "phonopy_disp.yaml")
-    forces = []
+    forces, runs = [], []
     for number, displaced in enumerate(phonon.supercells_with_displacements):
         cell = as_atoms(displaced)
         cell.calc = LennardJones(sigma=1.3, epsilon=1, rc=3, smooth=True)
@@ -135,22 +152,47 @@ def test_displacements_with_vaspruns(db, folder):
         run = folder / f"disp-{9 - number}" / "vasprun.xml"
         run.parent.mkdir()
         write_vasprun(run, cell, forces[-1], cell.get_potential_energy())
+        runs.append(run)
     assert np.abs(forces).max() > 0.05
     phonon.forces = forces
     phonon.produce_force_constants(calculate_full_force_constants=False)
     phonon.symmetrize_force_constants()
+    return runs, phonon.force_constants
 
+
+def test_displacements_with_vaspruns(db, folder):
+    runs, expected = displaced_carbon(folder)
+    run = runs[-1]
     kept = run.rename(folder / "elsewhere")
     report = import_paths(db, [folder / "phonopy_disp.yaml"])
     assert "displaced supercell 2" in report.failed[0][1]
     assert db.structures.count() == 0
     kept.rename(run)
-    found, force_constants = constants(db, import_paths(db, [folder / "phonopy_disp.yaml"]))
-    np.testing.assert_allclose(force_constants, phonon.force_constants, atol=1e-9)
+    found, force_constants = constants(db, import_paths(db, [folder]))
+    np.testing.assert_allclose(force_constants, expected, atol=1e-9)
     calculations = list(db.calculations.find())
-    assert len(calculations) == len(forces) == 2
+    assert len(calculations) == len(runs) == 2  # the runs' own records are the same ones
+    assert {db.structures.get(c.structure).family for c in calculations} == {found.structure}
+    assert all(calculation.stress is not None for calculation in calculations)
     assert {c.method for c in calculations} == {found.method}
     assert db.methods.get(found.method).code == "vasp"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('name="ENMAX">    400.00', 'name="ENMAX">    500.00', "of 2 methods"),
+        ('name="NELM">    60', 'name="NELM">     1', "did not converge"),
+    ],
+)
+def test_vaspruns_that_make_no_phonon_are_refused(db, folder, old, new, words):
+    run = displaced_carbon(folder)[0][0]
+    text = run.read_text()
+    assert old in text
+    run.write_text(text.replace(old, new))
+    ((_, reason),) = import_paths(db, [folder / "phonopy_disp.yaml"]).failed
+    assert words in reason
+    assert db.structures.count() == 0
 
 
 def test_displacements_without_any_forces_are_named(db, folder, real):

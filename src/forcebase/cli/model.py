@@ -8,7 +8,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from forcebase.cli.console import JsonOption, console, open_database, print_json, print_table
+from forcebase.cli.console import (
+    JsonOption,
+    console,
+    error_console,
+    open_database,
+    print_json,
+    print_table,
+)
 from forcebase.errors import InputError, ModelError
 
 app = typer.Typer(help="Models from elsewhere: add them, check them.", no_args_is_help=True)
@@ -56,7 +63,7 @@ def add(
         source=source,
         keywords=dict(_pair(text) for text in keyword or []),
         weights=_weights(weights),
-        elements=[symbol.strip() for symbol in elements.split(",")] if elements else [],
+        elements=[symbol.strip() for symbol in (elements or "").split(",") if symbol.strip()],
         dtype=dtype,
         head=head,
     )
@@ -141,6 +148,7 @@ def environment(
     known = {name.lower(): name for name in REQUIREMENTS}
     if kind.lower() not in known:
         raise InputError(f"{kind!r} needs no environment.", hint=f"There is {', '.join(known)}.")
+    error_console.print("Making the environment; pip takes minutes the first time.")
     python = make_environment(known[kind.lower()], folder)
     if as_json:
         print_json({"kind": known[kind.lower()], "python": str(python)})

@@ -66,20 +66,29 @@ def describe(path: Path, otherwise: Path | None = None) -> FileDescription:
             "beside it.",
             hint="Write one: see data/wse2_gpaw/method.yaml and docs/import.md.",
         )
+    return read_description(source, path.name)
+
+
+def read_description(source: Path, name: str) -> FileDescription:
+    """Read what the description `source` says of the file of this name.
+
+    Raises:
+        InputError: it cannot be read, or lacks a field of the method.
+    """
     try:
         content = yaml.safe_load(source.read_text())
         if not isinstance(content, dict) or not isinstance(content.get("method"), dict):
             raise ValueError("it has no `method` with fields.")
         method = DFTMethod(**content["method"])
         method.sealed()
-        entry = dict(content.get("files", {}).get(path.name) or {})
-        for name in ("family_from", "k_mesh", "tags"):
-            if name in entry:
-                entry[name] = tuple(entry[name])
+        entry = dict(content.get("files", {}).get(name) or {})
+        for key in ("family_from", "k_mesh", "tags"):
+            if key in entry:
+                entry[key] = tuple(entry[key])
         return FileDescription(method=method, **entry)
     except Exception as error:
         raise InputError(
-            f"{source.name} beside {path.name} cannot be used: {error}",
+            f"{source.name} beside {name} cannot be used: {error}",
             hint="data/wse2_gpaw/method.yaml is an example.",
         ) from None
 

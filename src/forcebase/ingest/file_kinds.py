@@ -50,7 +50,7 @@ SIGNS: tuple[tuple[str, FileKind], ...] = (
     (r"^ *\|__ ?\|[ |_/\\]+(?:- )? *\d+\.\d+", FileKind.GPAW_TEXT),
     (r"Invoking FHI-aims|Reading geometry description geometry\.in", FileKind.AIMS),
     (r"^\.Version +\S+ of ABINIT", FileKind.ABINIT),
-    (r"^phonopy", FileKind.PHONOPY),
+    (r"^phonopy:", FileKind.PHONOPY),
     (r"^JOB_STORE:|^docs_store:", FileKind.JOB_STORE),
     (r"\A\s*\d+ *\n[^\n]*(?:Lattice|Properties)=", FileKind.EXTXYZ),
 )

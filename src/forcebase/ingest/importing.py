@@ -22,6 +22,7 @@ from forcebase.ingest.file_kinds import FileKind
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.parsing import Parsed, parse
 from forcebase.ingest.phonopy_file import link_displaced
+from forcebase.ingest.phonopy_forces import forces_beside
 from forcebase.ingest.sources import Source, find_sources
 from forcebase.records import Activity
 
@@ -108,6 +109,8 @@ def _named(source: Source, options: ImportOptions, report: ImportReport) -> _Nam
             beside = options.description
         if beside.is_file():
             described["description_sha256"] = bytes_digest(beside.read_bytes())
+        if source.kind is FileKind.PHONOPY and (forces := forces_beside(source.path)):
+            described["forces_sha256"] = _digest(forces)
     except OSError as error:
         report.failed.append((source.name, error.strerror or str(error)))
         return None
@@ -168,8 +171,8 @@ def _import_store(db: Database, file: _Named, options: ImportOptions, report: Im
     from forcebase.ingest.job_stores import import_job_store
 
     try:
-        report.files += 1
         import_job_store(db, file.source.path, options, report)
+        report.files += 1
     except DatabaseError:
         raise
     except ForcebaseError as error:

@@ -10,11 +10,12 @@ import numpy as np
 import yaml
 from jobflow import JobStore
 from pymatgen.io.vasp.inputs import Kpoints
+from pymongo.errors import PyMongoError
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
-from forcebase.digest import content_digest
-from forcebase.errors import ForcebaseError, InputError
+from forcebase.digest import bytes_digest, content_digest
+from forcebase.errors import DatabaseError, ForcebaseError, InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, output_batch
@@ -24,7 +25,7 @@ from forcebase.ingest.codes.vasp_output import (
     potcar_hashes,
     vasp_method,
 )
-from forcebase.ingest.description import describe
+from forcebase.ingest.description import read_description
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
@@ -59,9 +60,7 @@ def import_job_store(
     """
     store, name = _open(path)
     with store:
-        found = store.query(
-            {}, ["uuid", "index", "name", "completed_at"], sort={"completed_at": 1}, load=False
-        )
+        found = _finished_jobs(store)
         jobs = {_activity_id(job, name, options): job for job in found}
         known = {d["_id"] for d in db.activities.by_ids(list(jobs), {"_id": 1})}
         report.activities += jobs
@@ -85,6 +84,17 @@ def import_job_store(
             )
 
 
+def _finished_jobs(store: JobStore) -> list[Document]:
+    fields = ["uuid", "index", "name", "completed_at"]
+    try:
+        return list(store.query({}, fields, sort={"completed_at": 1}, load=False))
+    except PyMongoError as error:  # of theirs, not of ours
+        raise InputError(
+            f"the JobStore's MongoDB does not answer: {type(error).__name__}.",
+            hint="Check host, port and password in its configuration.",
+        ) from None
+
+
 def _import_job(
     db: Database,
     store: JobStore,
@@ -102,13 +112,17 @@ def _import_job(
             report.unknown.append(title)
             return
         batch = reader(db, {**output, "_metadata": document}, options)
+    except (DatabaseError, PyMongoError):  # not the document's fault, and the next one's too
+        raise
+    except ForcebaseError as error:
+        report.failed.append((title, str(error)))
+    except Exception as error:  # whatever pymatgen and phonopy make of a foreign document
+        reason = " ".join(repr(error).split())[:200]
+        report.failed.append((title, f"its document is not as expected: {reason}"))
+    else:
         report.add(batch.write(db, activity))
         report.jobs += 1
         report.names.append(activity.name)
-    except ForcebaseError as error:
-        report.failed.append((title, str(error)))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        report.failed.append((title, f"its document is not as expected: {error!r}"))
 
 
 def _open(path: Path) -> tuple[JobStore, str]:
@@ -131,6 +145,8 @@ def _open(path: Path) -> tuple[JobStore, str]:
 
 def _activity_id(job: Document, store: str, options: ImportOptions) -> str:
     named = {"uuid": job["uuid"], "index": job["index"], "store": store, **options.asked()}
+    if options.description:
+        named["description_sha256"] = bytes_digest(options.description.read_bytes())
     return content_digest({"import": named})
 
 
@@ -164,6 +180,7 @@ def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # n
         settings=settings,
         titles=titles,
         hashes=potcar_hashes(specs),
+        **_plus_u(asked, settings),
     )
     limit = int(settings.get("NELM", 60))
     steps = [
@@ -180,6 +197,19 @@ def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # n
     ]
     mesh, shift = k_mesh(Kpoints.from_dict(asked["kpoints"]) if asked.get("kpoints") else None)
     return output_batch(CodeOutput(method, steps, mesh, shift), options.steps, options.k_spacing)
+
+
+def _plus_u(asked: Document, settings: Document) -> Document:
+    """Hubbard terms as `read_vasprun` gives them.
+
+    Raises:
+        InputError: they are on, and the document does not say them.
+    """
+    if not (asked.get("is_hubbard") or settings.get("LDAU")):
+        return {}
+    if not asked.get("hubbards"):
+        raise InputError("it has Hubbard terms that it does not tell.", hint="Import its run.")
+    return {"plus_u_eV": dict(asked["hubbards"])}
 
 
 def _force_field(db: Database, output: Document, options: ImportOptions) -> Batch:
@@ -213,7 +243,7 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
     if options.model:
         method = db.require_model(options.model)
     elif options.description:
-        method = describe(options.description).method
+        method = read_description(options.description, "the JobStore").method
     else:
         raise InputError(
             f"a phonon document of {output.get('code') or 'unknown code'} does not say its method.",

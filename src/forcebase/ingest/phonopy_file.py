@@ -32,6 +32,7 @@ def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
     Raises:
         InputError: the file cannot be read, or has neither forces nor force constants.
     """
+    options = options or ImportOptions()
     crystal, contents, runs = _load(path)
     description = _description(path, options, runs)
     atoms = Atoms(crystal.numbers, crystal.positions, cell=crystal.cell, pbc=True)
@@ -60,14 +61,30 @@ def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
     return batch
 
 
-def _description(
-    path: Path, options: ImportOptions | None, runs: list[CodeOutput]
-) -> FileDescription:
-    """What is said of the file; sets of vasprun.xml say their method themselves."""
-    if runs:
-        methods = output_batch(runs[0], Steps.LAST).methods
-        return FileDescription(method=methods[0], protocol={"code": "phonopy"})
-    return describe(path, options.description if options else None)
+def _description(path: Path, options: ImportOptions, runs: list[CodeOutput]) -> FileDescription:
+    """What is said of the file; sets of vasprun.xml say their method themselves.
+
+    Raises:
+        InputError: the runs are of several methods, or did not converge.
+    """
+    if not runs:
+        return describe(path, options.description)
+    found = {
+        method.id: method
+        for run in runs
+        for method in output_batch(run, Steps.LAST, options.k_spacing).methods
+    }
+    if len(found) > 1:
+        raise InputError(
+            f"{path.name}: the vasprun.xml files beside it are of {len(found)} methods.",
+            hint="Forces of one phonon must be of one set-up.",
+        )
+    if not all(run.steps[-1].converged for run in runs):
+        raise InputError(f"{path.name}: a vasprun.xml beside it did not converge.")
+    (method,) = found.values()
+    return FileDescription(
+        method=method, convergence=runs[0].convergence, protocol={"code": "phonopy"}
+    )
 
 
 def _add_displaced(
@@ -79,8 +96,8 @@ def _add_displaced(
 ) -> None:
     """Displaced supercells with energies become calculations of the unit cell's family."""
     cells = [
-        DisplacedCell(run.steps[-1].atoms, run.steps[-1].energy, run.steps[-1].forces)
-        for run in runs
+        DisplacedCell(step.atoms, step.energy, step.forces, step.stress)
+        for step in (run.steps[-1] for run in runs)
     ] or list(displaced_cells(contents))
     for cell in cells:
         displaced = Structure.from_atoms(
@@ -96,6 +113,7 @@ def _add_displaced(
                 description.method,
                 energy=cell.energy,
                 forces=cell.forces,
+                stress=cell.stress,
                 k_mesh=list(runs[0].k_mesh if runs else description.k_mesh),
                 convergence=description.convergence,
             )

@@ -17,16 +17,25 @@ from forcebase.physics.harmonic_crystal import as_atoms, has_forces, phonopy_of
 
 SAME = 2e-3
 """angstrom; positions of a vasprun.xml belong to a displaced supercell within this."""
+FILES = ("FORCE_CONSTANTS", "force_constants.hdf5", "FORCE_SETS")
 COMPRESSIONS = ("", ".gz", ".bz2", ".xz")
 
 
 @dataclass(frozen=True)
 class DisplacedCell:
-    """A displaced supercell with its labels: energy in eV, forces (n, 3) in eV/angstrom."""
+    """A displaced supercell with its labels.
+
+    Attributes:
+        atoms: bare.
+        energy: eV.
+        forces: (n, 3) eV/angstrom.
+        stress: (6,) eV/angstrom^3, ASE Voigt order, tension positive; None in phonopy's files.
+    """
 
     atoms: Atoms
     energy: float
     forces: NDArray[np.float64]
+    stress: NDArray[np.float64] | None = None
 
 
 def complete_with_forces(contents: Any, path: Path) -> list[CodeOutput]:
@@ -50,20 +59,22 @@ def complete_with_forces(contents: Any, path: Path) -> list[CodeOutput]:
     )
 
     phonopy = phonopy_of(contents)
-    folder, map_ = path.parent, phonopy.primitive.p2s_map
-    if file := _there(folder, "FORCE_CONSTANTS"):
+    file, map_ = forces_beside(path), phonopy.primitive.p2s_map
+    if file is None:
+        return _from_vasp(contents, phonopy, path.parent)
+    if file.name.startswith("FORCE_CONSTANTS"):
         contents.force_constants = parse_FORCE_CONSTANTS(file, p2s_map=map_)
-    elif file := _there(folder, "force_constants.hdf5"):
-        contents.force_constants = read_force_constants_hdf5(file, p2s_map=map_)
-    elif file := _there(folder, "FORCE_SETS"):
+    elif file.name.startswith("FORCE_SETS"):
         contents.dataset = parse_FORCE_SETS(file, natom=len(phonopy.supercell))
     else:
-        return _from_vasp(contents, phonopy, folder)
+        contents.force_constants = read_force_constants_hdf5(file, p2s_map=map_)
     return []
 
 
-def _there(folder: Path, name: str) -> Path | None:
-    return next((f for end in COMPRESSIONS if (f := folder / f"{name}{end}").is_file()), None)
+def forces_beside(path: Path) -> Path | None:
+    """The file of forces or force constants beside a phonopy file, the first by `FILES`."""
+    names = [f"{name}{end}" for name in FILES for end in COMPRESSIONS]
+    return next((file for name in names if (file := path.parent / name).is_file()), None)
 
 
 def _from_vasp(contents: Any, phonopy: Any, folder: Path) -> list[CodeOutput]:

@@ -61,8 +61,20 @@ def find_sources(paths: Iterable[Path]) -> Iterator[Found]:
                     hint="Known: " + ", ".join(FileKind) + ", archives (.tar.*, .zip).",
                 )
             found.update({source.path.absolute(): source for source in new})
-        order = sorted(found.values(), key=lambda source: (source.kind in LATE, source.name))
-        yield Found(order, failed)
+        yield Found(_ordered(list(found.values())), failed)
+
+
+def _ordered(found: list[Source]) -> list[Source]:
+    """In the order of reading: runs of displaced supercells get their family from the phonon."""
+    phonons = {source.path.parent for source in found if source.kind is FileKind.PHONOPY}
+
+    def rank(source: Source) -> int:
+        of_phonon = {source.path.parent, source.path.parent.parent} & phonons
+        if source.kind is FileKind.VASPRUN and of_phonon:
+            return 2
+        return int(source.kind in LATE)
+
+    return sorted(found, key=lambda source: (rank(source), source.name))
 
 
 def _of_path(path: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[Source]:

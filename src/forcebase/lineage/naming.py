@@ -36,7 +36,10 @@ def made_by(db: Database, record: Record) -> str:
 
 
 def activity_title(activity: Activity) -> str:
-    """What was done: an import by its file and the file's digest, the rest by its name."""
-    if activity.kind == "import":
+    """What was done: an import by its file and the file's digest, the rest by its name.
+
+    What was taken from a JobStore has no file with a digest, but a job.
+    """
+    if activity.kind == "import" and "sha256" in activity.source:
         return f"import of {activity.name} (sha256 {activity.source['sha256'][:10]})"
     return f"{activity.kind} {activity.name} ({activity.id[:10]})"

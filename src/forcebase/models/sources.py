@@ -101,6 +101,7 @@ def _mace(source: Source) -> ModelOutput:
 
 
 def _calculator(source: Source) -> ModelOutput:
+    _refuse_paths(source.keywords)
     if python_of(source.kind) is None:
         find_callable(source.source)
     arguments: dict[str, Any] = {
@@ -114,6 +115,16 @@ def _calculator(source: Source) -> ModelOutput:
     double = energy_noise(loaded, atoms) <= DOUBLE
     source = replace(source, dtype="float64" if double else "float32")
     return _output(source, weights, replace(loaded, dtype=source.dtype), loaded, arguments)
+
+
+def _refuse_paths(keywords: Mapping[str, Any]) -> None:
+    """A path in a record is nothing on the next machine, and its file can change."""
+    for key, value in keywords.items():
+        if isinstance(value, str) and Path(value).is_file():
+            raise InputError(
+                f"The keyword {key} is a file, {Path(value).name}, which would stay behind.",
+                hint=f"Give it as --weights {key}=FILE: it is kept with the model.",
+            )
 
 
 def _load(source: Source, weights: bytes, arguments: Mapping[str, Any]) -> ForeignModel:

@@ -124,6 +124,18 @@ def test_a_relaxation_of_cp2k_takes_positions_and_forces_from_beside(tmp_path):
     assert "PROJECT-frc-1.xyz" in reason_of(tmp_path / "wse2.out.xz")
 
 
+def test_forces_that_cp2k_holds_at_zero_are_no_labels(tmp_path):
+    """CP2K prints zeros for fixed atoms; pw.x, ABINIT, VASP and GPAW print their forces."""
+    for file in (CODES / "cp2k").iterdir():
+        shutil.copy(file, tmp_path)
+    with (tmp_path / "wse2.inp").open("a") as text:
+        text.write(
+            "&MOTION\n &CONSTRAINT\n  &FIXED_ATOMS\n   LIST 1 2\n  &END FIXED_ATOMS\n"
+            " &END CONSTRAINT\n&END MOTION\n"
+        )
+    assert "has constraints" in reason_of(tmp_path / "wse2.out.gz")
+
+
 def test_an_input_of_another_cell_beside_cp2k_is_noticed(tmp_path):
     shutil.copy(CODES / "cp2k" / "wse2.out.gz", tmp_path)
     shutil.copy(CODES / "cp2k_strained_0.98" / "wse2.inp", tmp_path)
@@ -290,6 +302,7 @@ def test_aims_with_its_input_repeated(tmp_path):
     batch = batch_of(path)
     assert len(batch.calculations) == 8
     assert batch.methods[0].functional == "pbe"
+    assert batch.methods[0].smearing["energy"] == "free energy"
     assert list(batch.calculations[0].k_mesh) == [5, 5, 5]
 
 

@@ -93,7 +93,7 @@ def _mesh(lattice: tuple[int, ...], n_points: int) -> tuple[int, ...]:
 
 
 def _shift(text: str) -> tuple[float, ...]:
-    """ABINIT's default is a half step along each axis; it prints other shifts than the default."""
+    """In steps of the mesh; ABINIT prints a shift unless it is none."""
     said = first(r"^ +shiftk +([\d.E+-]+ +[\d.E+-]+ +[\d.E+-]+)", text, str, "")
     return tuple(float(x) for x in said.split()) if said else (0.0, 0.0, 0.0)
 

@@ -9,12 +9,12 @@ from typing import Any
 from ase.io import read
 
 from forcebase.errors import InputError
-from forcebase.ingest.codes.code_output import CodeOutput, ionic_steps
+from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
 from forcebase.ingest.codes.text import first, integers, required
 
 
 def read_aims_text(path: Path) -> CodeOutput:
-    """Read aims' output; energies are those that aims' forces belong to, as ASE takes them.
+    """Read aims' output; energies are free energies, to which aims' forces belong.
 
     Raises:
         InputError: the output does not repeat its input, from which the method follows.
@@ -47,6 +47,7 @@ def _method(text: str) -> dict[str, Any]:
             hint="Keep aims' whole output, its first part included.",
         )
     smearing = re.search(r"^ *occupation_type +(\w+) +([\d.Ee+-]+)", text, re.MULTILINE)
+    kind, width = (smearing.group(1), float(smearing.group(2))) if smearing else ("gaussian", 0.01)
     return {
         "code": "fhi-aims",
         "code_version": required(
@@ -59,9 +60,7 @@ def _method(text: str) -> dict[str, Any]:
             "relativistic": first(r"^ *relativistic +(\S.*?) *$", text, str, "none"),
         },
         "pseudopotentials": {"type": "all electrons", "species": sorted(set(species))},
-        "smearing": {"type": smearing.group(1), "width_eV": float(smearing.group(2))}
-        if smearing
-        else {"type": "gaussian", "width_eV": 0.01},
+        "smearing": {"type": kind, "width_eV": width, "energy": FREE_ENERGY},
         "spin": first(r"^ *spin +(\w+)", text, str, "none"),
         "dispersion": first(
             r"^ *(vdw_correction_hirshfeld|many_body_dispersion\w*|d4)", text, str, "none"

@@ -31,8 +31,8 @@ def read_cp2k_text(path: Path) -> CodeOutput:
     of the run's .cell file.
 
     Raises:
-        InputError: no forces were printed, the input is not beside it, or the files of positions
-            and forces are missing or of another run.
+        InputError: no forces were printed, some are held at zero, the input is not beside it,
+            or the files of positions and forces are missing or of another run.
     """
     from pymatgen.io.cp2k.outputs import Cp2kOutput
 
@@ -44,6 +44,11 @@ def read_cp2k_text(path: Path) -> CodeOutput:
         raise InputError(
             "it prints its cell with three decimals only, and its input is not beside it.",
             hint="Keep the input file beside the output, under the name that the output gives.",
+        )
+    if run.input.check("MOTION/CONSTRAINT"):
+        raise InputError(
+            "it has constraints, and CP2K prints no forces of what they hold.",
+            hint="Compute the labels of its geometry without MOTION/CONSTRAINT.",
         )
     run.parse_initial_structure()
     _check_lattice(run, text)
