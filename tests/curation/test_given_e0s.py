@@ -34,7 +34,7 @@ def test_e0s_of_another_method_are_refused_though_they_would_fit(members):
 
 
 def test_a_lacking_element_is_named(members):
-    with pytest.raises(InputError, match="No reference energy.*Na"):
+    with pytest.raises(InputError, match=r"No reference energy.*Na"):
         checked_e0s(members, {"Cl": -20})
 
 

@@ -142,7 +142,11 @@ def diff(before: DatasetArgument, after: DatasetArgument, as_json: JsonOption = 
     for calculation, old, new in found.moved:
         console.print(f"> {calculation[:SHORT]} {old} -> {new}")
     for calculation, reason in found.dropped.items():
-        console.print(f"x {calculation[:SHORT]} {reason}")
+        console.print(f"x {calculation[:SHORT]} {reason}", soft_wrap=True)
+    for calculation, reason in found.gone.items():
+        console.print(f"x {calculation[:SHORT]} no candidate: {reason}", soft_wrap=True)
+    for name, (earlier, later) in found.steps.items():
+        console.print(f"~ step {name}: {_taken(earlier)} -> {_taken(later)}", soft_wrap=True)
     for field, (old, new) in found.changed.items():
         console.print(f"~ {field}: {old} -> {new}")
     n_added, n_removed = (sum(map(len, m.values())) for m in (found.added, found.removed))
@@ -174,6 +178,16 @@ def export(
         return
     for path in written:
         console.print(path)
+
+
+def _taken(parameters: dict[str, Any] | None) -> str:
+    """A step's settings in a line; long lists of ids as their number."""
+    if parameters is None:
+        return "not taken"
+    return ", ".join(
+        f"{key}={f'{len(value)} listed' if isinstance(value, list) else value}"
+        for key, value in parameters.items()
+    )
 
 
 def _shares(text: str | None) -> tuple[float, ...] | None:
