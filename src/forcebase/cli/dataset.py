@@ -157,6 +157,32 @@ def diff(before: DatasetArgument, after: DatasetArgument, as_json: JsonOption = 
 
 
 @app.command()
+def card(
+    dataset: DatasetArgument,
+    out: Annotated[
+        Path | None, typer.Option(help="FILE.md or FILE.html; without it, Markdown here.")
+    ] = None,
+) -> None:
+    """Write a dataset's card: composition, ranges, method, licence, drops, how to make it again.
+
+    Examples:
+      forcebase dataset card wse2-pbe@1
+      forcebase dataset card wse2-pbe@1 --out wse2-pbe.html
+    """
+    from forcebase.datasets.card import make_card
+    from forcebase.datasets.card_text import markdown, write_card
+
+    with open_database() as db:
+        found = db.resolve(dataset, "datasets")[1]
+        made = make_card(db, found)
+        warn_if_stale(db, ("datasets", found.id))
+    if out is None:
+        sys.stdout.write(markdown(made))
+        return
+    console.print(write_card(made, out), soft_wrap=True)
+
+
+@app.command()
 def export(
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
