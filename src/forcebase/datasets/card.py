@@ -94,9 +94,16 @@ def make_card(db: Database, dataset: Dataset) -> Card:
 
 
 def _settings(method: Any) -> dict[str, Any]:
-    names = ("code", "code_version", "functional", "k_spacing", "smearing", "spin", "basis")
+    names = (
+        *("code", "code_version", "functional", "basis", "pseudopotentials", "k_points"),
+        *("smearing", "spin", "dispersion", "spin_orbit"),
+    )
     told = {name: getattr(method, name, None) for name in names}
-    return {name: value for name, value in told.items() if value not in (None, "", {})}
+    return {
+        name: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        for name, value in told.items()
+        if value not in (None, "", {})
+    }
 
 
 def _counts(frames: Frames, there: NDArray[np.bool_]) -> dict[str, int]:

@@ -141,7 +141,7 @@ def _again(card: Card) -> list[str]:
     return [
         "## To make it again",
         f"With this as `recipe.yaml`: `forcebase dataset build {name} --recipe recipe.yaml`. "
-        "The same candidates give the same digest.",
+        "The same candidates find this version again.",
         f"```yaml\n{card.recipe}```",
     ]
 
