@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from forcebase.curation.fingerprint import find_near_pairs
 from forcebase.curation.selection import FarthestPoint, Stratified, pair_densities
 from forcebase.frames import Frames
 
@@ -72,3 +73,9 @@ def test_what_makes_a_stratum(by, n):
     dropped = Stratified(n, by=by).apply(frames, np.ones(4, dtype=bool))
     assert len(dropped) == 4 - n
     assert all("composition Cu1, which has 4 records" in reason for _, reason in dropped)
+
+
+def test_of_many_equal_structures_each_is_paired_with_the_first_only():
+    frames = frames_of([copper(0.0)] * 50 + [copper(0.05)])
+    pairs = find_near_pairs(frames, np.arange(51), tolerance=0.01, cutoff=6.0)
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, k) for k in range(1, 50)]
