@@ -162,6 +162,7 @@ def test_unconverged_records_are_dropped_by_the_step_that_was_asked_for(built):
         db.calculations.raw.update_one({"_id": victim}, {"$set": {"converged": True}})
 
 
+@pytest.mark.slow
 def test_the_commands_say_the_same(built, tmp_path):
     db, usual, few, _ = built
     dropped = one(db, usual, "dropped")
