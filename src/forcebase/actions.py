@@ -12,15 +12,17 @@ from typing import Any
 
 from jobflow import Flow, Job, OutputReference
 
+from forcebase.curation.convergence import Converged
 from forcebase.curation.pipeline import CurationRecipe, Parent
+from forcebase.curation.plan import Plan
+from forcebase.curation.recipe_digest import recipe_digest
 from forcebase.curation.staleness import NotStale
-from forcebase.curation.steps import Reserved, default_steps
+from forcebase.curation.steps import OneMethod, Reserved, Step
 from forcebase.database.database import Database
 from forcebase.database.pieces import in_pieces
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
 from forcebase.database.reading import read_frames, read_unlabelled_frames
 from forcebase.datasets import dataset_frames, families_of, latest
-from forcebase.digest import content_digest
 from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.ingest.collect import CollectReport, collect
@@ -44,6 +46,7 @@ def build_dataset(
     filters: Mapping[str, Any],
     *,
     seed: int = 0,
+    plan: Plan | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Curate the calculations that `filters` find into the next version of dataset `name`.
@@ -56,7 +59,9 @@ def build_dataset(
         db: the database.
         name: of the dataset.
         filters: keyword arguments of `db.calculations.find`; converged DFT by default.
-        seed: of the split.
+        seed: of the split, where no plan says it.
+        plan: steps, shares, E0s, licence; its filters are taken where `filters` has none of the
+            same name.
         progress: told of each stage.
 
     Raises:
@@ -67,14 +72,18 @@ def build_dataset(
         raise InputError(
             f"{name!r} cannot name a dataset.", hint="Use letters, digits and the signs . _ + -"
         )
-    chosen = {"method_class": "dft", "converged": True, **filters}
+    plan = plan or Plan(seed=seed)
+    chosen = {"method_class": "dft", "converged": True, **plan.filters, **filters}
+    if any(isinstance(step, Converged) for step in plan.steps):
+        chosen.pop("converged")  # the step drops them, and says so of each
     frames = read_frames(db, db.calculations.selector(**chosen))
     if not len(frames):
         raise NotFoundError(
             "No calculation fits the filters.", hint="`forcebase ls calculations` shows them."
         )
-    recipe = dataset_recipe(db, name, chosen, frames, seed)
-    wanted = {f"query.{key}": recipe.query[key] for key in ("candidates", "recipe")}
+    recipe = dataset_recipe(db, name, chosen, frames, plan)
+    keys = [key for key in ("candidates", "recipe", "licence") if key in recipe.query]
+    wanted = {f"query.{key}": recipe.query[key] for key in keys}
     same = db.datasets.one(query=wanted, name=name)
     if same is not None:
         return same
@@ -85,25 +94,58 @@ def build_dataset(
 
 
 def dataset_recipe(
-    db: Database, name: str, filters: Mapping[str, Any], frames: Frames, seed: int = 0
+    db: Database, name: str, filters: Mapping[str, Any], frames: Frames, plan: Plan | None = None
 ) -> CurationRecipe:
-    """The usual steps, the reservation of DFT phonons, and a query that names what went in."""
-    method = filters.get("method")
-    only = method if isinstance(method, str) else None
-    steps = (*_withdrawals(db, frames), *default_steps(only), *_reservations(db))
-    recipe = CurationRecipe(name=name, steps=steps, seed=seed)
-    described = {
-        "steps": [{"name": step.name, **step.parameters()} for step in recipe.steps],
-        "fractions": list(recipe.fractions),
-        "seed": recipe.seed,
-        "e0s": recipe.e0s,
-    }
+    """The plan's steps, the reservation of DFT phonons, and a query that names what went in."""
+    plan = plan or Plan()
+    recipe = CurationRecipe(
+        name=name,
+        steps=_steps(db, filters, frames, plan),
+        fractions=plan.fractions,
+        seed=plan.seed,
+        e0s=plan.e0s,
+        e0s_method=plan.e0s_method or "",
+    )
+    taken = [{"name": step.name, **step.parameters()} for step in recipe.steps]
     asked = {
         "filters": dict(filters),
         "candidates": frames.to_blob().sha256,
-        "recipe": content_digest(described),
+        "recipe": recipe_digest(taken, recipe.fractions, plan.seed, plan.e0s, plan.e0s_method),
     }
+    settings = {
+        "fractions": list(plan.fractions),
+        "seed": plan.seed,
+        "e0s_method": plan.e0s_method,
+    }
+    usual = {"fractions": list(Plan.fractions), "seed": Plan.seed, "e0s_method": None}
+    if settings != usual:
+        asked["settings"] = settings
+    if plan.licence:
+        asked["licence"] = plan.licence
     return replace(recipe, query=asked)
+
+
+def _steps(
+    db: Database, filters: Mapping[str, Any], frames: Frames, plan: Plan
+) -> tuple[Step, ...]:
+    """Bad records out first, then the plan's checks, reservations, and what chooses n of the rest.
+
+    What the database knows is filled in: the method of the filter, and what did not converge.
+    """
+    method = filters.get("method")
+    steps: list[Step] = []
+    for step in plan.steps:
+        if isinstance(step, OneMethod) and step.method is None and isinstance(method, str):
+            steps.append(OneMethod(method))
+        elif isinstance(step, Converged):
+            asked = db.calculations.selector({"converged": False}, **filters)
+            found = db.calculations.raw.find(asked, {"_id": 1})
+            steps.append(Converged(tuple(row["_id"] for row in found)))
+        else:
+            steps.append(step)
+    checks = [step for step in steps if not step.selects]
+    choices = [step for step in steps if step.selects]
+    return (*_withdrawals(db, frames), *checks, *_reservations(db), *choices)
 
 
 def train_model(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +17,9 @@ from forcebase.cli.console import (
     print_table,
     stage_bars,
 )
-from forcebase.cli.records import SHORT, parse_filters
+from forcebase.cli.records import SHORT, parse_filters, resolve_names
 from forcebase.cli.stale import warn_if_stale
+from forcebase.errors import InputError
 
 app = typer.Typer(help="Frozen, versioned lists of calculations.", no_args_is_help=True)
 DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest) or id.")]
@@ -26,19 +29,63 @@ DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest
 def build(
     name: Annotated[str, typer.Argument(help="Name of the dataset.")],
     filters: Annotated[list[str] | None, typer.Argument(help="field=value ...")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
+    recipe: Annotated[Path | None, typer.Option(help="Recipe file to start from.")] = None,
+    step: Annotated[
+        list[str] | None, typer.Option(help="Take or change a step: name:setting=value,...")
+    ] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="Leave a step out.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the split.")] = None,
+    fractions: Annotated[
+        str | None, typer.Option(help="Shares of train,valid,test, as 0.8,0.08,0.12.")
+    ] = None,
+    licence: Annotated[str | None, typer.Option(help="SPDX identifier, as CC-BY-4.0.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Curate calculations into a new version; the same records give the same version again.
 
     Examples:
       forcebase dataset build wse2-pbe elements=W,Se method_class=dft
+      forcebase dataset build wse2-few elements=W,Se --step farthest-point:n=30
+      forcebase dataset build wse2-own --step force-outliers:z=6 --skip near-duplicates
+      forcebase dataset build wse2-again --recipe recipe.yaml --licence CC-BY-4.0
     """
     from forcebase.actions import build_dataset
+    from forcebase.curation.plan import Plan, change_steps, parse_step, read_plan
 
+    plan = read_plan(recipe) if recipe else Plan()
+    said: dict[str, Any] = {"seed": seed, "licence": licence, "fractions": _shares(fractions)}
+    plan = replace(
+        plan,
+        steps=change_steps(plan.steps, map(parse_step, step or []), skip or []),
+        **{key: value for key, value in said.items() if value is not None},
+    )
     with open_database() as db, stage_bars() as bars:
-        dataset = build_dataset(db, name, parse_filters(db, filters), seed=seed, progress=bars)
+        plan = replace(plan, filters=resolve_names(db, plan.filters))
+        if plan.e0s_method:
+            plan = replace(plan, e0s_method=db.resolve(plan.e0s_method, "methods")[1].id)
+        chosen = parse_filters(db, filters)
+        dataset = build_dataset(db, name, chosen, plan=plan, progress=bars)
         _print_dataset(db, dataset, as_json)
+
+
+@app.command()
+def recipe(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
+    """Print the recipe of a dataset, as `dataset build --recipe` reads it.
+
+    Example:
+      forcebase dataset recipe wse2-pbe@1 > recipe.yaml
+    """
+    import yaml
+
+    from forcebase.curation.plan import plan_text
+    from forcebase.datasets.recipe import recipe_of
+
+    with open_database() as db:
+        text = plan_text(recipe_of(db.resolve(dataset, "datasets")[1]))
+    if as_json:
+        print_json(yaml.safe_load(text))
+        return
+    sys.stdout.write(text)
 
 
 @app.command(name="ls")
@@ -95,7 +142,11 @@ def diff(before: DatasetArgument, after: DatasetArgument, as_json: JsonOption = 
     for calculation, old, new in found.moved:
         console.print(f"> {calculation[:SHORT]} {old} -> {new}")
     for calculation, reason in found.dropped.items():
-        console.print(f"x {calculation[:SHORT]} {reason}")
+        console.print(f"x {calculation[:SHORT]} {reason}", soft_wrap=True)
+    for calculation, reason in found.gone.items():
+        console.print(f"x {calculation[:SHORT]} no candidate: {reason}", soft_wrap=True)
+    for name, (earlier, later) in found.steps.items():
+        console.print(f"~ step {name}: {_taken(earlier)} -> {_taken(later)}", soft_wrap=True)
     for field, (old, new) in found.changed.items():
         console.print(f"~ {field}: {old} -> {new}")
     n_added, n_removed = (sum(map(len, m.values())) for m in (found.added, found.removed))
@@ -103,6 +154,32 @@ def diff(before: DatasetArgument, after: DatasetArgument, as_json: JsonOption = 
         f"{found.before} -> {found.after}: {n_added} added, {n_removed} removed, "
         f"{len(found.moved)} moved, {len(found.dropped)} newly dropped"
     )
+
+
+@app.command()
+def card(
+    dataset: DatasetArgument,
+    out: Annotated[
+        Path | None, typer.Option(help="FILE.md or FILE.html; without it, Markdown here.")
+    ] = None,
+) -> None:
+    """Write a dataset's card: composition, ranges, method, licence, drops, how to make it again.
+
+    Examples:
+      forcebase dataset card wse2-pbe@1
+      forcebase dataset card wse2-pbe@1 --out wse2-pbe.html
+    """
+    from forcebase.datasets.card import make_card
+    from forcebase.datasets.card_text import markdown, write_card
+
+    with open_database() as db:
+        found = db.resolve(dataset, "datasets")[1]
+        made = make_card(db, found)
+        warn_if_stale(db, ("datasets", found.id))
+    if out is None:
+        sys.stdout.write(markdown(made))
+        return
+    console.print(write_card(made, out), soft_wrap=True)
 
 
 @app.command()
@@ -127,6 +204,27 @@ def export(
         return
     for path in written:
         console.print(path)
+
+
+def _taken(parameters: dict[str, Any] | None) -> str:
+    """A step's settings in a line; long lists of ids as their number."""
+    if parameters is None:
+        return "not taken"
+    return ", ".join(
+        f"{key}={f'{len(value)} listed' if isinstance(value, list) else value}"
+        for key, value in parameters.items()
+    )
+
+
+def _shares(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"{text!r} are no shares.", hint="Write three numbers, as 0.8,0.08,0.12."
+        ) from None
 
 
 def _mentioned(found: Any) -> list[str]:

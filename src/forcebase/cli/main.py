@@ -18,6 +18,7 @@ from forcebase.cli import (
     remote,
     server,
     trace,
+    why,
     work,
 )
 from forcebase.cli.console import run_app
@@ -45,6 +46,7 @@ app.command()(compare.compare)
 app.command()(records.ls)
 app.command()(records.show)
 app.command()(trace.trace)
+app.command()(why.why)
 app.command()(integrity.taint)
 app.command()(integrity.untaint)
 app.command()(integrity.verify)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -99,6 +100,16 @@ def parse_filters(
         else:
             wanted[key] = _value_of(key, value)
     return wanted
+
+
+def resolve_names(db: Any, filters: Mapping[str, Any]) -> dict[str, Any]:
+    """Filters of a recipe file, with the names of other records as their ids."""
+    return {
+        key: db.resolve(value, REFERENCES[key])[1].id
+        if key in REFERENCES and isinstance(value, str)
+        else value
+        for key, value in filters.items()
+    }
 
 
 def _classes(document: Any) -> list[Any]:

@@ -11,7 +11,9 @@ an accident of binning.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from matscipy.neighbours import neighbour_list
@@ -21,6 +23,7 @@ from scipy.spatial import cKDTree
 from forcebase.frames import Frames
 
 N_PROBES = 16  # columns that pick candidates; all columns are then compared
+N_HELD = 1024  # fingerprints kept for comparing, some MB
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class NearPair:
     """Two structures that are copies of each other within a tolerance.
 
     Attributes:
-        first: index of the one that comes first.
+        first: index of the one that comes first, and is no copy.
         second: index of the other.
         difference: largest difference of two matching pair distances, angstrom.
     """
@@ -41,7 +44,10 @@ class NearPair:
 def find_near_pairs(
     frames: Frames, indices: NDArray[np.int64], *, tolerance: float, cutoff: float
 ) -> list[NearPair]:
-    """Find near copies among the structures at `indices`.
+    """Find near copies among the structures at `indices`, each with those that it is a copy of.
+
+    A structure that is a copy itself stands for no others, so that of a thousand copies there are
+    a thousand pairs and not half a million.
 
     Args:
         frames: structures; only those of the same composition, count of atoms and
@@ -55,11 +61,12 @@ def find_near_pairs(
     for i in indices:
         elements = np.sort(frames.numbers[offsets[i] : offsets[i + 1]])
         buckets[elements.tobytes() + frames.pbc[i].tobytes()].append(int(i))
-    pairs = []
-    for members in buckets.values():
-        if len(members) > 1:
-            pairs += _pairs_in_bucket(frames, members, tolerance, cutoff)
-    return pairs
+    return [
+        pair
+        for members in buckets.values()
+        if len(members) > 1
+        for pair in _pairs_in_bucket(frames, members, tolerance, cutoff)
+    ]
 
 
 def pair_distances(
@@ -96,35 +103,58 @@ def pair_distances(
 
 def _pairs_in_bucket(
     frames: Frames, members: list[int], tolerance: float, cutoff: float
-) -> list[NearPair]:
-    table = _fingerprints(frames, members, cutoff)
-    probes = np.unique(np.linspace(0, table.shape[1] - 1, N_PROBES).astype(int))
-    candidates = cKDTree(table[:, probes]).query_pairs(tolerance, p=np.inf, output_type="ndarray")
-    pairs = []
-    for a, b in candidates:
-        difference = float(np.abs(table[a] - table[b]).max())
-        if difference <= tolerance:
-            first, second = sorted((members[a], members[b]))
-            pairs.append(NearPair(first, second, difference))
-    return pairs
+) -> Iterator[NearPair]:
+    """Near pairs by their second; few columns of all members are held, and all columns of few."""
 
+    @lru_cache(maxsize=N_HELD)
+    def fingerprint(member: int) -> dict[tuple[int, int], NDArray[np.float64]]:
+        rows = slice(offsets[member], offsets[member + 1])
+        numbers, positions = frames.numbers[rows], frames.positions[rows]
+        return pair_distances(numbers, positions, frames.cells[member], frames.pbc[member], cutoff)
 
-def _fingerprints(frames: Frames, members: list[int], cutoff: float) -> NDArray[np.float64]:
-    """(members, entries) pair distances, angstrom, filled up with the cutoff."""
     offsets = frames.offsets
-    lists = []
-    for i in members:
-        rows = slice(offsets[i], offsets[i + 1])
-        lists.append(
-            pair_distances(
-                frames.numbers[rows], frames.positions[rows], frames.cells[i], frames.pbc[i], cutoff
-            )
-        )
-    blocks = []
-    for key in lists[0]:
-        width = max(1, *(len(distances[key]) for distances in lists))
-        block = np.full((len(members), width), cutoff)
-        for row, distances in zip(block, lists, strict=True):
-            row[: len(distances[key])] = distances[key]
-        blocks.append(block)
-    return np.hstack(blocks)
+    ranks = _probe_ranks(fingerprint(members[0]))
+    table = np.array([_probes(fingerprint(member), ranks, cutoff) for member in members])
+    tree = cKDTree(table)
+    is_copy = np.zeros(len(members), dtype=bool)
+    for place, second in enumerate(members):
+        near = np.array(tree.query_ball_point(table[place], tolerance, p=np.inf), dtype=int)
+        for other in np.sort(near[(near < place) & ~is_copy[near]]):
+            first = members[other]
+            difference = _difference(fingerprint(first), fingerprint(second), cutoff)
+            if difference <= tolerance:
+                is_copy[place] = True
+                yield NearPair(first, second, difference)
+
+
+def _probe_ranks(
+    distances: dict[tuple[int, int], NDArray[np.float64]],
+) -> list[tuple[tuple[int, int], int]]:
+    """Entries, by pair of elements and rank, that are compared first."""
+    entries = [(key, rank) for key, found in distances.items() for rank in range(len(found) or 1)]
+    return [entries[k] for k in np.unique(np.linspace(0, len(entries) - 1, N_PROBES).astype(int))]
+
+
+def _probes(
+    distances: dict[tuple[int, int], NDArray[np.float64]],
+    ranks: list[tuple[tuple[int, int], int]],
+    cutoff: float,
+) -> list[float]:
+    return [
+        float(distances[key][rank]) if rank < len(distances[key]) else cutoff for key, rank in ranks
+    ]
+
+
+def _difference(
+    one: dict[tuple[int, int], NDArray[np.float64]],
+    other: dict[tuple[int, int], NDArray[np.float64]],
+    cutoff: float,
+) -> float:
+    """Largest difference of matching entries; the shorter list goes on with the cutoff."""
+    largest = 0.0
+    for key, distances in one.items():
+        short, long = sorted((distances, other[key]), key=len)
+        n = len(short)
+        gaps = np.concatenate([np.abs(long[:n] - short), cutoff - long[n:]])
+        largest = max(largest, float(gaps.max(initial=0.0)))
+    return largest

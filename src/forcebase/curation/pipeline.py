@@ -11,6 +11,7 @@ import numpy as np
 from monty.json import MSONable
 from numpy.typing import NDArray
 
+from forcebase.curation.given_e0s import checked_e0s
 from forcebase.curation.splitting import Fractions, split_by_family
 from forcebase.curation.steps import Step, default_steps
 from forcebase.errors import InputError, MixedMethodsError
@@ -31,6 +32,7 @@ class CurationRecipe(MSONable):
         seed: of the split.
         e0s: element symbol -> eV, of the method of the labels; None has them fitted on the
             train split.
+        e0s_method: id of the method that given E0s belong to; "" where that is not known.
     """
 
     name: str
@@ -39,6 +41,7 @@ class CurationRecipe(MSONable):
     fractions: Fractions = (0.80, 0.08, 0.12)
     seed: int = 0
     e0s: dict[str, float] | None = None
+    e0s_method: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
@@ -70,7 +73,8 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
     Raises:
         InputError: no candidates, the same calculation twice, nothing left after a step, too
             few families to split, or an element without an E0.
-        MixedMethodsError: labels of several methods would meet in one dataset.
+        MixedMethodsError: labels of several methods would meet in one dataset, or E0s of another
+            method were given.
     """
     start = time.perf_counter()
     _check_candidates(frames)
@@ -96,7 +100,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
         "members": _members(members, splits),
         "dropped": dropped,
         "steps": steps,
-        "e0s": _reference_energies(members, splits, recipe.e0s),
+        "e0s": _reference_energies(members, splits, recipe),
         "e0s_source": "fitted" if recipe.e0s is None else "given",
         "wall_time": time.perf_counter() - start,
     }
@@ -185,14 +189,13 @@ def _as_split(name: str) -> Literal["train", "valid", "test"]:
 
 
 def _reference_energies(
-    members: Frames, splits: Mapping[str, str], given: dict[str, float] | None
+    members: Frames, splits: Mapping[str, str], recipe: CurationRecipe
 ) -> dict[str, float]:
     """E0s as given, or fitted on train; either way they must know each element of the dataset."""
-    if given is None:
-        in_train = [splits[str(family)] == "train" for family in members.families]
-        train = members.take(np.flatnonzero(in_train))
-        e0s = fit_e0s(train.numbers, train.owners, train.energies)
-    else:
-        e0s = {symbol: float(energy) for symbol, energy in given.items()}
+    if recipe.e0s is not None:
+        return checked_e0s(members, recipe.e0s, recipe.e0s_method)
+    in_train = [splits[str(family)] == "train" for family in members.families]
+    train = members.take(np.flatnonzero(in_train))
+    e0s = fit_e0s(train.numbers, train.owners, train.energies)
     residual_energies(members.numbers, members.owners, members.energies, e0s)
     return e0s

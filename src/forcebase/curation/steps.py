@@ -26,6 +26,8 @@ class Step(MSONable, ABC):
     """One reason to leave records out of a dataset; a frozen dataclass that says how."""
 
     name: ClassVar[str]
+    selects: ClassVar[bool] = False
+    """Whether it chooses among good records; such steps come after all others."""
 
     def parameters(self) -> dict[str, Any]:
         """Give what the step was set to, as plain JSON."""

@@ -12,6 +12,7 @@ from ase.io import write
 
 from forcebase.database.database import Database
 from forcebase.database.reading import read_frames
+from forcebase.datasets.candidacy import unmet_filters
 from forcebase.errors import InputError
 from forcebase.frames import Frames
 from forcebase.records import Dataset
@@ -33,7 +34,11 @@ class DatasetDifference:
     dropped: dict[str, str]
     """Calculation -> reason, of those that the new one dropped and the old one did not."""
     changed: dict[str, tuple[Any, Any]]
-    """Method, E0s or steps that differ, before and after."""
+    """Method, E0s, filters, settings and licence that differ, before and after."""
+    steps: dict[str, tuple[dict[str, Any] | None, dict[str, Any] | None]]
+    """Step -> its parameters before and after where they differ, None where it is not taken."""
+    gone: dict[str, str]
+    """Calculation -> why, of members of the old one that are no candidates of the new one."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -96,24 +101,42 @@ def diff(db: Database, before: Dataset, after: Dataset) -> DatasetDifference:
         row["calculation"]: f"{row['step']}: {row['reason']}"
         for row in db.members.raw.find({"dataset": after.id, "split": DROPPED})
     }
-    changed = {
-        field: (getattr(before, field), getattr(after, field))
-        for field in ("method", "e0s", "e0s_source")
-        if getattr(before, field) != getattr(after, field)
-    }
+    removed = {c: split for c, split in old_in.items() if c not in new_in}
     return DatasetDifference(
         before=before.title,
         after=after.title,
         added=_by_split({c: s for c, s in new_in.items() if c not in old_in}),
-        removed=_by_split({c: s for c, s in old_in.items() if c not in new_in}),
+        removed=_by_split(removed),
         moved=[
             (c, old_in[c], new_in[c])
             for c in sorted(old_in)
             if new_in.get(c, old_in[c]) != old_in[c]
         ],
         dropped={c: reason for c, reason in reasons.items() if old.get(c) != DROPPED},
-        changed=changed,
+        changed=_changes(before, after),
+        steps=_step_changes(before, after),
+        gone={c: "; ".join(unmet_filters(db, c, after)) for c in removed if c not in new},
     )
+
+
+def _changes(before: Dataset, after: Dataset) -> dict[str, tuple[Any, Any]]:
+    told = {}
+    for name in ("method", "e0s", "e0s_source"):
+        told[name] = (getattr(before, name), getattr(after, name))
+    for name in ("filters", "settings", "licence"):
+        told[name] = (before.query.get(name), after.query.get(name))
+    return {name: pair for name, pair in told.items() if pair[0] != pair[1]}
+
+
+def _step_changes(
+    before: Dataset, after: Dataset
+) -> dict[str, tuple[dict[str, Any] | None, dict[str, Any] | None]]:
+    old, new = ({s["name"]: dict(s["parameters"]) for s in d.steps} for d in (before, after))
+    return {
+        name: (old.get(name), new.get(name))
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    }
 
 
 def export(db: Database, dataset: Dataset, folder: Path) -> list[Path]:

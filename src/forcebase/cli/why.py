@@ -1,0 +1,61 @@
+"""forcebase why: how a record stands to a dataset."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from forcebase.cli.console import JsonOption, console, open_database, print_json
+from forcebase.cli.records import SHORT
+from forcebase.cli.stale import warn_if_stale
+
+
+def why(
+    record: Annotated[str, typer.Argument(help="A calculation, or a structure.")],
+    dataset: Annotated[str, typer.Argument(help="name@version, name (newest) or id.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a record is in a dataset, or why not: split, family, steps, numbers.
+
+    Examples:
+      forcebase why 3fa91c wse2-pbe@1
+      forcebase why 3fa91c wse2-pbe --json
+    """
+    from forcebase.datasets import membership
+
+    with open_database() as db:
+        found = membership.why(db, record, db.resolve(dataset, "datasets")[1])
+        for answer in found:
+            warn_if_stale(db, ("calculations", answer.calculation))
+    if as_json:
+        print_json([answer.as_dict() for answer in found])
+        return
+    for answer in found:
+        _print_answer(answer)
+
+
+def _print_answer(answer: Any) -> None:
+    what = f" in {answer.split} of" if answer.split else " for" if not answer.steps else " from"
+    console.print(
+        f"{answer.calculation[:SHORT]} {answer.standing}{what} {answer.dataset}; "
+        f"family {answer.family[:SHORT]}, of which {answer.n_family} in it",
+        soft_wrap=True,
+    )
+    for step in answer.steps:
+        sign = "passed" if step.passed else "dropped by"
+        settings = ", ".join(
+            f"{key}={value}"
+            for key, value in step.parameters.items()
+            if value is not None and not isinstance(value, list)
+        )
+        console.print(
+            f"  {sign} {step.step} ({settings}) with {step.n_in - step.n_dropped} of {step.n_in}"
+            if step.passed
+            else f"  {sign} {step.step} ({settings}), as {step.n_dropped} of {step.n_in}",
+            soft_wrap=True,
+        )
+    for reason in answer.reasons:
+        console.print(f"  {reason}", soft_wrap=True)
+    for calculation, reason in answer.stands_for.items():
+        console.print(f"  stands for {calculation[:SHORT]}: {reason}", soft_wrap=True)

@@ -1,0 +1,239 @@
+"""What a user may choose of a curation, as a recipe file says it.
+
+filters: {elements: [Se, W], method_class: dft}
+steps:
+  - one-method
+  - labels-present
+  - force-outliers: {z: 6}
+  - stratified: {n: 500, by: kind}
+fractions: [0.8, 0.08, 0.12]
+seed: 0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from forcebase.curation.convergence import Converged
+from forcebase.curation.selection import FarthestPoint, Stratified
+from forcebase.curation.splitting import Fractions
+from forcebase.curation.steps import (
+    EnergyOutliers,
+    ForceOutliers,
+    LabelsPresent,
+    MinimumDistance,
+    NearDuplicates,
+    OneMethod,
+    Step,
+    default_steps,
+)
+from forcebase.errors import InputError
+
+STEPS: dict[str, type[Step]] = {
+    step.name: step
+    for step in (
+        OneMethod,
+        Converged,
+        LabelsPresent,
+        MinimumDistance,
+        EnergyOutliers,
+        ForceOutliers,
+        NearDuplicates,
+        FarthestPoint,
+        Stratified,
+    )
+}
+BY_ITSELF = ("not-stale", "reserved")
+"""Steps that each build takes, from what the database knows."""
+KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str,),
+    "str | None": (str,),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do with the candidates, and which they are.
+
+    Attributes:
+        filters: of `db.calculations.find`.
+        steps: in the order in which they are taken; those that choose come last.
+        fractions: shares of train, valid and test.
+        seed: of the split.
+        e0s: element symbol -> eV; None has them fitted.
+        e0s_method: id of the method that the given E0s belong to.
+        licence: SPDX identifier of the dataset's licence.
+    """
+
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = field(default_factory=default_steps)
+    fractions: Fractions = (0.80, 0.08, 0.12)
+    seed: int = 0
+    e0s: dict[str, float] | None = None
+    e0s_method: str | None = None
+    licence: str = ""
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a recipe file.
+
+    Raises:
+        InputError: it cannot be read, or says what no recipe says.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"Recipe {path} cannot be read: {' '.join(str(error).split())[:200]}.",
+            hint="`forcebase dataset recipe NAME` prints one to start from.",
+        ) from error
+    return plan_of(content if isinstance(content, Mapping) else {"": content})
+
+
+def plan_of(content: Mapping[str, Any]) -> Plan:
+    """Make a plan from what a recipe file holds.
+
+    Raises:
+        InputError: a field, step or setting is not known or is of the wrong kind.
+    """
+    known = {f.name for f in fields(Plan)}
+    unknown = sorted(str(name) for name in content if name not in known)
+    if unknown:
+        raise InputError(
+            f"A recipe has no field {unknown[0]!r}.", hint=f"Fields are {', '.join(sorted(known))}."
+        )
+    given = dict(content)
+    try:
+        if "steps" in given:
+            given["steps"] = tuple(_listed_step(entry) for entry in given["steps"])
+        if "fractions" in given:
+            given["fractions"] = tuple(float(share) for share in given["fractions"])
+        if given.get("e0s"):
+            given["e0s"] = {str(s): float(e) for s, e in given["e0s"].items()}
+        given["filters"] = dict(given.get("filters") or {})
+        given["seed"] = int(given.get("seed", 0))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"The recipe has a value of the wrong kind: {error}.",
+            hint="`forcebase dataset recipe NAME` prints one to start from.",
+        ) from error
+    return Plan(**given)
+
+
+def plan_text(plan: Plan) -> str:
+    """Write a plan as the text of a recipe file; reading it gives the plan again."""
+    content: dict[str, Any] = {
+        "filters": dict(plan.filters),
+        "steps": [{step.name: chosen_settings(step)} for step in plan.steps],
+        "fractions": list(plan.fractions),
+        "seed": plan.seed,
+    }
+    for name in ("e0s", "e0s_method", "licence"):
+        if getattr(plan, name):
+            content[name] = getattr(plan, name)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+
+def chosen_settings(step: Step) -> dict[str, Any]:
+    """Settings of a step that a user chooses; what the database fills in is not among them."""
+    settings = step.parameters()
+    return {name: settings[name] for name in _kinds(type(step)) if settings[name] is not None}
+
+
+def step_named(name: str, settings: Mapping[str, Any]) -> Step:
+    """Make the step of this name.
+
+    Raises:
+        InputError: there is no such step or setting, a setting lacks or is of the wrong kind.
+    """
+    if name not in STEPS:
+        raise InputError(
+            f"There is no step {name!r} to choose.",
+            hint=f"Steps are {', '.join(STEPS)}; {' and '.join(BY_ITSELF)} are always taken.",
+        )
+    made = STEPS[name]
+    kinds = _kinds(made)
+    for key, value in settings.items():
+        if key not in kinds:
+            raise InputError(
+                f"Step {name} has no setting {key!r}.",
+                hint=f"Its settings are {', '.join(kinds) or 'none'}.",
+            )
+        right = KINDS[kinds[key]]
+        if not isinstance(value, right) or (isinstance(value, bool) and bool not in right):
+            raise InputError(
+                f"Step {name}: {key} cannot be {value!r}.", hint=f"It is of kind {kinds[key]}."
+            )
+    needed = [
+        f.name
+        for f in fields(made)  # type: ignore[arg-type]
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in settings
+    ]
+    if needed:
+        raise InputError(
+            f"Step {name} needs {needed[0]}.", hint=f"Say `--step {name}:{needed[0]}=...`."
+        )
+    return made(**settings)
+
+
+def parse_step(text: str) -> Step:
+    """Make a step from `name:setting=value,setting=value`.
+
+    Raises:
+        InputError: it has not that form, or see `step_named`.
+    """
+    name, _, rest = text.partition(":")
+    settings = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InputError(
+                f"{part!r} is no setting of step {name}.", hint=f"Write `{name}:setting=value`."
+            )
+        settings[key.strip()] = yaml.safe_load(value)
+    return step_named(name.strip(), settings)
+
+
+def change_steps(
+    steps: Iterable[Step], chosen: Iterable[Step], skipped: Iterable[str]
+) -> tuple[Step, ...]:
+    """Put chosen steps in the place of those of their name, or at the end; leave skipped ones out.
+
+    Raises:
+        InputError: a skipped step is not there.
+    """
+    by_name = {step.name: step for step in steps}
+    by_name.update({step.name: step for step in chosen})
+    for name in skipped:
+        if name not in by_name:
+            raise InputError(
+                f"Step {name!r} cannot be skipped: it is not in the recipe.",
+                hint=f"In it are {', '.join(by_name)}; {' and '.join(BY_ITSELF)} always stay.",
+            )
+        del by_name[name]
+    return tuple(by_name.values())
+
+
+def _listed_step(entry: Any) -> Step:
+    if isinstance(entry, str):
+        return parse_step(entry)
+    if isinstance(entry, Mapping) and len(entry) == 1:
+        [(name, settings)] = entry.items()
+        return step_named(str(name), settings or {})
+    raise InputError(
+        f"{entry!r} is no step of a recipe.", hint="Write `- name` or `- name: {setting: value}`."
+    )
+
+
+def _kinds(step: type[Step]) -> dict[str, str]:
+    """Kind of each setting that a user may choose."""
+    found = {f.name: str(f.type) for f in fields(step)}  # type: ignore[arg-type]
+    return {name: kind for name, kind in found.items() if kind in KINDS}

@@ -1,0 +1,23 @@
+"""What can be done with a frozen dataset: read, compare, explain, describe, export."""
+
+from forcebase.datasets.frozen import (
+    DatasetDifference,
+    check_split,
+    dataset_frames,
+    diff,
+    export,
+    families_of,
+    latest,
+    splits_of,
+)
+
+__all__ = [
+    "DatasetDifference",
+    "check_split",
+    "dataset_frames",
+    "diff",
+    "export",
+    "families_of",
+    "latest",
+    "splits_of",
+]

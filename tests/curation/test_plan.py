@@ -1,0 +1,78 @@
+import pytest
+
+from forcebase.curation.plan import Plan, change_steps, parse_step, plan_text, read_plan
+from forcebase.curation.selection import FarthestPoint, Stratified
+from forcebase.curation.steps import ForceOutliers, OneMethod, default_steps
+from forcebase.errors import InputError
+
+
+def test_a_step_is_read_from_its_name_and_settings():
+    assert parse_step("force-outliers:z=6,limit=12.5") == ForceOutliers(z=6, limit=12.5)
+    assert parse_step("stratified:n=5,by=family") == Stratified(5, by="family")
+    assert parse_step("one-method:method=abc") == OneMethod("abc")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("outlier", "no step 'outlier'"),
+        ("reserved", "no step 'reserved'"),
+        ("force-outliers:y=6", "no setting 'y'"),
+        ("force-outliers:z=high", "z cannot be 'high'"),
+        ("force-outliers:z", "is no setting"),
+        ("farthest-point", "needs n"),
+        ("farthest-point:n=true", "n cannot be True"),
+        ("farthest-point:n=0", "cannot keep 0"),
+        ("stratified:n=3,by=colour", "no strata by 'colour'"),
+    ],
+)
+def test_what_is_no_step_is_refused_by_name(text, message):
+    with pytest.raises(InputError, match=message) as error:
+        parse_step(text)
+    assert error.value.hint
+
+
+def test_steps_are_changed_in_place_added_at_the_end_and_left_out():
+    changed = change_steps(
+        default_steps(), [ForceOutliers(z=9), FarthestPoint(3)], ["near-duplicates"]
+    )
+    names = [step.name for step in changed]
+    assert names == [s.name for s in default_steps() if s.name != "near-duplicates"] + [
+        "farthest-point"
+    ]
+    assert ForceOutliers(z=9) in changed
+    with pytest.raises(InputError, match="'reserved' cannot be skipped"):
+        change_steps(default_steps(), [], ["reserved"])
+
+
+def test_the_text_of_a_plan_reads_back_as_the_plan(tmp_path):
+    plan = Plan(
+        filters={"elements": ["Se", "W"]},
+        steps=(OneMethod(), ForceOutliers(z=6), Stratified(20, by="composition", seed=3)),
+        fractions=(0.7, 0.1, 0.2),
+        seed=4,
+        e0s={"W": -3.5, "Se": -2.0},
+        e0s_method="0" * 64,
+        licence="CC-BY-4.0",
+    )
+    path = tmp_path / "recipe.yaml"
+    path.write_text(plan_text(plan))
+    assert read_plan(path) == plan
+    assert read_plan(path) != Plan()
+    path.write_text("{}")
+    assert read_plan(path) == Plan()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stepz: []", "no field 'stepz'"),
+        ("steps: [{a: {}, b: {}}]", "is no step"),
+        ("seed: many", "wrong kind"),
+        ("- one-method", "no field"),
+    ],
+)
+def test_a_wrong_recipe_is_refused(text, message, tmp_path):
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_plan(tmp_path / "r.yaml")
