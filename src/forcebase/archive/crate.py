@@ -150,7 +150,7 @@ def preview_text(entities: list[Entity]) -> str:
         f"<td>{escape(str(f['name']))}</td><td>{escape(str(f.get('contentSize', '')))}</td></tr>\n"
         for f in files
     )
-    chosen = "".join(f"<li>{escape(name)}</li>\n" for name in mentioned)
+    chosen = "".join(f"<li>{escape(str(name))}</li>\n" for name in mentioned)
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         f"<title>{escape(root['name'])}</title></head>\n<body>\n<h1>{escape(root['name'])}</h1>\n"
@@ -177,12 +177,13 @@ def _software() -> Entity:
 
 
 def _licence(text: str) -> Entity:
+    licence: Entity = {"@type": "CreativeWork"}
     if not text:
         words = "Its authors gave no licence: ask them before you use it."
-        return {"@id": "#license", "@type": "CreativeWork", "name": "none given", "description": words}  # fmt: skip # noqa: E501
+        return {**licence, "@id": "#license", "name": "none given", "description": words}
     place = text if text.startswith(("https://", "http://")) else "#license"
     words = f"The licence that the authors gave: {text}."
-    return {"@id": place, "@type": "CreativeWork", "name": text, "description": words}
+    return {**licence, "@id": place, "name": text, "description": words}
 
 
 def _file(member: Member) -> Entity:

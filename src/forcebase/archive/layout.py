@@ -32,8 +32,12 @@ ORDER = (
     "labels",
     "taints",
 )
-"""Collections, in the order in which they are written: what is named comes before what names it."""
-NAMES = re.compile(rf"{MANIFEST}|{METADATA}|{PREVIEW}|records/({'|'.join(ORDER)})\.bson|blobs/[0-9a-f]{{64}}")  # fmt: skip # noqa: E501
+"""Collections as they are written: what is named first, but for the dataset of a model."""
+NAMES = re.compile(
+    "|".join(map(re.escape, (MANIFEST, METADATA, PREVIEW)))
+    + rf"|records/({'|'.join(ORDER)})\.bson|blobs/[0-9a-f]{{64}}"
+)
+"""All members that an archive may have."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that zip gives each member: its earliest."""
 LEVEL = 1

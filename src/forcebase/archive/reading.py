@@ -1,7 +1,8 @@
 """Reading an archive into a database: checked before, and sound wherever it is interrupted.
 
-What is named is written before what names it, and everything is found again by its id. So an
-import that was killed leaves records that are whole, and running it again writes the rest.
+Everything is found again by its id. An import that was killed leaves whole records, and running
+it again writes the rest. Until then a model may name a dataset that is not there yet, as
+`forcebase verify` says; all else is written after what it names.
 """
 
 from __future__ import annotations
