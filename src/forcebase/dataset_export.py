@@ -13,6 +13,7 @@ from ase.io import write
 from forcebase.database.database import Database
 from forcebase.datasets import dataset_frames, labelled_atoms
 from forcebase.errors import InputError, MissingDependencyError
+from forcebase.models.mace_calculator import import_mace
 from forcebase.records import Dataset
 from forcebase.records.dataset import SPLITS
 
@@ -65,6 +66,7 @@ def _write_extxyz(path: Path, atoms: list[Atoms]) -> None:
 def _write_mace(path: Path, atoms: list[Atoms]) -> None:
     """By MACE's own writer; each group carries its record's id as an attribute beside."""
     try:
+        import_mace()
         import h5py
         from mace.data.utils import (
             KeySpecification,

@@ -98,6 +98,15 @@ def test_an_archive_among_other_files_is_not_read_as_one_of_them(run, tmp_path, 
     assert "by itself" in errors
 
 
+def test_an_archive_in_a_folder_is_named_and_left_alone(run, tmp_path):
+    run("export", "d@1", "--out", tmp_path / "d.zip")
+    code, out, _ = run("import", tmp_path, "--json")
+    assert code == 2
+    [[name, reason]] = json.loads(out)["failed"]
+    assert name.endswith("d.zip")
+    assert "it holds records" in reason
+
+
 def test_dataset_export_takes_formats(run, tmp_path):
     code, out, _ = run("dataset", "export", "d@1", "--out", tmp_path, "--json")
     assert code == 0

@@ -15,9 +15,10 @@ from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from forcebase.errors import InputError
+from forcebase.ingest.sources import RECORDS
 
 FORMAT = "forcebase archive 1"
-MANIFEST = "forcebase.json"
+MANIFEST = RECORDS
 METADATA = "ro-crate-metadata.json"
 PREVIEW = "ro-crate-preview.html"
 ORDER = (

@@ -19,7 +19,7 @@ from bson.raw_bson import RawBSONDocument
 
 from forcebase.archive.checking import check_archive, documents_of
 from forcebase.archive.contents import LABELS, MEMBERS, TAINTS
-from forcebase.archive.layout import MANIFEST, METADATA, ORDER, Manifest
+from forcebase.archive.layout import MANIFEST, ORDER, Manifest
 from forcebase.archive.safety import open_safely
 from forcebase.database.collections import RecordCollection
 from forcebase.database.database import Database
@@ -60,7 +60,7 @@ def is_archive(path: Path) -> bool:
     """Whether a file calls itself an archive of `write_archive`; it may still be damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return {MANIFEST, METADATA} <= set(archive.namelist())
+            return MANIFEST in archive.namelist()
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return False
 
