@@ -176,8 +176,11 @@ def test_an_archive_rewritten_with_the_same_content_is_read(small, second, tmp_p
     assert second.structures.count() == 1
 
 
-@pytest.mark.parametrize(("version", "words"), [(999, "Upgrade"), (1, "export again")])
-def test_archives_of_another_schema_are_refused(small, second, tmp_path, version, words):
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(999, "Upgrade"), (1, "export again"), ("new", "cannot be read"), (None, "cannot be read")],
+)
+def test_archives_of_another_schema_or_none_are_refused(small, second, tmp_path, version, words):
     path = tmp_path / "other.zip"
     with zipfile.ZipFile(io.BytesIO(small)) as archive, zipfile.ZipFile(path, "w") as other:
         for name in archive.namelist():

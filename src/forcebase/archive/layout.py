@@ -122,8 +122,9 @@ def read_manifest(archive: ZipFile) -> Manifest:
             raise InputError("The archive has another format.", hint="Upgrade forcebase.")
         members = [Member(**entry) for entry in content.pop("members")]
         roots = [(str(place), str(record)) for place, record in content.pop("roots")]
-        return Manifest(members=members, roots=roots, **content)
-    except (KeyError, TypeError, ValueError, AttributeError):
+        version = int(content.pop("schema_version"))
+        return Manifest(version, roots, members, **content)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise InputError(
             f"{archive.filename}: its manifest cannot be read.",
             hint="Give a file of `forcebase export`.",
