@@ -28,8 +28,13 @@ from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION
 from forcebase.digest import merkle_root
 from forcebase.errors import InputError, IntegrityError
 from forcebase.integrity.archive import split_documents
+from forcebase.integrity.batches import batches
 from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, references_of
-from forcebase.integrity.stored_view import shape_of, stored_digest
+from forcebase.integrity.stored_view import (
+    shape_of,
+    stored_digest,
+    structure_digests_of,
+)
 from forcebase.records import DatasetMember, Method
 from forcebase.records.base import CHECKSUM, document_checksum
 from forcebase.records.dataset import DROPPED
@@ -128,9 +133,12 @@ def _check_records(archive: ZipFile, path: Path, manifest: Manifest) -> None:
     for name in ORDER:
         n = 0
         try:
-            for raw in documents_of(archive, name):
-                n += 1
-                _check_document(name, bson.decode(raw), found)
+            for some in batches(documents_of(archive, name)):
+                documents = [bson.decode(raw) for raw in some]
+                together = structure_digests_of(documents) if name == "structures" else {}
+                for document in documents:
+                    n += 1
+                    _check_document(name, document, found, together.get(document["_id"]))
         except Exception as error:  # whatever a document made by hand may raise
             words = f"{type(error).__name__}: {error}"[:300]
             raise _damaged(path, f"record {n} of {stream_of(name)}", words) from None
@@ -147,8 +155,15 @@ def _check_records(archive: ZipFile, path: Path, manifest: Manifest) -> None:
             raise _damaged(path, stream_of("dataset_members"), f"not those of dataset {dataset}")
 
 
-def _check_document(name: str, document: dict[str, Any], found: _Found) -> None:
-    """Raise ValueError, or what mongoengine raises, unless a document is a sound record."""
+def _check_document(name: str, document: dict[str, Any], found: _Found, digest: str | None) -> None:
+    """Raise ValueError, or what mongoengine raises, unless a document is a sound record.
+
+    Args:
+        name: of its collection.
+        document: as it is stored.
+        found: is told of it.
+        digest: of its content, where it is known already.
+    """
     shape: Any = shape_of(document, CLASSES[name])
     shape._from_son(document).validate()
     record = document["_id"]
@@ -156,7 +171,7 @@ def _check_document(name: str, document: dict[str, Any], found: _Found) -> None:
         raise ValueError(f"{record} is there twice")
     found.ids[name].add(record)
     if name in REFERENCES:
-        if stored_digest(document, CLASSES[name]) != record:
+        if (digest or stored_digest(document, CLASSES[name])) != record:
             raise ValueError(f"{record} is not what it is called")
         if document.get(CHECKSUM) != document_checksum(document):
             raise ValueError(f"{record} has another checksum than it says")
