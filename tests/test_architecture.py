@@ -22,7 +22,7 @@ FLOORS = (
     ("ingest",),
     ("integrity",),
     ("launch", "lineage", "datasets", "spectra", "remote"),
-    ("comparison",),
+    ("comparison", "dataset_export", "archive"),
     ("actions", "model_library"),
     ("defects", "report"),
     ("main_job", "defect_report"),

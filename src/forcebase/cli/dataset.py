@@ -186,24 +186,29 @@ def card(
 def export(
     dataset: DatasetArgument,
     out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path(),
+    how: Annotated[str, typer.Option("--format", help="extxyz or mace-hdf5.")] = "extxyz",
     as_json: JsonOption = False,
 ) -> None:
-    """Write one extxyz file a split, with MACE's REF_ keys.
+    """Write one file a split: extxyz with MACE's REF_ keys, or MACE's own HDF5.
 
-    Example:
+    Examples:
       forcebase dataset export wse2-pbe@1 --out exported
+      forcebase dataset export wse2-pbe@1 --out exported --format mace-hdf5
     """
-    from forcebase import datasets
+    from forcebase import dataset_export
 
+    if how not in tuple(dataset_export.ExportFormat):
+        known = " or ".join(dataset_export.ExportFormat)
+        raise InputError(f"--format {how}: no such format.", hint=f"Give {known}.")
     with open_database() as db:
         found = db.resolve(dataset, "datasets")[1]
-        written = datasets.export(db, found, out)
+        written = dataset_export.export(db, found, out, dataset_export.ExportFormat(how))
         warn_if_stale(db, ("datasets", found.id))
     if as_json:
         print_json([str(path) for path in written])
         return
     for path in written:
-        console.print(path)
+        console.print(str(path), soft_wrap=True)
 
 
 def _taken(parameters: dict[str, Any] | None) -> str:

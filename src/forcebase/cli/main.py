@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from forcebase.cli import (
+    archive,
     compare,
     dataset,
     doctor,
@@ -50,6 +51,7 @@ app.command()(why.why)
 app.command()(integrity.taint)
 app.command()(integrity.untaint)
 app.command()(integrity.verify)
+app.command()(archive.export)
 app.command()(integrity.backup)
 app.command()(integrity.restore)
 app.command()(main_job.demo)

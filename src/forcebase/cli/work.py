@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from forcebase.cli.archive import import_archives
 from forcebase.cli.console import (
     JsonOption,
     console,
@@ -50,9 +51,18 @@ def import_files(
       forcebase import data/wse2_gpaw
       forcebase import runs.tar.gz 'old/**/vasprun.xml*' --steps all
       forcebase import cells.extxyz --energy-key dft_energy --method method.yaml
+      forcebase import wse2-mace.zip          # of `forcebase export`
     """
+    from forcebase.archive import is_archive
     from forcebase.ingest.importing import import_paths
     from forcebase.ingest.options import ImportOptions, Steps
+
+    if paths and all(map(is_archive, paths)):
+        with open_database() as db, stage_bars() as bars:
+            import_archives(db, paths, bars, as_json)
+        return
+    if archives := [str(path) for path in paths if is_archive(path)]:
+        raise InputError(f"{archives[0]} is an archive of records.", hint="Import it by itself.")
 
     if steps not in tuple(Steps):
         raise InputError(f"--steps {steps}: no such choice.", hint="Give all or last.")

@@ -5,8 +5,8 @@ from forcebase.datasets.frozen import (
     check_split,
     dataset_frames,
     diff,
-    export,
     families_of,
+    labelled_atoms,
     latest,
     splits_of,
 )
@@ -16,8 +16,8 @@ __all__ = [
     "check_split",
     "dataset_frames",
     "diff",
-    "export",
     "families_of",
+    "labelled_atoms",
     "latest",
     "splits_of",
 ]

@@ -1,14 +1,13 @@
-"""What can be done with a frozen dataset: read it, tell two versions apart, export it."""
+"""What can be done with a frozen dataset: read it, tell two versions apart, label its cells."""
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.io import write
+from ase import Atoms
 
 from forcebase.database.database import Database
 from forcebase.database.reading import read_frames
@@ -139,27 +138,9 @@ def _step_changes(
     }
 
 
-def export(db: Database, dataset: Dataset, folder: Path) -> list[Path]:
-    """Write one extxyz file a split, with MACE's REF_ keys and each record's id.
-
-    A file appears whole or not at all.
-
-    Raises:
-        InputError: the folder cannot be written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return [_export_split(db, dataset, split, folder) for split in SPLITS]
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written: {error.strerror}.", hint="Choose another folder."
-        ) from error
-
-
-def _export_split(db: Database, dataset: Dataset, split: str, folder: Path) -> Path:
-    frames = dataset_frames(db, dataset, split)
+def labelled_atoms(frames: Frames) -> Iterator[Atoms]:
+    """Yield structures with their labels under MACE's REF_ keys, and each record's id."""
     offsets = frames.offsets
-    exported = []
     for i, atoms in enumerate(frames.atoms()):
         atoms.info = {
             "REF_energy": float(frames.energies[i]),
@@ -170,13 +151,7 @@ def _export_split(db: Database, dataset: Dataset, split: str, folder: Path) -> P
         if np.isfinite(frames.stresses[i]).all():  # without the key, MACE gives it no weight
             atoms.info["REF_stress"] = frames.stresses[i]
         atoms.arrays["REF_forces"] = frames.forces[offsets[i] : offsets[i + 1]]
-        exported.append(atoms)
-    target = folder / f"{dataset.name}-{dataset.version}-{split}.extxyz"
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
-        part = Path(scratch) / target.name
-        write(part, exported, format="extxyz")
-        part.replace(target)
-    return target
+        yield atoms
 
 
 def _by_split(members: dict[str, str]) -> dict[str, list[str]]:

@@ -17,6 +17,8 @@ from forcebase.ingest.file_kinds import FileKind, kind_of
 
 LATE = (FileKind.PHONOPY, FileKind.JOB_STORE)
 """Phonons come after the structures and calculations that they refer to."""
+RECORDS = "forcebase.json"
+"""What a zip of `forcebase export` has in it, and no other: see `forcebase.archive`."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ def _unpack(file: Path, folder: Path) -> None:
     try:
         if file.suffix == ".zip":
             with zipfile.ZipFile(file) as archive:
+                if RECORDS in archive.namelist():
+                    raise InputError("it holds records.", hint="`forcebase import` it by itself.")
                 archive.extractall(folder)
             return
         with tarfile.open(file) as archive:

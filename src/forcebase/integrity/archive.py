@@ -146,7 +146,7 @@ def read_documents(archive: zipfile.ZipFile, collection: str) -> Iterator[bytes]
     """
     try:
         with archive.open(member_of(collection)) as stream:
-            yield from _split(stream)
+            yield from split_documents(stream)
     except (KeyError, EOFError, ValueError, OSError, zipfile.BadZipFile, zipfile.zlib.error):  # type: ignore[attr-defined]
         raise IntegrityError(
             f"{archive.filename} is damaged: collection {collection} cannot be read whole.",
@@ -154,7 +154,8 @@ def read_documents(archive: zipfile.ZipFile, collection: str) -> Iterator[bytes]
         ) from None
 
 
-def _split(stream: IO[bytes]) -> Iterator[bytes]:
+def split_documents(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the BSON documents of a stream; EOFError or ValueError where it is none."""
     while head := stream.read(4):
         size = int.from_bytes(head, "little")
         if not 5 <= size <= LARGEST:

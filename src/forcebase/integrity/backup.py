@@ -57,7 +57,7 @@ def write_backup(
         raise InputError(f"{target} is there already.", hint="Give another name.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _appearing(target) as file:
+        with appearing(target) as file:
             manifest = _write(db, file, now, progress)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror}.") from None
@@ -72,7 +72,7 @@ def write_backup(
 
 
 @contextmanager
-def _appearing(target: Path) -> Iterator[IO[bytes]]:
+def appearing(target: Path) -> Iterator[IO[bytes]]:
     """A file that only its owner can read, and that is there when it is whole."""
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:

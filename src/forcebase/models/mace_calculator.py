@@ -122,7 +122,7 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _import_mace() -> None:
+def import_mace() -> None:
     """Import all of MACE before e3nn, and without what it prints: stdout may be somebody's JSON."""
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -131,7 +131,7 @@ def _import_mace() -> None:
 
 @lru_cache(maxsize=4)
 def _load(weights: bytes, sha256: str, dtype: str, head: str | None) -> LoadedModel:
-    _import_mace()
+    import_mace()
     import torch
     from mace.tools import torch_tools
 

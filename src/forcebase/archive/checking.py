@@ -1,0 +1,198 @@
+"""Every digest of an archive, held to its bytes, before anything of it is believed."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile
+
+import bson
+from mongoengine import Document
+
+from forcebase.archive.layout import (
+    MANIFEST,
+    ORDER,
+    PIECE,
+    Manifest,
+    Member,
+    comment_holds,
+    read_manifest,
+    stream_of,
+)
+from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION
+from forcebase.digest import merkle_root
+from forcebase.errors import InputError, IntegrityError
+from forcebase.integrity.archive import split_documents
+from forcebase.integrity.batches import batches
+from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, references_of
+from forcebase.integrity.stored_view import (
+    shape_of,
+    stored_digest,
+    structure_digests_of,
+)
+from forcebase.records import DatasetMember, Method
+from forcebase.records.base import CHECKSUM, document_checksum
+from forcebase.records.dataset import DROPPED
+
+Progress = Callable[[str, int, int, dict[str, Any]], None]
+AGAIN = "Copy or export it again; nothing was written."
+CLASSES: dict[str, type[Document]] = {
+    **{document._meta["collection"]: document for document in DOCUMENTS},
+    "methods": Method,
+}
+
+
+@dataclass
+class _Found:
+    """What the records of an archive name, and what there is.
+
+    Attributes:
+        ids: of the records, by collection.
+        named: ids that records name, by collection; a structure's parent may be elsewhere.
+        blobs: SHA-256 of blobs that records name.
+        leaves: of the Merkle tree of each dataset.
+        roots: that each dataset was frozen with.
+    """
+
+    ids: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    named: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    blobs: set[str] = field(default_factory=set)
+    leaves: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    roots: dict[str, str] = field(default_factory=dict)
+
+
+def check_archive(archive: ZipFile, path: Path, progress: Progress | None = None) -> Manifest:
+    """Read everything once: each file's digest, each record's, and all that records name.
+
+    Raises:
+        InputError: it is no archive, or of a newer forcebase.
+        IntegrityError: something in it is not what it is called; the message names it.
+    """
+    try:
+        manifest = read_manifest(archive)
+    except (BadZipFile, EOFError, OSError, NotImplementedError, zlib.error) as error:
+        raise _damaged(path, MANIFEST, str(error)) from None
+    if manifest.schema_version > SCHEMA_VERSION:
+        raise InputError(
+            f"{path} has schema version {manifest.schema_version}; this forcebase knows "
+            f"up to {SCHEMA_VERSION}.",
+            hint="Upgrade forcebase.",
+        )
+    if manifest.schema_version < SCHEMA_VERSION:
+        raise InputError(
+            f"{path} has schema version {manifest.schema_version}, this forcebase "
+            f"{SCHEMA_VERSION}.",
+            hint="Import it with the forcebase that wrote it, upgrade, and export again.",
+        )
+    if [*(m.name for m in manifest.members), MANIFEST] != archive.namelist():
+        raise _damaged(path, MANIFEST, "it names other files than there are")
+    for n, member in enumerate(manifest.members):
+        _check_member(archive, path, member)
+        if progress is not None:
+            progress("check", n + 1, len(manifest.members), {})
+    if not comment_holds(path, archive.comment):
+        raise _damaged(path, "its table of contents", "the digest of the whole file differs")
+    _check_records(archive, path, manifest)
+    return manifest
+
+
+def documents_of(archive: ZipFile, collection: str) -> Iterator[bytes]:
+    """Yield the documents of a collection as BSON; none where the archive has no such stream."""
+    if stream_of(collection) in archive.namelist():
+        with archive.open(stream_of(collection)) as stream:
+            yield from split_documents(stream)
+
+
+def _check_member(archive: ZipFile, path: Path, member: Member) -> None:
+    digest, size = hashlib.sha256(), 0
+    try:
+        with archive.open(member.name) as stream:
+            for piece in _pieces(stream):
+                digest.update(piece)
+                size += len(piece)
+    except (BadZipFile, EOFError, OSError, ValueError, NotImplementedError, zlib.error) as error:
+        raise _damaged(path, member.name, str(error)) from None
+    if (size, digest.hexdigest()) != (member.bytes, member.sha256):
+        raise _damaged(path, member.name, "its digest is another")
+    if member.name.startswith("blobs/") and member.name != f"blobs/{member.sha256}":
+        raise _damaged(path, member.name, "its bytes are not those of its name")
+
+
+def _pieces(stream: IO[bytes]) -> Iterable[bytes]:
+    return iter(lambda: stream.read(PIECE), b"")
+
+
+def _check_records(archive: ZipFile, path: Path, manifest: Manifest) -> None:
+    """Every record is what its id says, and what the records name is in the archive."""
+    found = _Found()
+    for name in ORDER:
+        n = 0
+        try:
+            for some in batches(documents_of(archive, name)):
+                documents = [bson.decode(raw) for raw in some]
+                together = structure_digests_of(documents) if name == "structures" else {}
+                for document in documents:
+                    n += 1
+                    _check_document(name, document, found, together.get(document["_id"]))
+        except Exception as error:  # whatever a document made by hand may raise
+            words = f"{type(error).__name__}: {error}"[:300]
+            raise _damaged(path, f"record {n} of {stream_of(name)}", words) from None
+        if n != manifest.documents[name]:
+            raise _damaged(path, stream_of(name), f"it holds {n} documents")
+    for place, named in found.named.items():
+        if missing := named - found.ids[place]:
+            raise _damaged(path, stream_of(place), f"{sorted(missing)[0]} is not in it")
+    if found.blobs != set(manifest.blobs):
+        odd = sorted(found.blobs ^ set(manifest.blobs))[0]
+        raise _damaged(path, f"blobs/{odd}", "records and blobs do not fit")
+    for dataset, root in found.roots.items():
+        if merkle_root(found.leaves[dataset]) != root:
+            raise _damaged(path, stream_of("dataset_members"), f"not those of dataset {dataset}")
+
+
+def _check_document(name: str, document: dict[str, Any], found: _Found, digest: str | None) -> None:
+    """Raise ValueError, or what mongoengine raises, unless a document is a sound record.
+
+    Args:
+        name: of its collection.
+        document: as it is stored.
+        found: is told of it.
+        digest: of its content, where it is known already.
+    """
+    shape: Any = shape_of(document, CLASSES[name])
+    shape._from_son(document).validate()
+    record = document["_id"]
+    if record in found.ids[name]:
+        raise ValueError(f"{record} is there twice")
+    found.ids[name].add(record)
+    if name in REFERENCES:
+        if (digest or stored_digest(document, CLASSES[name])) != record:
+            raise ValueError(f"{record} is not what it is called")
+        if document.get(CHECKSUM) != document_checksum(document):
+            raise ValueError(f"{record} has another checksum than it says")
+        for role, place, other in references_of(name, document):
+            if (name, role) not in (("structures", "parent"), ("structures", "recipe.parent")):
+                found.named[place].add(other)
+        if blob := document.get(BLOB_FIELDS.get(name, "")):
+            found.blobs.add(blob)
+    if name == "datasets":
+        found.roots[record] = document["members_root"]
+    if name == "dataset_members":
+        found.named["datasets"].add(document["dataset"])
+        found.named["calculations"].add(document["calculation"])
+        if document["split"] != DROPPED:
+            leaf = DatasetMember.leaf(document["calculation"], document["split"])
+            found.leaves[document["dataset"]].append(leaf)
+    if name == "labels":
+        found.named[document["collection"]].add(document["record"])
+    if name == "taints":
+        found.named[document["collection"]].add(record)
+
+
+def _damaged(path: Path, part: str, reason: str) -> IntegrityError:
+    return IntegrityError(f"{path} is damaged: {part}: {reason}.", hint=AGAIN, part=part)

@@ -1,0 +1,139 @@
+"""Reading an archive into a database: checked before, and sound wherever it is interrupted.
+
+Everything is found again by its id. An import that was killed leaves whole records, and running
+it again writes the rest. Until then a model may name a dataset that is not there yet, as
+`forcebase verify` says; all else is written after what it names.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import bson
+from bson.raw_bson import RawBSONDocument
+
+from forcebase.archive.checking import check_archive, documents_of
+from forcebase.archive.contents import LABELS, MEMBERS, TAINTS
+from forcebase.archive.layout import MANIFEST, ORDER, Manifest
+from forcebase.archive.safety import open_safely
+from forcebase.database.collections import RecordCollection
+from forcebase.database.database import Database
+from forcebase.errors import InputError
+from forcebase.integrity.batches import batches
+from forcebase.records import Label
+
+Progress = Callable[[str, int, int, dict[str, Any]], None]
+AT_ONCE = 500
+"""Documents written together: of 432 atoms each, 10 MB."""
+
+
+@dataclass
+class ArchiveReport:
+    """What an import of an archive did.
+
+    Attributes:
+        manifest: of the archive.
+        added: documents that were new, by collection; blobs too.
+        known: documents that were there already, and stayed as they are.
+        kept_names: names that stand for another record here, and still do.
+    """
+
+    manifest: Manifest
+    added: dict[str, int] = field(default_factory=dict)
+    known: dict[str, int] = field(default_factory=dict)
+    kept_names: list[str] = field(default_factory=list)
+
+    def note(self, name: str, added: int, of: int) -> None:
+        """Count what was written."""
+        if added:
+            self.added[name] = self.added.get(name, 0) + added
+        if of > added:
+            self.known[name] = self.known.get(name, 0) + of - added
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file calls itself an archive of `write_archive`; it may still be damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
+
+
+def read_archive(db: Database, path: Path, progress: Progress | None = None) -> ArchiveReport:
+    """Read an archive into a database, empty or not.
+
+    Every digest is checked before anything is written. Records that are there already stay as
+    they are, as do names that stand for another record. Documents pass some at a time; their ids
+    are held at once, and one blob.
+
+    Raises:
+        InputError: the file is no archive, is of a newer forcebase, or is unsafe; or a dataset's
+            name and version are taken here by another dataset.
+        IntegrityError: it is damaged. Nothing was written in either case.
+        DatabaseError: the server failed in the middle; run it again.
+    """
+    with open_safely(path) as archive:
+        manifest = check_archive(archive, path, progress)
+        _require_free_titles(db, archive)
+        report = ArchiveReport(manifest)
+        total = len(manifest.blobs) + len(ORDER)
+        for n, sha256 in enumerate(manifest.blobs):
+            known = sha256 in db.blobs
+            if not known:
+                db.blobs.put(archive.read(f"blobs/{sha256}"))
+            report.note("blobs", int(not known), 1)
+            _tell(progress, n + 1, total)
+        for n, name in enumerate(ORDER):
+            for some in batches(documents_of(archive, name), AT_ONCE):
+                if name == LABELS:
+                    some = _without_kept(db, some, report)
+                documents = [RawBSONDocument(raw) for raw in some]
+                report.note(name, _collection(db, name).add_stored(documents), len(documents))
+            _tell(progress, len(manifest.blobs) + n + 1, total)
+    return report
+
+
+def _collection(db: Database, name: str) -> RecordCollection:
+    if name == LABELS:
+        return RecordCollection(db.raw, Label)
+    beside = {MEMBERS: db.members, TAINTS: db.taints}
+    return beside[name] if name in beside else db.collection(name)
+
+
+def _require_free_titles(db: Database, archive: ZipFile) -> None:
+    """Raise InputError where another dataset has the name and version of one in the archive."""
+    for raw in documents_of(archive, "datasets"):
+        dataset = bson.decode(raw)
+        title = {"name": dataset["name"], "version": dataset["version"]}
+        here = db.datasets.raw.find_one(title, {"_id": 1})
+        if here is not None and here["_id"] != dataset["_id"]:
+            raise InputError(
+                f"Another dataset is called {dataset['name']}@{dataset['version']} here.",
+                hint="Import into an empty database: FORCEBASE_DATABASE names another.",
+                here=here["_id"],
+                archive=dataset["_id"],
+            )
+
+
+def _without_kept(db: Database, raw: Iterable[bytes], report: ArchiveReport) -> list[bytes]:
+    """Leave out names that stand for another record here."""
+    left = []
+    for document in raw:
+        label = bson.decode(document)
+        here = db.labels.named(label["text"]) if label["kind"] == "name" else None
+        if here is None or here[1] == label["record"]:
+            left.append(document)
+        else:
+            report.kept_names.append(label["text"])
+    return left
+
+
+def _tell(progress: Progress | None, done: int, total: int) -> None:
+    if progress is not None:
+        progress("import", done, total, {})

@@ -1,0 +1,82 @@
+"""forcebase export: records with all that they were made from, in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from forcebase.cli.console import (
+    JsonOption,
+    console,
+    error_console,
+    open_database,
+    print_json,
+    stage_bars,
+)
+from forcebase.errors import InputError
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="A new file, as wse2.zip.")],
+    records: Annotated[
+        list[str] | None, typer.Argument(help="Ids, names or tags; without --all.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All records there are.")] = False,
+    title: Annotated[str, typer.Option(help="Title, for people.")] = "",
+    description: Annotated[str, typer.Option(help="What it is, for people.")] = "",
+    license_: Annotated[str, typer.Option("--license", help="URL or name of the licence.")] = "",
+    author: Annotated[list[str] | None, typer.Option(help="Name; may be repeated.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write records and everything that they were made from into one archive.
+
+    A zip that is an RO-Crate: records, members of datasets, weights, force constants, names,
+    tags, lineage in the words of PROV. `forcebase import FILE.zip` reads it into any database.
+    The same records give the same bytes.
+
+    Examples:
+      forcebase export wse2-mace --out wse2-mace.zip --license CC-BY-4.0 --author "A. Name"
+      forcebase export wse2-pbe@1 wse2-dft-phonon --out data.zip
+      forcebase export --all --out all.zip
+    """
+    from forcebase.archive import Description, write_archive
+
+    if bool(records) == everything:
+        raise InputError("Name the records to export, or give --all.", hint="Not both.")
+    about = Description(title, description, license_, tuple(author or ()))
+    with open_database() as db, stage_bars() as bars:
+        found = [db.resolve(text) for text in records or []]
+        roots = [(place, record.id) for place, record in found]
+        path, manifest = write_archive(db, roots, out, about, progress=bars)
+    counts = {**manifest.documents, "blobs": len(manifest.blobs)}
+    size = path.stat().st_size
+    if as_json:
+        print_json({"path": str(path), "bytes": size, "documents": counts})
+        return
+    console.print(str(path), soft_wrap=True)
+    said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n)
+    console.print(f"{said}; {size / 1e6:.1f} MB", soft_wrap=True)
+
+
+def import_archives(db: Any, paths: list[Path], bars: Any, as_json: bool) -> None:
+    """Read archives and say what is new."""
+    from forcebase.archive import read_archive
+
+    reports = [read_archive(db, path, progress=bars) for path in paths]
+    if as_json:
+        print_json(
+            [
+                {"added": r.added, "known": r.known, "kept_names": r.kept_names, "path": str(path)}
+                for path, r in zip(paths, reports, strict=True)
+            ]
+        )
+        return
+    for path, report in zip(paths, reports, strict=True):
+        added = ", ".join(f"{n:,} {name}" for name, n in report.added.items()) or "nothing"
+        known = sum(report.known.values())
+        console.print(escape(f"{path}; new: {added}; known: {known:,}."), soft_wrap=True)
+        for name in report.kept_names:
+            error_console.print(escape(f"{name!r} stands for another record here, and still does."))

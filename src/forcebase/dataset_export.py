@@ -1,0 +1,95 @@
+"""A dataset as files that trainers read: extxyz, and MACE's own HDF5."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+from ase import Atoms
+from ase.io import write
+
+from forcebase.database.database import Database
+from forcebase.datasets import dataset_frames, labelled_atoms
+from forcebase.errors import InputError, MissingDependencyError
+from forcebase.models.mace_calculator import import_mace
+from forcebase.records import Dataset
+from forcebase.records.dataset import SPLITS
+
+Writer = Callable[[Path, list[Atoms]], None]
+
+
+class ExportFormat(StrEnum):
+    """Formats of the files, one for each split."""
+
+    EXTXYZ = "extxyz"
+    """with MACE's REF_ keys; text of 8 decimals for positions, all digits for energies"""
+    MACE_HDF5 = "mace-hdf5"
+    """what `mace_prepare_data` writes and `mace_run_train --train_file` reads; exact"""
+
+
+SUFFIXES = {ExportFormat.EXTXYZ: "extxyz", ExportFormat.MACE_HDF5: "h5"}
+
+
+def export(
+    db: Database, dataset: Dataset, folder: Path, how: ExportFormat = ExportFormat.EXTXYZ
+) -> list[Path]:
+    """Write one file a split, with each record's id. A file appears whole or not at all.
+
+    Raises:
+        InputError: the folder cannot be written to.
+        MissingDependencyError: MACE is not installed, and its format was asked for.
+    """
+    writer = WRITERS[how]
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for split in SPLITS:
+            target = folder / f"{dataset.name}-{dataset.version}-{split}.{SUFFIXES[how]}"
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
+                part = Path(scratch) / target.name
+                writer(part, list(labelled_atoms(dataset_frames(db, dataset, split))))
+                part.replace(target)
+            written.append(target)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written: {error.strerror or error}.", hint="Choose another folder."
+        ) from error
+    return written
+
+
+def _write_extxyz(path: Path, atoms: list[Atoms]) -> None:
+    write(path, atoms, format="extxyz")
+
+
+def _write_mace(path: Path, atoms: list[Atoms]) -> None:
+    """By MACE's own writer; each group carries its record's id as an attribute beside."""
+    try:
+        import_mace()
+        import h5py
+        from mace.data.utils import (
+            KeySpecification,
+            config_from_atoms_list,
+            save_configurations_as_HDF5,
+        )
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"MACE's format needs MACE: {error}.", hint="pip install mace-torch"
+        ) from None
+    keys = KeySpecification(
+        info_keys={"energy": "REF_energy", "stress": "REF_stress"},
+        arrays_keys={"forces": "REF_forces"},
+    )
+    with h5py.File(path, "w") as file:
+        file.attrs["drop_last"] = False
+        save_configurations_as_HDF5(config_from_atoms_list(atoms, keys), None, file)
+        for i, cell in enumerate(atoms):
+            attributes = file[f"config_batch_0/config_{i}"].attrs
+            attributes.update({name: cell.info[name] for name in ("calculation", "structure")})
+
+
+WRITERS: dict[ExportFormat, Writer] = {
+    ExportFormat.EXTXYZ: _write_extxyz,
+    ExportFormat.MACE_HDF5: _write_mace,
+}

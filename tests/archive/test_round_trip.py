@@ -1,0 +1,146 @@
+"""What is exported here is, read elsewhere, the same: ids, bytes, names, metrics."""
+
+import pytest
+
+from forcebase.archive import ArchiveReport, Description, read_archive, write_archive
+from forcebase.archive.contents import CACHED_OF_TAINTS, gather
+from forcebase.archive.layout import ORDER
+from forcebase.comparison import compare
+from forcebase.dataset_export import export
+from forcebase.errors import InputError
+from forcebase.integrity.findings import FindingKind
+from forcebase.integrity.taint import stale_among
+from forcebase.integrity.verify import verify
+from forcebase.records.base import utc_now
+
+
+def contents(db, names=ORDER):
+    hidden = dict.fromkeys(CACHED_OF_TAINTS, 0)
+    return {name: list(db.raw[name].find({}, hidden).sort("_id", 1)) for name in names}
+
+
+def test_everything_is_the_same_in_an_empty_database(shelf, second, tmp_path):
+    path, manifest = write_archive(shelf, [], tmp_path / "all.zip")
+    assert isinstance(read_archive(second, path), ArchiveReport)
+    assert contents(second) == contents(shelf)
+    assert all(manifest.documents.values())
+    report = verify(second)
+    assert report.is_sound, report.findings
+    phonon = second.phonons.one().id
+    assert "supercell" in stale_among(second, "phonons", [phonon])[phonon]
+
+
+def test_a_comparison_is_reproduced_from_its_archive(shelf, second, judged, tmp_path):
+    read_archive(second, judged[0])
+    there, here = second.resolve("judged")[1], shelf.resolve("judged")[1]
+    assert (there.id, there.metrics, there.leakage) == (here.id, here.metrics, here.leakage)
+    second.validations.raw.delete_many({})  # so that it is computed, not found
+    again = compare(second, "mace", "gpaw-pbe", "d:test")
+    assert (again.id, again.metrics) == (here.id, here.metrics)
+    written = [
+        [path.read_bytes() for path in export(db, db.resolve("d@1")[1], tmp_path / name)]
+        for name, db in (("here", shelf), ("there", second))
+    ]
+    assert written[0] == written[1]
+
+
+def test_a_comparison_on_a_query_brings_what_it_used(shelf, second, tmp_path):
+    [queried] = [v for v in shelf.validations.find() if v.on["dataset"] is None]
+    read_archive(second, write_archive(shelf, [("validations", queried.id)], tmp_path / "a.zip")[0])
+    second.validations.raw.delete_many({})
+    assert compare(second, "mace", "gpaw-pbe").id == queried.id
+
+
+def test_weights_come_along(second, judged, quick_model):
+    read_archive(second, judged[0])
+    weights = second.blobs.get(second.require_model("mace").weights)
+    assert weights == quick_model.output["weights"].data
+
+
+def test_a_phonon_comes_with_its_force_constants_and_without_the_rest(shelf, second, tmp_path):
+    phonon = shelf.phonons.one()
+    path, _ = write_archive(shelf, [("phonons", phonon.id)], tmp_path / "p.zip")
+    read_archive(second, path)
+    there = second.phonons.get(phonon.id)
+    assert second.blobs.get(there.force_constants) == shelf.blobs.get(phonon.force_constants)
+    assert second.datasets.count() == second.validations.count() == 0
+    assert verify(second).is_sound
+
+
+def test_all_that_a_record_names_is_in(shelf):
+    model = shelf.require_model("mace")
+    found = gather(shelf, [("methods", model.id)])
+    assert found.ids["datasets"] == {model.dataset}
+    members = shelf.members.find(dataset=model.dataset)
+    assert found.ids["dataset_members"] == {member.id for member in members}
+    assert {member.calculation for member in members} <= found.ids["calculations"]
+    logs = {row["log"] for row in shelf.calculations.raw.find({"log": {"$ne": None}})}
+    assert found.blobs == {model.weights, *logs}
+
+
+def test_the_same_records_give_the_same_bytes_wherever_they_are(shelf, second, judged, tmp_path):
+    place, record = shelf.resolve("judged")
+    again, _ = write_archive(shelf, [(place, record.id)], tmp_path / "again.zip")
+    assert again.read_bytes() == judged[0].read_bytes()
+    read_archive(second, again)
+    elsewhere, _ = write_archive(second, [(place, record.id)], tmp_path / "elsewhere.zip")
+    assert elsewhere.read_bytes() == judged[0].read_bytes()
+
+
+def test_known_records_and_names_stay_as_they_are(shelf, second, judged):
+    other = shelf.structures.one().id
+    second.labels.name("judged", "structures", other)
+    first = read_archive(second, judged[0])
+    before = contents(second)
+    report = read_archive(second, judged[0])
+    assert contents(second) == before
+    assert report.added == {}
+    assert first.kept_names == report.kept_names == ["judged"]
+    assert second.labels.named("judged") == ("structures", other)
+    assert sum(report.known.values()) == sum(first.added.values())
+
+
+def test_another_dataset_of_the_same_title_is_refused(second, judged):
+    second.datasets.raw.insert_one(
+        {
+            "_id": "0" * 64,
+            "name": "d",
+            "version": 1,
+            "method": "0" * 64,
+            "members_root": "0" * 64,
+            "counts": {"train": 0},
+            "e0s": {"W": 0.0},
+            "e0s_source": "given",
+            "provenance": {"edges": []},
+            "created_at": utc_now(),
+        }
+    )
+    with pytest.raises(InputError, match="Another dataset is called d@1"):
+        read_archive(second, judged[0])
+    assert second.structures.count() == 0
+
+
+def test_an_import_that_was_cut_short_is_finished_by_the_next(shelf, second, judged, monkeypatch):
+    def killed(documents):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(second.calculations, "add_stored", killed)
+        with pytest.raises(KeyboardInterrupt):
+            read_archive(second, judged[0])
+    assert second.structures.count() > 0 == second.datasets.count()
+    found = verify(second)
+    assert set(found.counts) <= {FindingKind.BROKEN_EDGE, FindingKind.ORPHAN_BLOB}
+    assert {finding.expected.split()[0] for finding in found.findings if finding.expected} == {
+        "datasets"
+    }, "a model may be there before its dataset, and nothing else before what it names"
+    read_archive(second, judged[0])
+    assert second.resolve("judged")[1].metrics == shelf.resolve("judged")[1].metrics
+    assert verify(second).is_sound
+
+
+def test_a_file_that_is_there_is_not_overwritten(shelf, judged):
+    before = judged[0].read_bytes()
+    with pytest.raises(InputError, match="is there already"):
+        write_archive(shelf, [], judged[0], Description())
+    assert judged[0].read_bytes() == before
