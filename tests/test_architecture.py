@@ -22,7 +22,7 @@ FLOORS = (
     ("ingest",),
     ("integrity",),
     ("launch", "lineage", "datasets", "spectra", "remote"),
-    ("comparison", "dataset_export", "archive"),
+    ("comparison", "archive"),
     ("actions", "model_library"),
     ("defects", "report"),
     ("main_job", "defect_report"),

@@ -6,7 +6,7 @@ from forcebase.archive import ArchiveReport, Description, read_archive, write_ar
 from forcebase.archive.contents import CACHED_OF_TAINTS, gather
 from forcebase.archive.layout import ORDER
 from forcebase.comparison import compare
-from forcebase.dataset_export import export
+from forcebase.datasets.export import export
 from forcebase.errors import InputError
 from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.taint import stale_among

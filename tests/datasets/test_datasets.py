@@ -10,7 +10,7 @@ from ase.io import read, write
 from forcebase.actions import build_dataset
 from forcebase.database.database import Database
 from forcebase.database.reading import read_frames
-from forcebase.dataset_export import export
+from forcebase.datasets.export import export
 from forcebase.datasets import dataset_frames, diff, families_of, splits_of
 from forcebase.errors import InputError, MixedMethodsError, NotFoundError
 from forcebase.ingest.importing import import_paths

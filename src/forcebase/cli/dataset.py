@@ -195,14 +195,15 @@ def export(
       forcebase dataset export wse2-pbe@1 --out exported
       forcebase dataset export wse2-pbe@1 --out exported --format mace-hdf5
     """
-    from forcebase import dataset_export
+    from forcebase.datasets.export import ExportFormat
+    from forcebase.datasets.export import export as write_files
 
-    if how not in tuple(dataset_export.ExportFormat):
-        known = " or ".join(dataset_export.ExportFormat)
+    if how not in tuple(ExportFormat):
+        known = " or ".join(ExportFormat)
         raise InputError(f"--format {how}: no such format.", hint=f"Give {known}.")
     with open_database() as db:
         found = db.resolve(dataset, "datasets")[1]
-        written = dataset_export.export(db, found, out, dataset_export.ExportFormat(how))
+        written = write_files(db, found, out, ExportFormat(how))
         warn_if_stale(db, ("datasets", found.id))
     if as_json:
         print_json([str(path) for path in written])

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.io import write
 
 from forcebase.database.database import Database
-from forcebase.datasets import dataset_frames, labelled_atoms
+from forcebase.datasets.frozen import dataset_frames, labelled_atoms
 from forcebase.errors import InputError, MissingDependencyError
 from forcebase.models.mace_calculator import import_mace
 from forcebase.records import Dataset
