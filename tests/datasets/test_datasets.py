@@ -10,8 +10,8 @@ from ase.io import read, write
 from forcebase.actions import build_dataset
 from forcebase.database.database import Database
 from forcebase.database.reading import read_frames
-from forcebase.datasets.export import export
 from forcebase.datasets import dataset_frames, diff, families_of, splits_of
+from forcebase.datasets.export import export
 from forcebase.errors import InputError, MixedMethodsError, NotFoundError
 from forcebase.ingest.importing import import_paths
 from forcebase.settings import Settings

@@ -9,8 +9,8 @@ from mace.data import HDF5Dataset
 from mace.tools import AtomicNumberTable
 
 from forcebase.actions import build_dataset
-from forcebase.datasets.export import ExportFormat, export
 from forcebase.datasets import dataset_frames
+from forcebase.datasets.export import ExportFormat, export
 from forcebase.errors import InputError
 from forcebase.ingest.importing import import_paths
 from forcebase.records.dataset import SPLITS
