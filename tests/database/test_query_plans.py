@@ -152,6 +152,32 @@ def test_showing_one_record_is_answered_by_an_index(filled, recorder):
         check_plans(filled, recorder)
 
 
+def test_questions_about_datasets_are_answered_by_an_index(filled, recorder):
+    build_dataset(filled, "d", {"elements": ["Se", "W"], "kind": "pristine-1x1"})
+    (member, dropped) = (filled.members.one(split=split) for split in ("train", "dropped"))
+    for arguments in (
+        ["why", member.calculation, "d"],
+        ["why", member.structure, "d@1"],
+        ["why", dropped.calculation, "d@1"],
+        ["dataset", "recipe", "d"],
+        ["dataset", "diff", "d@1", "d@2"],
+    ):
+        recorder.commands.clear()
+        run(filled, *arguments)
+        check_plans(filled, recorder, N + 2 * SLACK)  # one structure has N replicates
+
+
+def test_comparing_is_answered_by_an_index(filled, recorder):
+    for arguments in (
+        ["compare", "pbe", "pbe", "--on", "d:test"],
+        ["compare", "pbe", "pbe", "--on", "kind=pristine-2x2", "--only", "unseen"],
+        ["compare", "pbe", "pbe", "--reference", "pbe", "--on", "d:test"],
+    ):
+        recorder.commands.clear()
+        run(filled, *arguments)
+        check_plans(filled, recorder, N + 2 * SLACK)
+
+
 def test_datasets_of_a_record_and_labels_of_a_method_are_answered_by_an_index(filled, recorder):
     member = filled.members.one(split="train")
     method = filled.methods.one()

@@ -9,7 +9,7 @@ from forcebase.cli.console import console, print_table
 
 QUANTITIES = {
     "energy": "energy",
-    "energy_aligned": "energy, shifted by element",
+    "energy_aligned": "  shifted",
     "forces": "forces",
     "stress": "stress",
 }
@@ -47,13 +47,14 @@ def show_label_comparison(
         print_json({**fields, "floors": [floor.as_dict() for floor in floors]})
         return
     metrics = validation.metrics
-    title = f"{sides[0]} against {sides[1]}: {validation.n} structures, validation "
-    rows = [*_rows(metrics["overall"], floors)]
-    columns = ["", "n", "MAE", "95 %", "RMSE", "p95", "max", "R2", "unit"]
+    title = f"{sides[0]} against {sides[1]}: {validation.n} structures, meV/atom, meV/A, meV/A^3"
+    rows = _rows(metrics["overall"], floors)
+    columns = ["", "n", "MAE", "95 %", "RMSE", "p95", "max", "R2"]
     if floors:
-        columns.append("floor, MAE")
+        columns.append("floor")
     keep = len(columns)
-    print_table(title + validation.id[:10], columns, [row[:keep] for row in rows])
+    print_table(title, columns, [row[:keep] for row in rows])
+    console.print(f"  validation {validation.id[:10]}")
     if "alignment" in metrics:
         _say_alignment(metrics["alignment"])
     if len(metrics["by_kind"]) > 1:
@@ -71,7 +72,9 @@ def show_label_comparison(
             soft_wrap=True,
         )
     for floor in floors:
-        console.print(f"  noise floor: {floor.what}, {floor.errors.n_structures} structures")
+        told = f"{floor.what}, {floor.errors.n_structures} structures"
+        title = db.methods.get(floor.method).title
+        console.print(f"  floor: {title} against itself, MAE, {told}", soft_wrap=True)
 
 
 def _floors(db: Any, validation: Any, on: Any, only: str) -> list[Any]:
@@ -101,8 +104,8 @@ def _row(name: str, errors: dict[str, Any], intervals: dict[str, Any] | None) ->
     numbers = [_short(errors[key]) for key in ("rmse", "p95", "max")]
     r2 = "" if errors["r2"] is None else f"{errors['r2']:.4f}"
     interval = intervals["mae"] if intervals else None
-    between = f"{_short(interval['low'])} to {_short(interval['high'])}" if interval else ""
-    return [name, errors["n"], _short(errors["mae"]), between, *numbers, r2, errors["unit"]]
+    between = f"{interval['low']:.3g} {interval['high']:.3g}" if interval else ""
+    return [name, errors["n"], _short(errors["mae"]), between, *numbers, r2]
 
 
 def _short(value: float) -> str:
@@ -111,7 +114,7 @@ def _short(value: float) -> str:
 
 def _floor_of(name: str, floors: list[Any]) -> str:
     found = [getattr(floor.errors, name) for floor in floors]
-    return _short(max(errors.mae for errors in found if errors)) if any(found) else ""
+    return f"{max(errors.mae for errors in found if errors):.1g}" if any(found) else ""
 
 
 def _say_alignment(alignment: dict[str, Any]) -> None:

@@ -80,15 +80,15 @@ def _print_matrix(matrix: Any, names: dict[str, str]) -> None:
     for (model, reference), found in matrix.cells.items():
         missing = len(matrix.missing[model, reference])
         if found is None:
-            rows.append([names[model], names[reference], 0, missing, *[""] * 5])
+            rows.append([names[model], names[reference], 0, missing, *[""] * 4])
             continue
         overall = found.metrics["overall"]
         kept = ("energy", "energy_aligned", "forces", "stress")
         errors = [f"{overall[key]['mae']:.3g}" if overall[key] else "" for key in kept]
-        rows.append([names[model], names[reference], found.n, missing, *errors, found.id[:10]])
+        rows.append([names[model], names[reference], found.n, missing, *errors])
     columns = ["model", "reference", "n", "missing", "energy", "shifted", "force", "stress"]
     title = "MAE: meV/atom, meV/A, meV/A^3, on the structures that all models have labelled"
-    print_table(title, [*columns, "validation"], rows)
+    print_table(title, columns, rows)
     for (model, reference), missing in matrix.missing.items():
         if missing:
             some = ", ".join(structure[:10] for structure in missing[:NAMED])
