@@ -6,7 +6,7 @@ Each action publishes its inputs, runs one flow here, collects, and gives the re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,11 +33,10 @@ from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.prediction import PredictMaker
 from forcebase.makers.training import MACETrainMaker
 from forcebase.models.training_settings import TrainingSettings
-from forcebase.progress import following
+from forcebase.progress import Progress, following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 
 
 def build_dataset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from forcebase.physics.defect_comparison import DefectErrors, compare_defect_spe
 from forcebase.physics.defect_spectra import DefectSpectra
 from forcebase.physics.local_dos import DIRECTIONS
 from forcebase.physics.shells import Shells
+from forcebase.progress import Progress
 from forcebase.records import Phonon
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 SUMMARY = "defect.json"
 N_PATH = 48
 """q-points of bands; a 12x12 supercell takes about a second for each."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,12 @@ from forcebase.makers.defect import DefectMaker, defect_cell
 from forcebase.makers.phonon import PhononMaker
 from forcebase.physics.defect_spectra import DefectSpectra, defect_spectra
 from forcebase.physics.shells import Shells
-from forcebase.progress import following, report
+from forcebase.progress import Progress, following, report
 from forcebase.records import Method, ModelMethod, Phonon, Structure
 from forcebase.spectra import crystal_of
 
 IDENTITY = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 Matrix = list[list[int]]
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,7 @@ class Frames:
     def take(self, indices: Sequence[int] | NDArray[np.int64]) -> Frames:
         """Give the structures at `indices`, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)
-        offsets = self.offsets
-        rows = np.concatenate(
-            [np.arange(offsets[i], offsets[i + 1]) for i in chosen] or [np.empty(0, np.int64)]
-        ).astype(np.int64)
+        rows = atom_rows(self.n_atoms, chosen)
         per_atom = {"numbers", "positions", "forces"}
         columns = {
             f.name: getattr(self, f.name)[rows if f.name in per_atom else chosen]
@@ -134,6 +131,14 @@ class Frames:
             if stresses is None
             else np.array(stresses, dtype=float).reshape(n, 6),
         )
+
+
+def atom_rows(n_atoms: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of the atoms of the structures at `indices`, where structures lie one after another."""
+    sizes = n_atoms[indices]
+    starts = (np.cumsum(n_atoms) - n_atoms)[indices]
+    shifts = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
+    return np.arange(int(sizes.sum())) + shifts
 
 
 def _stack(parts: Sequence, shape: tuple[int, ...], dtype: type) -> NDArray:

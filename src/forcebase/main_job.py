@@ -14,6 +14,7 @@ from forcebase.database.database import Database
 from forcebase.errors import CalculationError, InputError
 from forcebase.ingest.importing import import_paths
 from forcebase.models.training_settings import DEMO, FULL, TrainingSettings
+from forcebase.progress import Progress
 from forcebase.records import Dataset
 from forcebase.report.content import Metric
 from forcebase.report.gathering import gather
@@ -78,7 +79,7 @@ def run_main_job(
     job: MainJob,
     out: Path,
     say: Callable[[str], None] = lambda sentence: None,
-    progress: actions.Progress | None = None,
+    progress: Progress | None = None,
 ) -> MainAnswer:
     """Run all steps and write the report.
 
@@ -141,7 +142,7 @@ def _dataset(
     db: Database,
     job: MainJob,
     say: Callable[[str], None],
-    progress: actions.Progress | None,
+    progress: Progress | None,
 ) -> Dataset:
     """Import folder after folder; each makes a version, so that splits hold across them."""
     dataset = None

@@ -18,7 +18,8 @@ from typing import Any
 
 VARIABLE = "FORCEBASE_PROGRESS"
 POLL_SECONDS = 0.2
-Listener = Callable[[str, int, int, dict[str, Any]], None]
+Progress = Callable[[str, int, int, dict[str, Any]], None]
+"""Told of a stage: its name, how much is done, of how much, and numbers worth showing."""
 
 
 def report(stage: str, done: int, total: int, **numbers: Any) -> None:
@@ -32,7 +33,7 @@ def report(stage: str, done: int, total: int, **numbers: Any) -> None:
 
 
 @contextmanager
-def following(listener: Listener | None) -> Iterator[None]:
+def following(listener: Progress | None) -> Iterator[None]:
     """Let `listener(stage, done, total, numbers)` hear what jobs report meanwhile.
 
     An error of the listener does not stop the work: it is raised at the end.
@@ -59,7 +60,7 @@ def following(listener: Listener | None) -> Iterator[None]:
         reader.result()
 
 
-def _follow(path: Path, listener: Listener, stopped: threading.Event) -> None:
+def _follow(path: Path, listener: Progress, stopped: threading.Event) -> None:
     line = ""
     with path.open() as file:
         while True:

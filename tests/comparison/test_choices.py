@@ -204,3 +204,29 @@ def leaves(value):
             yield from leaves(item)
     elif isinstance(value, float):
         yield value
+
+
+def test_labels_read_in_parts_give_the_same_comparison(db, dft, monkeypatch):
+    every = db.calculations.find(method=dft.id)
+    answer(db, a_model(db, "m"), every, SHIFTS, 0.01)
+    told = []
+    whole = compare(db, "m", dft.id, align="composition", host=None)
+    monkeypatch.setattr("forcebase.comparison.joining.AT_ONCE", 7)
+    again = compare(
+        db, "m", dft.id, align="composition", recompute=True, progress=lambda *s: told.append(s)
+    )
+    assert again.id == whole.id
+    assert [done for _, done, _, _ in told] == [*range(7, 68, 7), 68]
+    assert {(stage, total) for stage, _, total, _ in told} == {("compare", 68)}
+
+
+def test_few_of_many_structures_are_joined_by_look_up_and_all_by_scan(db, dft):
+    every = db.calculations.find(method=dft.id, sort="id")
+    model = a_model(db, "m")
+    answer(db, model, every[::2])
+    whole = select_pairs(db, model, dft, Selection())
+    assert len(whole) == 34
+    assert whole.missing == sorted(c.structure for c in every[1::2])
+    few = select_pairs(db, model, dft, Selection(structures=[c.structure for c in every[:3]]))
+    assert few.structures.astype(str).tolist() == sorted(c.structure for c in every[:3:2])
+    assert few.missing == [every[1].structure]

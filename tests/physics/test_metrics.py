@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from forcebase.errors import InputError
 from forcebase.frames import Frames
-from forcebase.physics.metrics import compare_frames, summarize_errors
+from forcebase.physics.alignment import Align
+from forcebase.physics.error_tally import ErrorTally
+from forcebase.physics.metrics import FrameTally, compare_frames
 
 
 def reference_frames(n: int = 6, seed: int = 0) -> Frames:
@@ -114,9 +116,9 @@ def test_labels_that_the_reference_lacks_are_left_out():
 
 def test_r2_of_the_mean_is_zero_and_of_a_constant_unknown():
     reference = np.array([1.0, 2.0, 6.0])
-    assert summarize_errors(np.full(3, 3.0), reference, "meV").r2 == pytest.approx(0)
-    assert summarize_errors(reference, reference, "meV").r2 == 1
-    assert summarize_errors(np.array([0.1, 0.3]), np.array([0.1, 0.1]), "meV").r2 is None
+    assert ErrorTally.of(np.full(3, 3.0), reference).summary("meV").r2 == pytest.approx(0)
+    assert ErrorTally.of(reference, reference).summary("meV").r2 == 1
+    assert ErrorTally.of(np.array([0.1, 0.3]), np.full(2, 0.1)).summary("meV").r2 is None
 
 
 def test_refuses_what_does_not_match():
@@ -143,6 +145,29 @@ def test_refuses_a_prediction_of_nan_and_names_the_structure():
     forces[reference.offsets[3] + 1, 2] = np.nan
     with pytest.raises(InputError, match="structure s3"):
         compare_frames(replace(reference, forces=forces), reference)
+
+
+def test_parts_add_up_to_the_whole():
+    reference = reference_frames(9)
+    prediction = noisy(reference)
+    tally = FrameTally()
+    for rows in ([5], [0, 3, 8], [1, 2, 4, 6, 7]):
+        tally.add(prediction.take(rows), reference.take(rows))
+    for alignment in Align:
+        whole = numbers(compare_frames(prediction, reference, alignment).as_dict())
+        assert numbers(tally.errors(alignment).as_dict()) == pytest.approx(whole, rel=1e-12)
+
+
+def numbers(value, path=""):
+    """Path -> number, of all there are."""
+    if isinstance(value, dict):
+        pairs = value.items()
+    elif isinstance(value, list):
+        pairs = enumerate(value)
+    else:
+        return {path: value} if isinstance(value, (int, float)) else {}
+    parts = (numbers(item, f"{path}/{key}").items() for key, item in pairs)
+    return {place: number for part in parts for place, number in part}
 
 
 def test_as_dict_is_plain_json():

@@ -11,7 +11,7 @@ from ase.io import read
 
 from forcebase.errors import InputError
 from forcebase.frames import Frames
-from forcebase.physics.shell_errors import PRISTINE, compare_forces_by_shell
+from forcebase.physics.shell_errors import PRISTINE, ShellTally
 from forcebase.physics.shells import Shells
 
 DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw"
@@ -43,13 +43,21 @@ def distances(atoms: Atoms) -> np.ndarray:
     return probe.get_distances(len(atoms), range(len(atoms)), mic=True)
 
 
+def errors_by_shell(prediction: Frames, reference: Frames):
+    """Added up a cell after another."""
+    tally = ShellTally(UNIT_CELL, SHELLS)
+    for i in range(len(reference)):
+        tally.add(prediction.take([i]), reference.take([i]))
+    return tally.errors()
+
+
 def test_errors_of_each_shell_are_what_was_put_in(cells, reference):
     """1 meV/A near, 2 in between, 3 beyond, 5 in pristine cells, on each component."""
     errors = [1e-3 * (1 + SHELLS.of(distances(atoms))) for atoms in cells[:3]]
     errors += [np.full(len(atoms), 5e-3) for atoms in cells[3:]]
     off = np.concatenate(errors)[:, None]
     prediction = replace(reference, forces=reference.forces + off)
-    found = compare_forces_by_shell(prediction, reference, UNIT_CELL, SHELLS)
+    found = errors_by_shell(prediction, reference)
     assert [row.shell for row in found] == ["≤ 3 Å", "3–6 Å", "> 6 Å", PRISTINE]
     for row, error in zip(found, (1, 2, 3, 5), strict=True):
         assert (row.forces.mae, row.forces.rmse) == pytest.approx((error, error)), row
@@ -66,7 +74,7 @@ def test_errors_of_each_shell_are_what_was_put_in(cells, reference):
 
 def test_shells_that_hold_nothing_say_so(reference):
     pristine = reference.take([3, 4])
-    found = compare_forces_by_shell(pristine, pristine, UNIT_CELL, SHELLS)
+    found = errors_by_shell(pristine, pristine)
     for row in found[:-1]:
         assert (row.n_structures, row.n_atoms) == (0, 0)
         assert row.mean_force is row.forces is None
@@ -77,7 +85,7 @@ def test_shells_that_hold_nothing_say_so(reference):
 def test_forces_that_the_reference_lacks_are_left_out(reference):
     forces = reference.forces.copy()
     forces[:26] = np.nan
-    found = compare_forces_by_shell(reference, replace(reference, forces=forces), UNIT_CELL, SHELLS)
+    found = errors_by_shell(reference, replace(reference, forces=forces))
     assert found[0].n_structures == 2
     assert sum(row.n_atoms for row in found) == 2 * 26 + 15
 
@@ -85,6 +93,6 @@ def test_forces_that_the_reference_lacks_are_left_out(reference):
 def test_other_crystals_and_unlike_sides_are_refused(reference):
     copper = Frames.from_atoms([bulk("Cu")], ids=["copper"])
     with pytest.raises(InputError, match="Structure copper: The cell of Cu repeats"):
-        compare_forces_by_shell(copper, copper, UNIT_CELL, SHELLS)
+        errors_by_shell(copper, copper)
     with pytest.raises(InputError, match="different structures"):
-        compare_forces_by_shell(reference.take([1, 0, 2, 3, 4]), reference, UNIT_CELL, SHELLS)
+        errors_by_shell(reference.take([1, 0, 2, 3, 4]), reference)

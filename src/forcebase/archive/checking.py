@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -35,11 +35,11 @@ from forcebase.integrity.stored_view import (
     stored_digest,
     structure_digests_of,
 )
+from forcebase.progress import Progress
 from forcebase.records import DatasetMember, Method
 from forcebase.records.base import CHECKSUM, document_checksum
 from forcebase.records.dataset import DROPPED
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 AGAIN = "Copy or export it again; nothing was written."
 CLASSES: dict[str, type[Document]] = {
     **{document._meta["collection"]: document for document in DOCUMENTS},

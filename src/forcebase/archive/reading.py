@@ -8,10 +8,9 @@ it again writes the rest. Until then a model may name a dataset that is not ther
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from zipfile import ZipFile
 
 import bson
@@ -25,9 +24,9 @@ from forcebase.database.collections import RecordCollection
 from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.integrity.batches import batches
+from forcebase.progress import Progress
 from forcebase.records import Label
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 AT_ONCE = 500
 """Documents written together: of 432 atoms each, 10 MB."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from zipfile import ZipFile
 
 from bson import decode_all
@@ -31,8 +31,8 @@ from forcebase.database.database import Database
 from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import InputError
 from forcebase.integrity.backup import RAW, appearing
+from forcebase.progress import Progress
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 AT_ONCE = 500
 """Documents asked for together: of 432 atoms each, 10 MB."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from forcebase.cli.console import JsonOption, open_database, print_json
+from forcebase.cli.console import JsonOption, open_database, print_json, stage_bars
 from forcebase.cli.records import parse_filters
 from forcebase.cli.stale import refuse_stale_sides, warn_if_stale
 from forcebase.errors import InputError
@@ -91,18 +91,20 @@ def compare(
             return
         from forcebase.comparison import compare as compare_records
 
-        validation = compare_records(
-            db,
-            records[0],
-            records[1],
-            selected,
-            align=align,
-            only=only,
-            host=host,
-            edges=radii,
-            allow=allow or (),
-            recompute=again,
-        )
+        with stage_bars() as bars:
+            validation = compare_records(
+                db,
+                records[0],
+                records[1],
+                selected,
+                align=align,
+                only=only,
+                host=host,
+                edges=radii,
+                allow=allow or (),
+                recompute=again,
+                progress=bars,
+            )
         warn_if_stale(db, ("validations", validation.id))
         fields = {"id": validation.id, **plain_fields(validation)} if as_json else None
         if validation.kind == "phonons":

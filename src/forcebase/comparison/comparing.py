@@ -13,6 +13,7 @@ from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.physics.alignment import Align
 from forcebase.physics.shells import Shells
+from forcebase.progress import Progress
 from forcebase.records import Dataset, Method, Phonon, Validation
 
 
@@ -28,6 +29,7 @@ def compare(
     edges: Sequence[float] | None = None,
     allow: Sequence[str] = (),
     recompute: bool = False,
+    progress: Progress | None = None,
 ) -> Validation:
     """Hold one record to another: method to method on common structures, or phonon to phonon.
 
@@ -45,6 +47,7 @@ def compare(
         edges: of the shells of distance, angstrom; only with a host.
         allow: for phonons: parts of the protocol that may be unlike, as "supercell".
         recompute: compute what is there once more, and hold it to the record.
+        progress: for methods: told of the structures that are done.
 
     Raises:
         InputError: a method and a phonon cannot be compared, there is no such split, or a
@@ -70,13 +73,11 @@ def compare(
         )
     if allow:
         raise InputError("Only phonons have a protocol to allow parts of.")
-    around: dict[str, Any] = {}
+    choices: dict[str, Any] = {"alignment": align, "recompute": recompute, "progress": progress}
     if host is not None:
         shells = None if edges is None else Shells(tuple(edges))
-        around = {"host": db.require_structure(host), "shells": shells}
-    return compare_labels(
-        db, left, right, selection(db, on, only), alignment=align, recompute=recompute, **around
-    )
+        choices |= {"host": db.require_structure(host), "shells": shells}
+    return compare_labels(db, left, right, selection(db, on, only), **choices)
 
 
 def selection(db: Database, on: str | Mapping[str, Any] | None, only: Only = Only.ALL) -> Selection:

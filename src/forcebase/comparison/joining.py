@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forcebase.database.database import Database
+from forcebase.database.label_ids import LabelIds, read_label_ids
 from forcebase.database.reading import read_frames
 from forcebase.errors import NotFoundError
 from forcebase.frames import Frames
 from forcebase.records import Method
+
+AT_ONCE = 5000
+"""Structures whose labels are in memory together."""
 
 
 @dataclass(frozen=True)
@@ -22,47 +26,97 @@ class Pairs:
 
     model: Frames
     reference: Frames
-    missing: list[str]
-    """Structure ids that the reference has and the model was never asked for."""
 
     def __len__(self) -> int:
         return len(self.reference)
 
-    def where(self, chosen: NDArray[np.bool_]) -> Pairs:
+
+@dataclass(frozen=True)
+class Join:
+    """Which calculations of two methods are compared: ids alone, some 300 bytes a structure.
+
+    Attributes:
+        model: of the one method, one a structure.
+        reference: of the other, row for row of the same structures.
+        missing: ids of structures that the reference has labelled and the model has not.
+    """
+
+    model: LabelIds
+    reference: LabelIds
+    missing: list[str]
+
+    def __len__(self) -> int:
+        return len(self.reference)
+
+    @property
+    def structures(self) -> NDArray[np.bytes_]:
+        """(n,) ids of the structures, sorted."""
+        return self.reference.structures
+
+    @property
+    def calculations(self) -> list[str]:
+        """Ids of the calculations of both sides."""
+        return [*self.model.ids.astype(str).tolist(), *self.reference.ids.astype(str).tolist()]
+
+    def where(self, chosen: NDArray[np.bool_]) -> Join:
         """Those at which `chosen`, (n,), is true; what is missing stays the same."""
-        rows = np.flatnonzero(chosen)
-        return Pairs(self.model.take(rows), self.reference.take(rows), self.missing)
+        return replace(self, model=self.model.take(chosen), reference=self.reference.take(chosen))
+
+    def read(self, db: Database) -> Pairs:
+        """Read all labels at once, in the order of the structures' ids.
+
+        Raises:
+            NotFoundError: one of the calculations was deleted meanwhile.
+        """
+        return _read(db, self.model, self.reference)
+
+    def pairs(self, db: Database) -> Iterator[Pairs]:
+        """Read them `AT_ONCE` structures after another.
+
+        Raises:
+            NotFoundError: one of the calculations was deleted meanwhile.
+        """
+        for start in range(0, len(self), AT_ONCE):
+            part = np.arange(start, min(start + AT_ONCE, len(self)))
+            yield Join(self.model.take(part), self.reference.take(part), []).read(db)
 
 
-def join(db: Database, model: Method, reference: Method, structures: Mapping[str, Any]) -> Pairs:
-    """Read the calculations of both methods on the same structures.
+def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any]) -> Join:
+    """Find the calculations of both methods on the same structures.
+
+    Of replicates, the first by id is taken; their spread is the noise floor, not an error.
 
     Args:
         db: the database.
         model: one method.
         reference: the other.
-        structures: a MongoDB query on `calculations` of the reference; {} for all.
+        query: a MongoDB query on `calculations` of the reference; {} for all.
 
     Raises:
         NotFoundError: the two have no structure in common.
     """
-    right = one_per_structure(read_frames(db, {"method": reference.id, **structures}))
-    wanted = {"method": model.id, "structure": {"$in": right.structures.tolist()}}
-    left = one_per_structure(read_frames(db, wanted))
-    place = {structure: i for i, structure in enumerate(left.structures)}
-    common = [i for i, s in enumerate(right.structures) if s in place]
-    missing = [str(s) for s in right.structures if s not in place]
-    if not common:
+    right = read_label_ids(db, reference.id, query).replicate(0)
+    left = read_label_ids(db, model.id, structures=right.structures).replicate(0)
+    common = np.isin(right.structures, left.structures, assume_unique=True)
+    missing = right.structures[~common].astype(str).tolist()
+    if not common.any():
         raise NotFoundError(
             f"{model.title} and {reference.title} have no structure in common here.",
             hint=f"`forcebase predict {model.id[:10]} ...` computes the model's side.",
             missing=missing,
         )
-    kept = right.take(common)
-    return Pairs(left.take([place[s] for s in kept.structures]), kept, missing)
+    return Join(left, right.take(common), missing)
 
 
-def one_per_structure(frames: Frames) -> Frames:
-    """The first of replicates, by id; their spread is the noise floor, not an error."""
-    _, first = np.unique(frames.structures, return_index=True)
-    return frames.take(np.sort(first))
+def _read(db: Database, left: LabelIds, right: LabelIds) -> Pairs:
+    wanted = np.concatenate([left.ids, right.ids])
+    frames = read_frames(db, {"_id": {"$in": np.unique(wanted).astype(str).tolist()}})
+    known = np.char.encode(frames.ids, "ascii")
+    gone = np.setdiff1d(wanted, known)
+    if len(gone):
+        raise NotFoundError(
+            f"{len(gone)} calculations were deleted meanwhile, as {gone[0].decode()[:10]}.",
+            hint="Compare once more.",
+        )
+    place = np.searchsorted(known, wanted)
+    return Pairs(frames.take(place[: len(left)]), frames.take(place[len(left) :]))

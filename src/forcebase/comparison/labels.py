@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from forcebase.comparison.joining import Pairs, join
+from forcebase.comparison.joining import Join, join
 from forcebase.comparison.keeping import find, keep
 from forcebase.comparison.leakage import Only, require_unseen, seen_by
 from forcebase.database.database import Database
 from forcebase.datasets import check_split
 from forcebase.digest import merkle_root
-from forcebase.physics.alignment import Align, align
-from forcebase.physics.metrics import compare_frames
-from forcebase.physics.shell_errors import compare_forces_by_shell
+from forcebase.physics.alignment import Align
+from forcebase.physics.metrics import FrameTally
+from forcebase.physics.shell_errors import ShellTally
 from forcebase.physics.shells import Shells
+from forcebase.progress import Progress
 from forcebase.records import Dataset, Method, Structure, Validation
 
 
@@ -61,17 +62,17 @@ class Selection:
         return found | ({"only": str(self.only)} if self.only is not Only.ALL else {})
 
 
-def select_pairs(db: Database, model: Method, reference: Method, selection: Selection) -> Pairs:
-    """Read what is compared.
+def select_pairs(db: Database, model: Method, reference: Method, selection: Selection) -> Join:
+    """Find what is compared.
 
     Raises:
         NotFoundError: the two have no structure in common.
         InputError: only unseen structures are asked for, and none is known to be.
     """
-    pairs = join(db, model, reference, selection.calculations(db))
+    found = join(db, model, reference, selection.calculations(db))
     if selection.only is Only.UNSEEN:
-        return pairs.where(require_unseen(seen_by(db, model, pairs.reference), model))
-    return pairs
+        return found.where(require_unseen(seen_by(db, model, found.structures), model))
+    return found
 
 
 def compare_labels(
@@ -84,6 +85,7 @@ def compare_labels(
     host: Structure | None = None,
     shells: Shells | None = None,
     recompute: bool = False,
+    progress: Progress | None = None,
 ) -> Validation:
     """Energies, forces and stress of `model` held to `reference`.
 
@@ -101,6 +103,7 @@ def compare_labels(
             without a defect.
         shells: of distance from the defect, as `Shells()` where none are given.
         recompute: compute it once more, and hold it to the record there is.
+        progress: told of the structures that are done.
 
     Raises:
         InputError: a structure is no supercell of the host, or the energies cannot be aligned.
@@ -122,14 +125,14 @@ def compare_labels(
         model=model.id,
         reference=reference.id,
         on=on,
-        inputs_root=merkle_root([*map(str, pairs.model.ids), *map(str, pairs.reference.ids)]),
+        inputs_root=merkle_root(pairs.calculations),
         n=len(pairs),
     )
     known = find(db, validation)
     if known is not None and not recompute:
         return known
-    validation.metrics = _metrics(pairs, alignment, host, shells)
-    validation.leakage = seen_by(db, model, pairs.reference).counts()
+    validation.metrics = _metrics(db, pairs, alignment, host, shells, progress)
+    validation.leakage = seen_by(db, model, pairs.structures).counts()
     validation.made_from("model", "methods", model.id)
     validation.made_from("reference", "methods", reference.id)
     if selection.dataset is not None:
@@ -139,21 +142,32 @@ def compare_labels(
     return keep(db, validation.sealed(), "compare labels", started, known)
 
 
-EDITION = 2
-"""Of the metrics: 2 has percentiles, intervals and families."""
+EDITION = 3
+"""Of the metrics: 2 has percentiles, intervals and families; 3 adds up by parts."""
 
 
 def _metrics(
-    pairs: Pairs, alignment: Align, host: Structure | None, shells: Shells | None
+    db: Database,
+    found: Join,
+    alignment: Align,
+    host: Structure | None,
+    shells: Shells | None,
+    progress: Progress | None,
 ) -> dict[str, Any]:
-    energies, fitted = align(pairs.model, pairs.reference, alignment)
-    model = replace(pairs.model, energies=energies)
-    metrics = compare_frames(model, pairs.reference).as_dict()
-    if alignment is not Align.NONE:
-        metrics["alignment"] = fitted.as_dict()
+    tally, by_shell = FrameTally(), None
     if host is not None and shells is not None:
-        by_shell = compare_forces_by_shell(model, pairs.reference, host.to_atoms(), shells)
-        metrics["forces_by_shell"] = [asdict(row) for row in by_shell]
+        by_shell = ShellTally(host.to_atoms(), shells)
+    done = 0
+    for pairs in found.pairs(db):
+        tally.add(pairs.model, pairs.reference)
+        if by_shell is not None:
+            by_shell.add(pairs.model, pairs.reference)
+        done += len(pairs)
+        if progress is not None:
+            progress("compare", done, len(found), {})
+    metrics = tally.errors(alignment).as_dict()
+    if by_shell is not None:
+        metrics["forces_by_shell"] = [asdict(row) for row in by_shell.errors()]
     return rounded(metrics)
 
 

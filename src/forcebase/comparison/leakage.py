@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forcebase.database.database import Database
+from forcebase.database.label_columns import joined
+from forcebase.database.pieces import in_pieces
+from forcebase.database.raw_rows import read_rows
 from forcebase.errors import InputError
-from forcebase.frames import Frames
 from forcebase.records import Method, ModelMethod
 
 
@@ -54,20 +56,42 @@ class Seen:
         }
 
 
-def seen_by(db: Database, model: Method, frames: Frames) -> Seen:
-    """Look up what a model was trained on among these structures; DFT was trained on nothing."""
-    trained = np.zeros(len(frames), dtype=bool)
-    related = trained.copy()
+def seen_by(db: Database, model: Method, structures: NDArray[np.bytes_]) -> Seen:
+    """Look up what a model was trained on among these structures; DFT was trained on nothing.
+
+    Args:
+        db: the database.
+        model: any method.
+        structures: (n,) ids.
+    """
+    trained = np.zeros(len(structures), dtype=bool)
+    relatives: list[NDArray[np.bytes_]] = []
     known = True
     for member in _with_parents(db, model):
         if not member.dataset:
             known = False
             continue
         seen = {"dataset": member.dataset, "split": {"$in": ["train", "valid"]}}
-        rows = list(db.members.raw.find(seen, {"structure": 1, "family": 1, "_id": 0}))
-        trained |= np.isin(frames.structures, [row["structure"] for row in rows])
-        related |= np.isin(frames.families, [row["family"] for row in rows if row["family"]])
+        rows = list(read_rows(db.members.raw, seen, {"structure": "S", "family": "S"}))
+        trained |= np.isin(structures, joined([part["structure"] for part in rows], "S64"))
+        relatives += [part["family"] for part in rows]
+    related = np.zeros_like(trained)
+    if relatives:
+        families = _families(db, structures)
+        related = np.isin(families, np.concatenate(relatives)) & (families != b"")
     return Seen(trained, related & ~trained, known)
+
+
+def _families(db: Database, structures: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    """(n,) family of each; empty where it has none."""
+    order = np.argsort(structures)
+    ordered = structures[order]
+    found = np.full(len(structures), b"", "S64")
+    wanted = {"_id": {"$in": structures.astype(str).tolist()}, "family": {"$type": "string"}}
+    for piece in in_pieces(wanted):
+        for rows in read_rows(db.structures.raw, piece, {"_id": "S", "family": "S"}):
+            found[order[np.searchsorted(ordered, rows["_id"])]] = rows["family"]
+    return found
 
 
 def require_unseen(seen: Seen, model: Method) -> NDArray[np.bool_]:

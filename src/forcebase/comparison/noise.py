@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from forcebase.comparison.joining import Pairs, one_per_structure
+from forcebase.comparison.joining import Join
 from forcebase.database.database import Database
-from forcebase.database.reading import read_frames
-from forcebase.frames import Frames
-from forcebase.physics.metrics import LabelErrors, compare_frames
+from forcebase.database.label_ids import LabelIds, read_label_ids
+from forcebase.physics.label_errors import LabelErrors
+from forcebase.physics.metrics import FrameTally
 from forcebase.records import Method, ModelMethod
 
 
@@ -40,32 +40,34 @@ class Floor:
         return asdict(self)
 
 
-def noise_floors(db: Database, model: Method, reference: Method, pairs: Pairs) -> list[Floor]:
+def noise_floors(db: Database, model: Method, reference: Method, compared: Join) -> list[Floor]:
     """Look for what tells the noise of both sides on the structures compared.
 
     Replicates: calculations of one structure that the same method did twice, with another answer.
     Precision: the same weights in float32 and in float64.
     """
-    structures = pairs.reference.structures.tolist()
     floors = []
     for method in {reference.id: reference, model.id: model}.values():
-        labels = read_frames(db, {"method": method.id, "structure": {"$in": structures}})
-        first = one_per_structure(labels)
-        again = one_per_structure(labels.take(np.flatnonzero(~np.isin(labels.ids, first.ids))))
-        if len(again):
-            floors.append(_floor("replicates", method, method, first, again))
+        labels = read_label_ids(db, method.id, structures=compared.structures)
+        first = labels.replicate(0)
+        floors.append(_floor(db, "replicates", method, method, first, labels.replicate(1)))
         for sibling in _siblings(db, method):
-            asked = {"method": sibling.id, "structure": {"$in": structures}}
-            answers = one_per_structure(read_frames(db, asked))
-            if len(answers):
-                floors.append(_floor("precision", method, sibling, first, answers))
-    return floors
+            answers = read_label_ids(db, sibling.id, structures=compared.structures)
+            floors.append(_floor(db, "precision", method, sibling, first, answers.replicate(0)))
+    return [floor for floor in floors if floor is not None]
 
 
-def _floor(what: str, method: Method, other: Method, labels: Frames, against: Frames) -> Floor:
-    shared = np.flatnonzero(np.isin(labels.structures, against.structures))
-    errors = compare_frames(labels.take(shared), against).overall
-    return Floor(what, method.id, other.id, errors)
+def _floor(
+    db: Database, what: str, method: Method, other: Method, labels: LabelIds, against: LabelIds
+) -> Floor | None:
+    """Hold the labels to the others, each of which has its like; None if there are no others."""
+    if not len(against):
+        return None
+    alike = np.isin(labels.structures, against.structures, assume_unique=True)
+    tally = FrameTally()
+    for pairs in Join(labels.take(alike), against, missing=[]).pairs(db):
+        tally.add(pairs.model, pairs.reference)
+    return Floor(what, method.id, other.id, tally.errors().overall)
 
 
 def _siblings(db: Database, method: Method) -> list[Method]:

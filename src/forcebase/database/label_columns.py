@@ -13,6 +13,7 @@ from forcebase.database.database import Database
 from forcebase.database.pieces import IDS_AT_ONCE
 from forcebase.database.raw_rows import read_rows
 from forcebase.errors import DatabaseError, NotFoundError
+from forcebase.frames import atom_rows
 
 BY_STRUCTURE = "method_1_structure_1__id_1"
 """Index that gives the calculations of a method in the order of their structures."""
@@ -68,14 +69,6 @@ class LabelColumns:
         return cls(
             **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
         )
-
-
-def atom_rows(n_atoms: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of the atoms of the structures at `indices`, where structures lie one after another."""
-    sizes = n_atoms[indices]
-    starts = (np.cumsum(n_atoms) - n_atoms)[indices]
-    shifts = np.repeat(starts - (np.cumsum(sizes) - sizes), sizes)
-    return np.arange(int(sizes.sum())) + shifts
 
 
 def in_range(method: str, prefix: str) -> dict[str, Any]:

@@ -12,14 +12,13 @@ from forcebase.database.database import Database
 from forcebase.database.label_columns import (
     LABELS,
     array_column,
-    atom_rows,
     joined,
     label_stresses,
 )
 from forcebase.database.pieces import in_pieces
 from forcebase.database.raw_rows import read_rows
 from forcebase.errors import DatabaseError, NotFoundError
-from forcebase.frames import Frames
+from forcebase.frames import Frames, atom_rows
 
 STRUCTURES = {
     "_id": "S",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,8 @@ from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import DatabaseError, InputError
 from forcebase.integrity.archive import Manifest, StoredCollection, Stream, member_of
 from forcebase.integrity.archive import write_manifest as _write_manifest
+from forcebase.progress import Progress
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 LEVEL = 1
 """Of deflate: arrays of floats hardly shrink further."""
 SNAPSHOT_ERRORS = (239, 246)

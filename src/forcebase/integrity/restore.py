@@ -8,7 +8,7 @@ finished by the next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -32,9 +32,9 @@ from forcebase.integrity.archive import (
     require_same,
 )
 from forcebase.integrity.backup import read_raw
+from forcebase.progress import Progress
 from forcebase.settings import Settings
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 PREFIX = "restoring."
 READY = "restoring"
 """Collection with one document: the digest of a backup that only needs its names."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from forcebase.blob import DATA_STORE
 from forcebase.database.blobs import BUCKET
@@ -24,8 +23,8 @@ from forcebase.integrity.label_checks import check_labels
 from forcebase.integrity.model_checks import check_model
 from forcebase.integrity.record_checks import check_records
 from forcebase.integrity.schema_checks import check_schema
+from forcebase.progress import Progress
 
-Progress = Callable[[str, int, int, dict[str, Any]], None]
 LARGE_AT_ONCE = 100
 """Records that may be megabytes each: models and phonons."""
 

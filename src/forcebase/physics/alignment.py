@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forcebase.errors import InputError
-from forcebase.frames import Frames
-from forcebase.physics.reference_energies import count_elements
 
 ALL = "every atom"
 
@@ -51,7 +50,11 @@ class Alignment:
 
 
 def align(
-    prediction: Frames, reference: Frames, how: Align
+    prediction: NDArray[np.float64],
+    reference: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    elements: Sequence[str],
+    how: Align,
 ) -> tuple[NDArray[np.float64], Alignment]:
     """Shift predicted energies to where they are nearest to the references.
 
@@ -59,8 +62,10 @@ def align(
     that are compared: with few of them, they take away a part of the error too.
 
     Args:
-        prediction: labels, row for row of the same structures as `reference`.
-        reference: what they are held to.
+        prediction: (n,) total energies, eV.
+        reference: (n,) what they are held to; NaN where unknown.
+        counts: (n, k) atoms of each element in each structure.
+        elements: the k symbols.
         how: MEAN or COMPOSITION; NONE shifts nothing.
 
     Returns:
@@ -70,18 +75,19 @@ def align(
         InputError: there are no more structures than parameters, or their compositions do not
             tell the elements apart.
     """
-    known = np.isfinite(reference.energies) & np.isfinite(prediction.energies)
+    known = np.isfinite(reference) & np.isfinite(prediction)
     if how is Align.NONE:
-        return prediction.energies, Alignment(how, {}, int(known.sum()))
-    names, counts = count_elements(reference.numbers, reference.owners, len(reference))
+        return prediction, Alignment(how, {}, int(known.sum()))
+    n_atoms = counts.sum(axis=1)
+    names = list(elements)
     if how is Align.MEAN:
-        counts, names = counts.sum(axis=1, keepdims=True), [ALL]
-    fractions = (counts / reference.n_atoms[:, None])[known]
+        counts, names = n_atoms[:, None], [ALL]
+    fractions = (counts / n_atoms[:, None])[known]
     _require_enough(fractions, names)
-    off = ((prediction.energies - reference.energies) / reference.n_atoms)[known]
+    off = ((prediction - reference) / n_atoms)[known]
     shifts = np.linalg.lstsq(fractions, off, rcond=None)[0]
     found = dict(zip(names, shifts.tolist(), strict=True))
-    return prediction.energies - counts @ shifts, Alignment(how, found, len(off))
+    return prediction - counts @ shifts, Alignment(how, found, len(off))
 
 
 def _require_enough(fractions: NDArray[np.float64], names: list[str]) -> None:

@@ -7,10 +7,14 @@ their Application, 1997, section 3.8).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from forcebase.physics.error_tally import MILLI
 
 N_SAMPLES = 1000
 MOST_GROUPS = 2000
@@ -24,7 +28,7 @@ class Interval:
     """A confidence interval.
 
     Attributes:
-        low: lower end, in the unit of the errors.
+        low: lower end, meV-based.
         high: upper end.
         confidence: as 0.95.
         n_groups: independent groups, or blocks of them, that were resampled.
@@ -38,24 +42,69 @@ class Interval:
 
 @dataclass(frozen=True)
 class ErrorIntervals:
-    """Of the mean absolute error and of the root mean square error."""
+    """Of the mean absolute error and of the root mean square error; the unit is meV-based."""
 
     mae: Interval
     rmse: Interval
 
 
+@dataclass(frozen=True)
+class RowSums:
+    """Sums over the errors of each of n rows, as structures.
+
+    Attributes:
+        counts: (n,) errors that are known.
+        absolute: (n,) sum of their absolute values.
+        squares: (n,) sum of their squares.
+    """
+
+    counts: NDArray[np.float64]
+    absolute: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, errors: NDArray[np.float64], owners: NDArray[np.int64] | None = None, n: int = 0
+    ) -> RowSums:
+        """Sum errors over rows.
+
+        Args:
+            errors: (N,) or (N, m); NaN are left out.
+            owners: (N,) index of the row that each belongs to; None where each is one.
+            n: rows, where owners are given.
+        """
+        flat = errors.reshape(len(errors), -1)
+        known = np.isfinite(flat)
+        sizes = np.abs(np.where(known, flat, 0.0))
+        sums = [known.sum(axis=1, dtype=float), sizes.sum(axis=1), np.square(sizes).sum(axis=1)]
+        if owners is not None:
+            sums = [np.bincount(owners, weights=column, minlength=n) for column in sums]
+        return cls(*sums)
+
+    @classmethod
+    def joined(cls, parts: Sequence[RowSums]) -> RowSums:
+        """One after another."""
+        return cls(
+            **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)}
+        )
+
+    def take(self, rows: NDArray[Any]) -> RowSums:
+        """Those of some rows."""
+        return RowSums(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+
 def error_intervals(
-    errors: NDArray[np.float64],
-    groups: NDArray[np.str_],
+    rows: RowSums,
+    groups: NDArray[Any],
     *,
     confidence: float = 0.95,
     n_samples: int = N_SAMPLES,
     seed: int = 0,
 ) -> ErrorIntervals | None:
-    """Percentile intervals of MAE and RMSE.
+    """Percentile intervals of MAE and RMSE, meV-based.
 
     Args:
-        errors: (n,) errors; NaN are left out.
+        rows: sums over the errors of each of n rows, eV-based; a row without errors is left out.
         groups: (n,) group of each: a family, or whatever is drawn as a whole.
         confidence: share of the resampled values that lie inside.
         n_samples: number of resamplings.
@@ -64,16 +113,14 @@ def error_intervals(
     Returns:
         None where there are fewer than `FEWEST_GROUPS` groups.
     """
-    known = np.isfinite(errors)
+    known = rows.counts > 0
     _, codes = np.unique(groups[known], return_inverse=True)
     codes %= MOST_GROUPS
     n_groups = int(codes.max(initial=-1)) + 1
     if n_groups < FEWEST_GROUPS:
         return None
-    found = np.abs(errors[known])
-    sums = np.stack(
-        [np.bincount(codes, weights=weights) for weights in (np.ones_like(found), found, found**2)]
-    )
+    columns = (rows.counts, rows.absolute, rows.squares)
+    sums = np.stack([np.bincount(codes, weights=column[known]) for column in columns])
     rng = np.random.default_rng(seed)
     # how often each group is drawn says all: sums over groups are linear in it
     drawn = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=n_samples)
@@ -86,5 +133,5 @@ def error_intervals(
 
 
 def _ends(values: NDArray[np.float64], tails: tuple[float, float]) -> tuple[float, float]:
-    low, high = np.percentile(values, tails)
+    low, high = np.percentile(MILLI * values, tails)
     return float(low), float(high)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-MILLI = 1000.0
+from forcebase.physics.bootstrap import RowSums
+from forcebase.physics.error_tally import MILLI
+
 MOST_FAMILIES = 20
 """That a comparison keeps, the worst ones."""
 
@@ -30,38 +33,37 @@ class FamilyErrors:
 
 
 def worst_families(
-    families: NDArray[np.str_],
-    energies: NDArray[np.float64],
-    forces: NDArray[np.float64],
-    owners: NDArray[np.int64],
-) -> tuple[list[FamilyErrors], int]:
-    """Errors of the families with the largest RMSE of forces, and the number of families.
+    names: NDArray[Any], codes: NDArray[np.int64], energies: RowSums, forces: RowSums
+) -> list[FamilyErrors]:
+    """Errors of the families with the largest RMSE of forces, worst first.
 
     Args:
-        families: (n,) family of each structure.
-        energies: (n,) errors, eV/atom; NaN where unknown.
-        forces: (N, 3) errors, eV/angstrom; NaN where unknown.
-        owners: (N,) index of the structure of each atom.
+        names: (m,) families.
+        codes: (n,) index of the family of each structure.
+        energies: sums over the error of the energy per atom of each structure, eV.
+        forces: sums over the errors of the components of forces of each structure, eV/angstrom.
     """
-    names, codes = np.unique(families, return_inverse=True)
     sizes = np.bincount(codes)
-    maes = _means(codes, np.abs(energies), len(names))
-    squares = _means(np.repeat(codes[owners], 3), np.square(forces).ravel(), len(names))
-    rmses = np.sqrt(squares)
+    maes = _means(codes, energies.absolute, energies.counts)
+    rmses = np.sqrt(_means(codes, forces.squares, forces.counts))
     order = np.argsort(-np.nan_to_num(rmses, nan=-1.0), kind="stable")
-    worst = [
-        FamilyErrors(str(names[i]), int(sizes[i]), _milli(maes[i]), _milli(rmses[i]))
+    return [
+        FamilyErrors(_text(names[i]), int(sizes[i]), _milli(maes[i]), _milli(rmses[i]))
         for i in order[:MOST_FAMILIES]
     ]
-    return worst, len(names)
 
 
-def _means(codes: NDArray[np.int64], values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Mean of each of n groups over its known values; NaN where it has none."""
-    known = np.isfinite(values)
-    counts = np.bincount(codes[known], minlength=n)
-    sums = np.bincount(codes[known], weights=values[known], minlength=n)
-    return np.divide(sums, counts, out=np.full(n, np.nan), where=counts > 0)
+def _means(
+    codes: NDArray[np.int64], sums: NDArray[np.float64], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Mean of each group; NaN where nothing of it is known."""
+    total = np.bincount(codes, weights=sums)
+    n = np.bincount(codes, weights=counts)
+    return np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
+
+
+def _text(name: bytes | str) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _milli(value: float) -> float | None:

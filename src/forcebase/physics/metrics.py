@@ -6,8 +6,9 @@ are one and the same comparison.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -15,261 +16,162 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.frames import Frames
-from forcebase.physics.bootstrap import ErrorIntervals, error_intervals
-from forcebase.physics.family_errors import FamilyErrors, worst_families
-from forcebase.physics.reference_energies import count_elements
-
-MILLI = 1000.0
-
-
-@dataclass(frozen=True)
-class ErrorSummary:
-    """How far predictions are from references.
-
-    Attributes:
-        unit: of `mae`, `rmse` and `max`.
-        n: numbers compared: structures for energies, components for forces and stress.
-        mae: mean absolute error.
-        rmse: root of the mean squared error.
-        max: largest absolute error.
-        r2: 1 - residual over total sum of squares; None where the references do not vary.
-        p50: half of the absolute errors are no larger; so p90, p95, p99.
-    """
-
-    unit: str
-    n: int
-    mae: float
-    rmse: float
-    max: float
-    r2: float | None
-    p50: float
-    p90: float
-    p95: float
-    p99: float
+from forcebase.physics.alignment import Align, align
+from forcebase.physics.bootstrap import ErrorIntervals, RowSums, error_intervals
+from forcebase.physics.error_tally import ErrorSummary, ErrorTally
+from forcebase.physics.family_errors import worst_families
+from forcebase.physics.label_errors import FrameErrors, LabelErrors
+from forcebase.physics.structure_errors import StructureErrors
 
 
-@dataclass(frozen=True)
-class LabelErrors:
-    """Errors over a set of structures; None where the references have no such label.
-
-    Attributes:
-        n_structures: structures compared.
-        n_atoms: atoms compared.
-        energy: total energy per atom, meV/atom.
-        energy_aligned: the same after the best shift per element, for labels whose zeros of
-            energy differ (another code, a universal model); None where there are no more
-            structures than elements to tell a shift from an error.
-        forces: Cartesian components, meV/A.
-        forces_by_element: element symbol -> the same for its atoms.
-        stress: the six Voigt components, meV/A^3.
-        intervals: energy, forces and stress -> intervals of 95 % of MAE and RMSE, families of
-            structures resampled as wholes; none for what has too few families.
-    """
-
-    n_structures: int
-    n_atoms: int
-    energy: ErrorSummary | None
-    energy_aligned: ErrorSummary | None
-    forces: ErrorSummary | None
-    forces_by_element: dict[str, ErrorSummary]
-    stress: ErrorSummary | None
-    intervals: dict[str, ErrorIntervals]
-
-
-@dataclass(frozen=True)
-class FrameErrors:
-    """Errors over all structures, by configuration kind and by family.
-
-    Attributes:
-        overall: of all structures.
-        by_kind: configuration kind -> of its structures.
-        n_families: among the structures.
-        worst_families: those with the largest RMSE of forces, `MOST_FAMILIES` at most, worst first.
-    """
-
-    overall: LabelErrors
-    by_kind: dict[str, LabelErrors]
-    n_families: int
-    worst_families: list[FamilyErrors]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give plain dicts, numbers and None, as JSON and MongoDB take them."""
-        return asdict(self)
-
-
-def compare_frames(prediction: Frames, reference: Frames) -> FrameErrors:
+def compare_frames(
+    prediction: Frames, reference: Frames, alignment: Align = Align.NONE
+) -> FrameErrors:
     """Compare labels of the same structures, matched by structure id; order does not matter.
 
     Labels that the reference lacks (NaN) are left out, and so is stress where the prediction
     has none. Configuration kinds are the reference's.
 
     Raises:
-        InputError: the two sides do not hold the same structures once each, or the
-            prediction has no finite energy or force where the reference has one.
+        InputError: the two sides do not hold the same structures once each, the prediction has
+            no finite energy or force where the reference has one, or the energies cannot be
+            aligned.
     """
-    order = _match(prediction, reference)
-    rows = _atom_rows(prediction, order)
-    if not np.array_equal(prediction.numbers[rows], reference.numbers):
+    tally = FrameTally()
+    tally.add(prediction.take(_match(prediction, reference)), reference)
+    return tally.errors(alignment)
+
+
+class FrameTally:
+    """Errors of many structures, added up a part at a time.
+
+    Some 200 bytes a structure are kept, whatever its size: `StructureErrors`.
+    """
+
+    def __init__(self) -> None:
+        self._forces: dict[str, dict[str, ErrorTally]] = {}
+        self._stresses: dict[str, ErrorTally] = defaultdict(ErrorTally)
+        self._structures: list[StructureErrors] = []
+
+    def add(self, prediction: Frames, reference: Frames) -> None:
+        """Take structures that were not taken before, the same row for row on both sides.
+
+        Raises:
+            InputError: structures of one id differ in their atoms, or the prediction has no
+                finite energy or force where the reference has one.
+        """
+        _check_atoms(prediction, reference)
+        _check_finite(prediction, reference)
+        kinds, codes = np.unique(reference.kinds, return_inverse=True)
+        for i, kind in enumerate(map(str, kinds)):
+            rows = codes == i
+            atoms = rows[reference.owners]
+            by_element = self._forces.setdefault(kind, defaultdict(ErrorTally))
+            for z in np.unique(reference.numbers[atoms]):
+                some = atoms & (reference.numbers == z)
+                part = ErrorTally.of(prediction.forces[some], reference.forces[some])
+                by_element[chemical_symbols[z]].add(part)
+            part = ErrorTally.of(prediction.stresses[rows], reference.stresses[rows])
+            self._stresses[kind].add(part)
+        self._structures.append(StructureErrors.of(prediction, reference))
+
+    def errors(self, alignment: Align = Align.NONE) -> FrameErrors:
+        """Summarise all that was taken.
+
+        Raises:
+            InputError: nothing was, or the energies cannot be aligned.
+        """
+        if not any(len(part.energies) for part in self._structures):
+            raise InputError("There is nothing to compare: the reference holds no structures.")
+        found = StructureErrors.joined(self._structures)
+        predicted, fitted = align(
+            found.predicted, found.energies, found.counts, found.elements, alignment
+        )
+        found = replace(found, predicted=predicted)
+        names, codes = np.unique(found.families, return_inverse=True)
+        off = RowSums.of((predicted - found.energies) / found.n_atoms)
+        kinds = sorted(self._forces)
+        overall = self._label_errors(found, kinds)
+        return FrameErrors(
+            overall=overall,
+            by_kind={
+                kind: self._label_errors(found.take(found.kinds == kind.encode()), [kind])
+                for kind in kinds
+            }
+            if len(kinds) > 1
+            else {kinds[0]: overall},
+            n_families=len(names),
+            worst_families=worst_families(names, codes, off, found.forces),
+            alignment=fitted,
+        )
+
+    def _label_errors(self, found: StructureErrors, kinds: Iterable[str]) -> LabelErrors:
+        """Errors of the structures of some kinds."""
+        parts = [self._forces[kind] for kind in kinds]
+        forces = {
+            element: ErrorTally.merged(part[element] for part in parts if element in part)
+            for element in found.elements
+        }
+        by_element = {element: tally.summary("meV/A") for element, tally in forces.items()}
+        stresses = ErrorTally.merged(self._stresses[kind] for kind in kinds)
+        return LabelErrors(
+            n_structures=len(found.energies),
+            n_atoms=int(found.n_atoms.sum()),
+            energy=_energy_errors(found.predicted, found),
+            energy_aligned=_aligned_energy_errors(found),
+            forces=ErrorTally.merged(forces.values()).summary("meV/A"),
+            forces_by_element={element: e for element, e in by_element.items() if e},
+            stress=stresses.summary("meV/A^3"),
+            intervals=_intervals(found),
+        )
+
+
+def _energy_errors(predicted: NDArray[np.float64], found: StructureErrors) -> ErrorSummary | None:
+    n_atoms = found.n_atoms
+    return ErrorTally.of(predicted / n_atoms, found.energies / n_atoms).summary("meV/atom")
+
+
+def _aligned_energy_errors(found: StructureErrors) -> ErrorSummary | None:
+    known = found.take(np.isfinite(found.energies))
+    counts = known.counts[:, known.counts.any(axis=0)]
+    if counts.shape[0] <= counts.shape[1]:
+        return None
+    fractions = counts / known.n_atoms[:, None]
+    off = (known.predicted - known.energies) / known.n_atoms
+    shifts = np.linalg.lstsq(fractions, off, rcond=None)[0]
+    return _energy_errors(known.predicted - counts @ shifts, known)
+
+
+def _intervals(found: StructureErrors) -> dict[str, ErrorIntervals]:
+    sums = {
+        "energy": RowSums.of((found.predicted - found.energies) / found.n_atoms),
+        "forces": found.forces,
+        "stress": found.stresses,
+    }
+    intervals = {name: error_intervals(rows, found.families) for name, rows in sums.items()}
+    return {name: found for name, found in intervals.items() if found is not None}
+
+
+def _check_atoms(prediction: Frames, reference: Frames) -> None:
+    same = np.array_equal(prediction.structures, reference.structures)
+    if not same or not np.array_equal(prediction.numbers, reference.numbers):
         raise InputError(
             "Structures of the same id differ in their atoms.",
             hint="Take structure ids from `structure_digest`, with atoms in the same order.",
         )
-    pairs = _Pairs(
-        families=np.where(reference.families == "", reference.structures, reference.families),
-        numbers=reference.numbers,
-        owners=reference.owners,
-        n_atoms=reference.n_atoms,
-        energies=(prediction.energies[order], reference.energies),
-        forces=(prediction.forces[rows], reference.forces),
-        stresses=(prediction.stresses[order], reference.stresses),
-    )
-    pairs.check_finite(reference.structures)
-    kinds, codes = np.unique(reference.kinds, return_inverse=True)
-    worst, n_families = worst_families(
-        pairs.families,
-        (pairs.energies[0] - pairs.energies[1]) / pairs.n_atoms,
-        pairs.forces[0] - pairs.forces[1],
-        pairs.owners,
-    )
-    return FrameErrors(
-        overall=pairs.errors(),
-        by_kind={str(kind): pairs.select(codes == i).errors() for i, kind in enumerate(kinds)},
-        n_families=n_families,
-        worst_families=worst,
-    )
 
 
-def summarize_errors(
-    prediction: NDArray[np.float64], reference: NDArray[np.float64], unit: str
-) -> ErrorSummary | None:
-    """Summarise two arrays of one shape in eV-based units as errors in `unit`, which is meV-based.
-
-    Pairs of which either number is NaN are left out; None where nothing is left.
-    """
-    known = np.isfinite(prediction) & np.isfinite(reference)
-    if not known.any():
-        return None
-    target = reference[known]
-    error = prediction[known] - target
-    size = MILLI * np.abs(error)
-    p50, p90, p95, p99 = (float(p) for p in np.percentile(size, (50, 90, 95, 99)))
-    squares = float(error @ error)
-    spread = target - target.mean()
-    total = float(spread @ spread)
-    # Rounding alone leaves a spread of about eps; a constant reference has no R2.
-    varies = total > (np.finfo(float).eps * np.abs(target).max()) ** 2 * target.size
-    return ErrorSummary(
-        unit=unit,
-        n=int(error.size),
-        mae=float(size.mean()),
-        rmse=MILLI * float(np.sqrt(squares / error.size)),
-        max=float(size.max()),
-        r2=1 - squares / total if varies else None,
-        p50=p50,
-        p90=p90,
-        p95=p95,
-        p99=p99,
-    )
-
-
-def summarize_by_element(
-    numbers: NDArray[np.int64],
-    prediction: NDArray[np.float64],
-    reference: NDArray[np.float64],
-    unit: str,
-) -> dict[str, ErrorSummary]:
-    """Summarise per-atom arrays element by element, as `summarize_errors` does.
-
-    Args:
-        numbers: (N,) atomic numbers.
-        prediction: (N, ...).
-        reference: (N, ...).
-        unit: of the errors.
-
-    Returns:
-        Element symbol -> errors; no element of which nothing is known.
-    """
-    found = {}
-    for z in np.unique(numbers):
-        chosen = numbers == z
-        errors = summarize_errors(prediction[chosen], reference[chosen], unit)
-        if errors is not None:
-            found[chemical_symbols[z]] = errors
-    return found
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Labels of both sides in the same order, as (prediction, reference)."""
-
-    families: NDArray[np.str_]
-    numbers: NDArray[np.int64]
-    owners: NDArray[np.int64]
-    n_atoms: NDArray[np.int64]
-    energies: tuple[NDArray[np.float64], NDArray[np.float64]]
-    forces: tuple[NDArray[np.float64], NDArray[np.float64]]
-    stresses: tuple[NDArray[np.float64], NDArray[np.float64]]
-
-    def select(self, mask: NDArray[np.bool_]) -> _Pairs:
-        rows = mask[self.owners]
-        return _Pairs(
-            families=self.families[mask],
-            numbers=self.numbers[rows],
-            owners=np.repeat(np.arange(mask.sum()), self.n_atoms[mask]),
-            n_atoms=self.n_atoms[mask],
-            energies=(self.energies[0][mask], self.energies[1][mask]),
-            forces=(self.forces[0][rows], self.forces[1][rows]),
-            stresses=(self.stresses[0][mask], self.stresses[1][mask]),
+def _check_finite(prediction: Frames, reference: Frames) -> None:
+    lost = np.isfinite(reference.energies) & ~np.isfinite(prediction.energies)
+    gaps = (np.isfinite(reference.forces) & ~np.isfinite(prediction.forces)).any(axis=1)
+    lost |= np.bincount(reference.owners, weights=gaps, minlength=len(lost)) > 0
+    if lost.any():
+        raise InputError(
+            f"{lost.sum()} predictions have no finite energy or force, "
+            f"the first for structure {reference.structures[lost][0]}.",
+            hint="Look at these structures: a model far outside its training data gives NaN.",
+            structures=reference.structures[lost][:10].tolist(),
         )
-
-    def check_finite(self, structures: NDArray[np.str_]) -> None:
-        lost = np.isfinite(self.energies[1]) & ~np.isfinite(self.energies[0])
-        gaps = (np.isfinite(self.forces[1]) & ~np.isfinite(self.forces[0])).any(axis=1)
-        lost |= np.bincount(self.owners, weights=gaps, minlength=len(lost)) > 0
-        if lost.any():
-            raise InputError(
-                f"{lost.sum()} predictions have no finite energy or force, "
-                f"the first for structure {structures[lost][0]}.",
-                hint="Look at these structures: a model far outside its training data gives NaN.",
-                structures=structures[lost][:10].tolist(),
-            )
-
-    def errors(self) -> LabelErrors:
-        energies = [energy / self.n_atoms for energy in self.energies]
-        return LabelErrors(
-            n_structures=len(self.n_atoms),
-            n_atoms=len(self.numbers),
-            energy=summarize_errors(energies[0], energies[1], "meV/atom"),
-            energy_aligned=self._aligned_energy(),
-            forces=summarize_errors(*self.forces, unit="meV/A"),
-            forces_by_element=summarize_by_element(self.numbers, *self.forces, unit="meV/A"),
-            stress=summarize_errors(*self.stresses, unit="meV/A^3"),
-            intervals=self._intervals(),
-        )
-
-    def _intervals(self) -> dict[str, ErrorIntervals]:
-        off = {
-            "energy": (self.energies[0] - self.energies[1]) / self.n_atoms,
-            "forces": (self.forces[0] - self.forces[1]).ravel(),
-            "stress": (self.stresses[0] - self.stresses[1]).ravel(),
-        }
-        repeats: dict[str, Any] = {"energy": 1, "forces": 3 * self.n_atoms, "stress": 6}
-        found = {
-            name: error_intervals(MILLI * errors, np.repeat(self.families, repeats[name]))
-            for name, errors in off.items()
-        }
-        return {name: intervals for name, intervals in found.items() if intervals is not None}
-
-    def _aligned_energy(self) -> ErrorSummary | None:
-        known = np.isfinite(self.energies[1])
-        counts = count_elements(self.numbers, self.owners, len(known))[1][known]
-        if counts.shape[0] <= counts.shape[1]:
-            return None
-        n_atoms = self.n_atoms[known]
-        prediction, reference = (energy[known] / n_atoms for energy in self.energies)
-        fractions = counts / n_atoms[:, None]
-        shifts = np.linalg.lstsq(fractions, prediction - reference, rcond=None)[0]
-        return summarize_errors(prediction - fractions @ shifts, reference, "meV/atom")
 
 
 def _match(prediction: Frames, reference: Frames) -> NDArray[np.int64]:
@@ -297,10 +199,3 @@ def _match(prediction: Frames, reference: Frames) -> NDArray[np.int64]:
     order = np.empty(len(reference), dtype=np.int64)
     order[np.argsort(reference.structures)] = np.argsort(prediction.structures)
     return order
-
-
-def _atom_rows(frames: Frames, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of the per-atom columns when the structures are taken in `order`."""
-    counts = frames.n_atoms[order]
-    shifts = frames.offsets[:-1][order] - (np.cumsum(counts) - counts)
-    return np.repeat(shifts, counts) + np.arange(counts.sum())

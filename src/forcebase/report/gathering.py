@@ -162,7 +162,7 @@ def shell_forces(labels: Validation) -> list[ShellForces]:
 
 def _test_pairs(db: Database, result: MainResult) -> Pairs:
     test = [c for c, split in splits_of(db, result.dataset).items() if split == "test"]
-    return join(db, result.model, result.reference, {"_id": {"$in": test}})
+    return join(db, result.model, result.reference, {"_id": {"$in": test}}).read(db)
 
 
 def _phonon_data(db: Database, result: MainResult) -> dict[str, Any]:

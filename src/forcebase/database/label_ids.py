@@ -1,0 +1,77 @@
+"""Which structures a method has labelled, and by which calculations: ids alone, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forcebase.database.database import Database
+from forcebase.database.label_columns import BY_STRUCTURE, joined
+from forcebase.database.pieces import in_pieces
+from forcebase.database.raw_rows import read_rows
+
+FEW = 10
+"""Up to one in so many of a method's calculations are looked up by structure; more are scanned."""
+
+
+@dataclass(frozen=True)
+class LabelIds:
+    """n calculations of one method, by structure and then by id.
+
+    Attributes:
+        structures: (n,) ids, 64 hex digits.
+        ids: (n,) of the calculations.
+    """
+
+    structures: NDArray[np.bytes_]
+    ids: NDArray[np.bytes_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: NDArray[Any]) -> LabelIds:
+        """Those at `rows`."""
+        return LabelIds(self.structures[rows], self.ids[rows])
+
+    def replicate(self, number: int) -> LabelIds:
+        """One for each structure that has so many, by id: 0 for the first of each."""
+        starts = np.searchsorted(self.structures, self.structures)
+        return self.take(np.arange(len(self)) - starts == number)
+
+
+def read_label_ids(
+    db: Database,
+    method: str,
+    query: Mapping[str, Any] | None = None,
+    structures: NDArray[np.bytes_] | None = None,
+) -> LabelIds:
+    """Read which calculations of a method there are.
+
+    Args:
+        db: the database.
+        method: its id.
+        query: a MongoDB query on `calculations`.
+        structures: (n,) ids, sorted; only calculations of these.
+    """
+    raw = db.calculations.raw
+    query = dict(query or {})
+    if structures is not None and FEW * len(structures) < raw.count_documents({"method": method}):
+        query["structure"] = {"$in": structures.astype(str).tolist()}
+    index = None if query else BY_STRUCTURE  # which then answers alone
+    columns = {"_id": "S", "structure": "S"}
+    found = [
+        rows
+        for piece in in_pieces({"method": method, **query})
+        for rows in read_rows(raw, piece, columns, index)
+    ]
+    ids = joined([rows["_id"] for rows in found], "S64")
+    labelled = joined([rows["structure"] for rows in found], "S64")
+    order = np.lexsort((ids, labelled))
+    all_ids = LabelIds(labelled[order], ids[order])
+    if structures is None:
+        return all_ids
+    return all_ids.take(np.isin(all_ids.structures, structures))
