@@ -89,6 +89,8 @@ def compare(
                 db, records, reference or [], selected, align, only, again, picture, as_json
             )
             return
+        if picture is not None and db.resolve(records[0])[0] != "phonons":
+            raise InputError("--picture draws phonons, or a matrix: give --reference.")
         from forcebase.comparison import compare as compare_records
 
         with stage_bars() as bars:
@@ -113,8 +115,6 @@ def compare(
             numbers = flatten(dict(validation.metrics))
             show_phonon_comparison(db, validation, numbers, picture, fields)
             return
-        if picture is not None:
-            raise InputError("--picture draws phonons, or a matrix: give --reference.")
         from forcebase.cli.label_comparison import show_label_comparison
 
         show_label_comparison(db, validation, records, selected, only, print_json, fields)

@@ -55,10 +55,9 @@ def fill_labels(db: Any, models: Sequence[str], references: Sequence[str], on: A
     from forcebase.comparison.matrix import labelled_structures
     from forcebase.records import ModelMethod
 
-    chosen = selection(db, on).calculations(db)
-    wanted: set[str] = set()
+    chosen, wanted = selection(db, on), set()
     for reference in _methods(db, references):
-        wanted |= labelled_structures(db, {"method": reference.id, **chosen})
+        wanted |= set(labelled_structures(db, reference, chosen).astype(str).tolist())
     for name, method in zip(models, _methods(db, models), strict=True):
         if not isinstance(method, ModelMethod):
             error_console.print(

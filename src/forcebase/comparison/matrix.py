@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from forcebase.comparison.labels import Selection, compare_labels
 from forcebase.database.database import Database
-from forcebase.database.pieces import in_pieces
+from forcebase.database.label_ids import read_label_ids
 from forcebase.errors import NotFoundError
 from forcebase.physics.alignment import Align
 from forcebase.records import Method, Validation
@@ -82,17 +85,14 @@ def compare_matrix(
     cells: dict[tuple[str, str], Validation | None] = {}
     missing: dict[tuple[str, str], list[str]] = {}
     for reference in references:
-        asked = {"method": reference.id, **selection.calculations(db)}
-        wanted = labelled_structures(db, asked)
+        wanted = labelled_structures(db, reference, selection)
         labelled = {
-            model.id: labelled_structures(
-                db, {"method": model.id, "structure": {"$in": sorted(wanted)}}
-            )
+            model.id: np.isin(wanted, read_label_ids(db, model.id, structures=wanted).structures)
             for model in models
         }
-        common = sorted(wanted.intersection(*labelled.values()))
+        common = wanted[np.logical_and.reduce(list(labelled.values()))].astype(str).tolist()
         for model in models:
-            missing[model.id, reference.id] = sorted(wanted - labelled[model.id])
+            missing[model.id, reference.id] = wanted[~labelled[model.id]].astype(str).tolist()
             cells[model.id, reference.id] = None
             if common:
                 cells[model.id, reference.id] = compare_labels(
@@ -120,8 +120,6 @@ def require_cells(matrix: Matrix) -> None:
         )
 
 
-def labelled_structures(db: Database, query: dict[str, Any]) -> set[str]:
-    """Ids of the structures of the calculations that a MongoDB query finds."""
-    fields = {"structure": 1, "_id": 0}
-    pieces = (db.calculations.raw.find(piece, fields) for piece in in_pieces(query))
-    return {row["structure"] for rows in pieces for row in rows}
+def labelled_structures(db: Database, method: Method, selection: Selection) -> NDArray[np.bytes_]:
+    """Ids of the structures that a method has labelled, of those asked for; sorted."""
+    return np.unique(read_label_ids(db, method.id, selection.calculations(db)).structures)
