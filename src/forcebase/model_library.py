@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ase import Atoms
 
-from forcebase.blob import Blob
 from forcebase.database.database import Database
+from forcebase.database.publishing import stored_model
 from forcebase.digest import content_digest
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.outputs import model_batch
@@ -17,7 +17,6 @@ from forcebase.models.golden_probe import check_probe, probe_frames
 from forcebase.models.loading import load_model
 from forcebase.models.potential import Potential
 from forcebase.models.sources import Source, read_source
-from forcebase.outputs import ModelOutput
 from forcebase.records import Activity, ModelMethod, Structure
 
 
@@ -59,16 +58,7 @@ def open_model(db: Database, model: ModelMethod) -> Potential:
         IntegrityError: they are not those of the digest; nothing is loaded.
         MissingDependencyError: its package is not installed.
     """
-    output: ModelOutput = {  # type: ignore[typeddict-item]
-        "kind": model.kind,
-        "weights": Blob(db.blobs.get(model.weights)),
-        "weights_sha256": model.weights,
-        "dtype": model.dtype,
-        "head": model.head,
-        "elements": list(model.elements),
-        "arguments": dict(model.arguments),
-    }
-    return load_model(output)
+    return load_model(stored_model(db, model))
 
 
 def check_stored_model(

@@ -8,8 +8,9 @@ from forcebase.actions import build_dataset
 from forcebase.blob import Blob
 from forcebase.comparison import Selection, compare, compare_labels, compare_matrix
 from forcebase.comparison.labels import select_pairs
+from forcebase.comparison.leakage import Only
 from forcebase.comparison.noise import noise_floors
-from forcebase.errors import InputError, IntegrityError
+from forcebase.errors import InputError, IntegrityError, NotFoundError
 from forcebase.ingest.importing import import_paths
 from forcebase.records import Calculation, ModelMethod
 from forcebase.records.base import document_checksum
@@ -131,8 +132,11 @@ def test_a_comparison_is_found_again_and_on_demand_computed_again(db, dft):
     edited["checksum"] = document_checksum(edited)
     db.validations.raw.replace_one({"_id": first.id}, edited)
     assert compare(db, "m", dft.id).metrics["overall"]["forces"]["mae"] == 1.0  # not computed
-    again = compare(db, "m", dft.id, recompute=True)
-    assert again.id == first.id
+    with pytest.raises(IntegrityError, match="not what record"):
+        compare(db, "m", dft.id, recompute=True)
+    db.validations.raw.delete_one({"_id": first.id})
+    assert compare(db, "m", dft.id, recompute=True).id == first.id
+    assert compare(db, "m", dft.id, recompute=True).id == first.id
 
 
 def test_a_record_that_says_something_else_is_told(db, dft):
@@ -230,3 +234,83 @@ def test_few_of_many_structures_are_joined_by_look_up_and_all_by_scan(db, dft):
     few = select_pairs(db, model, dft, Selection(structures=[c.structure for c in every[:3]]))
     assert few.structures.astype(str).tolist() == sorted(c.structure for c in every[:3:2])
     assert few.missing == [every[1].structure]
+
+
+def test_two_models_are_compared_on_the_cells_of_a_dataset_of_dft(db, dft):
+    dataset = build_dataset(db, "d", {})
+    one, other = a_model(db, "one"), a_model(db, "other")
+    every = db.calculations.find(method=dft.id)
+    answer(db, one, every, force=0.01)
+    answer(db, other, every, force=0.03)
+    found = compare(db, "one", "other", "d:test")
+    assert found.n == dataset.counts["test"]
+    assert found.metrics["overall"]["forces"]["mae"] == pytest.approx(20)
+    whole = compare_matrix(db, [one], [dft, other], Selection(dataset=dataset, split="test"))
+    assert {cell.n for cell in whole.cells.values()} == {dataset.counts["test"]}
+    assert whole.cells[one.id, other.id].id == found.id  # the same question is one record
+
+
+def test_what_a_matrix_leaves_out_is_in_its_records(db, dft):
+    one, other = a_model(db, "one"), a_model(db, "other")
+    every = db.calculations.find(method=dft.id, sort="id")
+    answer(db, one, every)
+    answer(db, other, every[:40])
+    cell = compare_matrix(db, [one, other], [dft], Selection()).cells[one.id, dft.id]
+    alone = compare(db, "one", dft.id)
+    assert (cell.n, alone.n) == (40, 68)
+    assert "structures_root" in cell.on
+    assert "structures_root" not in alone.on
+
+
+def test_unseen_in_a_matrix_is_unseen_by_all(db, dft):
+    every = db.calculations.find(method=dft.id)
+    models = []
+    for name, seed in (("one", 1), ("other", 2)):
+        dataset = build_dataset(db, name, {}, seed=seed)
+        models.append(a_model(db, f"m-{name}", dataset=dataset.id))
+        answer(db, models[-1], every)
+    alone = [compare_labels(db, m, dft, Selection(only=Only.UNSEEN)) for m in models]
+    cells = compare_matrix(db, models, [dft], Selection(only=Only.UNSEEN)).cells
+    (n,) = {cell.n for cell in cells.values()}
+    assert 0 < n < min(found.n for found in alone)
+
+
+def test_what_was_dropped_as_a_near_copy_of_a_training_cell_is_not_new(db, dft):
+    parent = db.structures.find(kind="pristine-2x2", limit=1)[0]
+    label = db.calculations.one(structure=parent.id, method=dft.id)
+    atoms = parent.to_atoms()
+    atoms.rattle(1e-5, seed=1)
+    near = type(parent).from_atoms(atoms, kind="a stranger")  # of no family that is known
+    db.structures.add([near])
+    answers = {"energy": label.energy, "forces": label.forces}
+    db.calculations.add([Calculation.of(near, dft, stress=label.stress, **answers)])
+    dataset = build_dataset(db, "d", {})
+    dropped = db.members.find(dataset=dataset.id, split="dropped", step="near-duplicates")
+    assert len(dropped) == 1
+    model = a_model(db, "m", dataset=dataset.id)
+    answer(db, model, db.calculations.find(method=dft.id))
+    pair = {"structure": [parent.id, near.id]}
+    found = compare(db, "m", dft.id, pair).leakage
+    kept = db.members.one(dataset=dataset.id, structure=[parent.id, near.id]).split
+    new = 2 if kept == "test" else 0
+    assert (found["n_new"], found["n_in_training"]) == (new, 1 - new // 2)
+
+
+def test_dft_that_did_not_converge_is_compared_only_where_it_is_asked_for(db, dft):
+    first = db.calculations.find(method=dft.id, limit=1)[0]
+    atoms = db.structures.get(first.structure).to_atoms()
+    atoms.rattle(0.1)
+    structure = type(db.structures.get(first.structure)).from_atoms(atoms)
+    db.structures.add([structure])
+    lost = Calculation.of(structure, dft, energy=0.0, forces=first.forces, converged=False)
+    db.calculations.add([lost])
+    answer(db, a_model(db, "m"), db.calculations.find(method=dft.id))
+    assert compare(db, "m", dft.id).n == 68
+    assert compare(db, "m", dft.id, {"converged": False}).n == 1
+    assert compare(db, "m", dft.id, {"id": [lost.id]}).n == 1
+
+
+def test_a_question_that_finds_nothing_says_which_side_has_nothing(db, dft):
+    answer(db, a_model(db, "m"), db.calculations.find(method=dft.id))
+    with pytest.raises(NotFoundError, match="has labelled nothing of what is asked for"):
+        compare(db, "m", dft.id, {"kind": "nosuch"})

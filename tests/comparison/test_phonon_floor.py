@@ -58,6 +58,13 @@ def test_another_displacement_gives_the_floor_of_its_side(
     assert compare_phonons(db, model, dft_phonon).id == found.id
 
 
+def test_a_phonon_of_other_masses_is_no_floor(db, dft_phonon, dft_crystal, store_phonon):
+    model = store_phonon(stiffer(dft_crystal, 1.1))
+    heavy = replace(stiffer(dft_crystal, 1.1 * NOISE), masses=1.01 * dft_crystal.masses)
+    store_phonon(heavy, {"displacement_A": 0.01})
+    assert phonon_floors(db, compare_phonons(db, model, dft_phonon)) == []
+
+
 def test_analytic_derivatives_are_displacements_of_zero(db, dft_phonon, dft_crystal, store_phonon):
     model = store_phonon(dft_crystal, {"method": "analytic"})
     store_phonon(stiffer(dft_crystal, NOISE), {"method": "displacements", "displacement_A": 0.05})

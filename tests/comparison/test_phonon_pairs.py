@@ -199,3 +199,12 @@ def test_found_again_and_equal_when_computed_again(db, dft_phonon, dft_crystal, 
     back = compare_phonons(db, dft_phonon, turned)
     assert back.on["model_phonon"] == dft_phonon.id
     assert back.metrics["band_bias_THz"] == pytest.approx(-first.metrics["band_bias_THz"])
+
+
+def test_what_the_model_has_seen_of_the_cell_is_said(db, dft_phonon, dft_crystal, store_phonon):
+    model = store_phonon(dft_crystal)
+    foreign = compare_phonons(db, model, dft_phonon).leakage
+    assert set(foreign.values()) == {0, foreign["n_unknown"]}
+    assert foreign["n_unknown"] >= 1
+    held = compare_phonons(db, dft_phonon, model).leakage  # DFT was trained on nothing
+    assert set(held.values()) == {0, held["n_new"]}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from forcebase.database.database import Database
 from forcebase.database.installation import install
 from forcebase.database.schema import DOCUMENTS
+from forcebase.errors import MissingDependencyError
 from forcebase.ingest.outputs import model_batch
 from forcebase.integrity import findings, record_checks
 from forcebase.integrity.findings import FindingKind, Verification
@@ -120,6 +121,26 @@ def test_nothing_can_be_removed_unseen(filled, damage, name):
     with damage.removed(filled.raw[name], query if name == "activities" else {}):
         kinds = {kind for kind, _, _ in found(filled)}
     assert FindingKind.BROKEN_EDGE in kinds
+
+
+def test_a_model_of_another_package_is_asked_by_its_own(db, monkeypatch):
+    from forcebase.model_library import add_model
+    from forcebase.models.sources import Source
+
+    model = add_model(db, Source("ase", "ase.calculators.emt:EMT", elements=("Cu", "Au")))
+    assert verify(db).findings == []
+
+    def missing(*_):
+        raise MissingDependencyError("chgnet is not installed.", hint="Install it.")
+
+    def broken(*_):
+        raise ZeroDivisionError("in a package of somebody else")
+
+    for opening, kind in ((missing, "NOT_CHECKED"), (broken, "PROBE_FAILED")):
+        monkeypatch.setattr("forcebase.models.loading.load_model", opening)
+        report = verify(db)
+        assert [(f.kind.name, f.record) for f in report.findings] == [(kind, model.id)]
+        assert report.is_sound == (opening is missing)
 
 
 def test_a_parent_that_was_never_here_is_told_and_no_damage(db, data_folder):

@@ -38,9 +38,11 @@ def test_zeros_stay_zeros():
 def test_merged_is_taken_together(sizes):
     rng = np.random.default_rng(1)
     parts = [rng.exponential(size=size) for size in sizes]
+    merged = [taken(part, 2) for part in parts]
+    before = [part.percentiles(PERCENTS) for part in merged]
     whole = Quantiles()
-    for part in parts:
-        whole.merge(taken(part, 2))
+    for part in merged:
+        whole.merge(part)
     assert whole.percentiles(PERCENTS) == taken(np.concatenate(parts), 5).percentiles(PERCENTS)
-    again = taken(parts[0], 2).percentiles(PERCENTS)  # what was merged is left as it was
-    assert again == taken(parts[0], 2).percentiles(PERCENTS)
+    whole.add(parts[0])
+    assert [part.percentiles(PERCENTS) for part in merged] == before

@@ -71,8 +71,8 @@ def compare(
             f"{len(records)} records are no model and reference.",
             hint="Give two, or models and --reference METHOD.",
         )
-    if several and (host or allow):
-        raise InputError("--host and --allow are for one comparison, not for a matrix.")
+    if several and (host or edges or allow):
+        raise InputError("--host, --edges and --allow are for one comparison, not for a matrix.")
     with open_database() as db:
         selected = parse_on(db, on)
         if not stale:

@@ -63,8 +63,7 @@ def show_label_comparison(
         _print_families(metrics)
     if "forces_by_shell" in metrics:
         _print_shells(metrics["forces_by_shell"])
-    seen = {key: value for key, value in (validation.leakage or {}).items() if value}
-    console.print("  " + ", ".join(f"{value} {COUNTS[key]}" for key, value in seen.items()))
+    console.print(f"  structures: {leakage_told(validation)}")
     if validation.on["n_missing"]:
         console.print(
             f"  {validation.on['n_missing']} more have the reference's labels only: --fill has the "
@@ -75,6 +74,12 @@ def show_label_comparison(
         told = f"{floor.what}, {floor.errors.n_structures} structures"
         title = db.methods.get(floor.method).title
         console.print(f"  floor: {title} against itself, MAE, {told}", soft_wrap=True)
+
+
+def leakage_told(validation: Any) -> str:
+    """How many of the structures of a comparison the model has seen, in words."""
+    seen = {key: value for key, value in (validation.leakage or {}).items() if value}
+    return ", ".join(f"{value} {COUNTS[key]}" for key, value in seen.items())
 
 
 def _floors(db: Any, validation: Any, on: Any, only: str) -> list[Any]:

@@ -33,18 +33,20 @@ def show_matrix(
     chosen = selection(db, on, only_of(only))
     matrix = compare_matrix(db, rows, columns, chosen, alignment=align_of(align), recompute=again)
     names = dict(zip([m.id for m in [*rows, *columns]], [*models, *references], strict=True))
-    if as_json:
-        print_json(matrix.as_dict())
-        return
-    require_cells(matrix)
+    if picture is not None or not as_json:
+        require_cells(matrix)
     for validation in matrix.cells.values():
         if validation is not None:
             warn_if_stale(db, ("validations", validation.id))
-    _print_matrix(matrix, names)
     if picture is not None:
         from forcebase.report.matrix import write_matrix_picture
 
         write_matrix_picture(matrix, names, picture)
+    if as_json:
+        print_json(matrix.as_dict())
+        return
+    _print_matrix(matrix, names)
+    if picture is not None:
         console.print(f"Picture in {picture}", soft_wrap=True)
 
 
@@ -74,18 +76,26 @@ def _methods(db: Any, names: Sequence[str]) -> list[Any]:
     return [db.resolve(name, "methods")[1] for name in names]
 
 
+def _seen(leakage: Any) -> str:
+    """How many of the structures, or members of their families, the model was trained on."""
+    if leakage["n_unknown"]:
+        return "unknown"
+    return str(leakage["n_in_training"] + leakage["n_same_family"])
+
+
 def _print_matrix(matrix: Any, names: dict[str, str]) -> None:
     rows = []
     for (model, reference), found in matrix.cells.items():
         missing = len(matrix.missing[model, reference])
         if found is None:
-            rows.append([names[model], names[reference], 0, missing, *[""] * 4])
+            rows.append([names[model], names[reference], 0, missing, *[""] * 5])
             continue
         overall = found.metrics["overall"]
         kept = ("energy", "energy_aligned", "forces", "stress")
         errors = [f"{overall[key]['mae']:.3g}" if overall[key] else "" for key in kept]
-        rows.append([names[model], names[reference], found.n, missing, *errors])
-    columns = ["model", "reference", "n", "missing", "energy", "shifted", "force", "stress"]
+        seen = _seen(found.leakage)
+        rows.append([names[model], names[reference], found.n, missing, seen, *errors])
+    columns = ["model", "reference", "n", "missing", "seen", "energy", "shifted", "force", "stress"]
     title = "MAE: meV/atom, meV/A, meV/A^3, on the structures that all models have labelled"
     print_table(title, columns, rows)
     for (model, reference), missing in matrix.missing.items():

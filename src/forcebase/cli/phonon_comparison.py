@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from forcebase.cli.console import console, print_json, print_table
+from forcebase.cli.label_comparison import leakage_told
 
 
 def show_phonon_comparison(
@@ -40,6 +41,7 @@ def show_phonon_comparison(
         console.print(f"  allowed: {part}, {' and '.join(values)}", soft_wrap=True)
     if validation.on["not_known"]:
         console.print(f"  not told by both records: {', '.join(validation.on['not_known'])}")
+    console.print(f"  cell and displaced cells: {leakage_told(validation)}", soft_wrap=True)
     for floor in floors:
         console.print(
             f"  noise floor of the {floor.side}: {floor.varied} {' and '.join(floor.values)}, "

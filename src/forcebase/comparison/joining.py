@@ -84,7 +84,8 @@ class Join:
 def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any]) -> Join:
     """Find the calculations of both methods on the same structures.
 
-    Of replicates, the first by id is taken; their spread is the noise floor, not an error.
+    Of replicates, the first by id is taken; their spread is the noise floor, not an error. DFT that
+    did not converge is left out, unless the query is for certain calculations or for just these.
 
     Args:
         db: the database.
@@ -93,9 +94,14 @@ def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any
         query: a MongoDB query on `calculations` of the reference; {} for all.
 
     Raises:
-        NotFoundError: the two have no structure in common.
+        NotFoundError: the reference has nothing of it, or the two have no structure in common.
     """
     right = read_label_ids(db, reference.id, query).replicate(0)
+    if not len(right):
+        raise NotFoundError(
+            f"{reference.title} has labelled nothing of what is asked for.",
+            hint="`forcebase ls calculations` takes the same filters.",
+        )
     left = read_label_ids(db, model.id, structures=right.structures).replicate(0)
     common = np.isin(right.structures, left.structures, assume_unique=True)
     missing = right.structures[~common].astype(str).tolist()

@@ -39,7 +39,7 @@ def keep(
     Raises:
         IntegrityError: computed again, it is not what the record says.
     """
-    if known is not None and known.id != validation.id:
+    if known is not None and {known.id, known.digest()} != {validation.id}:
         raise IntegrityError(
             f"Computed again, the comparison is not what record {known.id[:10]} says.",
             hint="Run `forcebase verify`; another version of a package may round otherwise.",

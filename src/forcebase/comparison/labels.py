@@ -39,27 +39,37 @@ class Selection:
     structures: Sequence[str] | None = None
     only: Only = Only.ALL
 
-    def calculations(self, db: Database) -> dict[str, Any]:
-        """Give it as a query on `calculations`."""
+    def calculations(self, db: Database, method: Method) -> dict[str, Any]:
+        """Give it as a query on the `calculations` of a method.
+
+        Of the dataset's own method, they are its members; of another, those of their structures.
+        """
         check_split(self.split)
         found = dict(self.query or {})
         if self.dataset is not None:
             members = {"dataset": self.dataset.id, "split": self.split or {"$ne": "dropped"}}
-            rows = db.members.raw.find(members, {"calculation": 1})
-            found["_id"] = {"$in": [row["calculation"] for row in rows]}
-        if self.structures is not None:
+            name, field = ("_id", "calculation")
+            if method.id != self.dataset.method:
+                name, field = ("structure", "structure")
+            rows = db.members.raw.find(members, {field: 1})
+            found[name] = {"$in": [row[field] for row in rows]}
+        if self.structures is not None:  # found by this selection before, so some of the above
             found["structure"] = {"$in": list(self.structures)}
         return found
 
     def described(self) -> dict[str, Any]:
         """Give it as a validation keeps it."""
         told = {str(k).replace("$", ""): str(v) for k, v in (self.query or {}).items()}
-        found = {
+        found: dict[str, Any] = {
             "dataset": self.dataset.title if self.dataset else None,
             "split": self.split,
             "query": told,
         }
-        return found | ({"only": str(self.only)} if self.only is not Only.ALL else {})
+        if self.only is not Only.ALL:
+            found["only"] = str(self.only)
+        if self.structures is not None:
+            found["structures_root"] = merkle_root(self.structures)
+        return found
 
 
 def select_pairs(db: Database, model: Method, reference: Method, selection: Selection) -> Join:
@@ -69,7 +79,7 @@ def select_pairs(db: Database, model: Method, reference: Method, selection: Sele
         NotFoundError: the two have no structure in common.
         InputError: only unseen structures are asked for, and none is known to be.
     """
-    found = join(db, model, reference, selection.calculations(db))
+    found = join(db, model, reference, selection.calculations(db, reference))
     if selection.only is Only.UNSEEN:
         return found.where(require_unseen(seen_by(db, model, found.structures), model))
     return found

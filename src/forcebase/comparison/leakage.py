@@ -13,6 +13,7 @@ from forcebase.database.database import Database
 from forcebase.database.label_columns import joined
 from forcebase.database.pieces import in_pieces
 from forcebase.database.raw_rows import read_rows
+from forcebase.datasets.membership import near_copies
 from forcebase.errors import InputError
 from forcebase.records import Method, ModelMethod
 
@@ -31,7 +32,8 @@ class Seen:
 
     Attributes:
         trained: (n,) in its training or validation set, or in that of a model it was tuned from.
-        related: (n,) a member of their family is, but they are not.
+        related: (n,) a member of their family is, or one that they are near copies of, but they
+            are not.
         known: whether all that it was trained on is in this database; if not, the rest may have
             been seen too.
     """
@@ -65,6 +67,7 @@ def seen_by(db: Database, model: Method, structures: NDArray[np.bytes_]) -> Seen
         structures: (n,) ids.
     """
     trained = np.zeros(len(structures), dtype=bool)
+    copied = trained.copy()
     relatives: list[NDArray[np.bytes_]] = []
     known = True
     for member in _with_parents(db, model):
@@ -72,14 +75,26 @@ def seen_by(db: Database, model: Method, structures: NDArray[np.bytes_]) -> Seen
             known = False
             continue
         seen = {"dataset": member.dataset, "split": {"$in": ["train", "valid"]}}
-        rows = list(read_rows(db.members.raw, seen, {"structure": "S", "family": "S"}))
+        columns = {"structure": "S", "family": "S", "calculation": "S"}
+        rows = list(read_rows(db.members.raw, seen, columns))
         trained |= np.isin(structures, joined([part["structure"] for part in rows], "S64"))
+        members = joined([part["calculation"] for part in rows], "S64")
+        copied |= np.isin(structures, _copies(db, member.dataset, members))
         relatives += [part["family"] for part in rows]
-    related = np.zeros_like(trained)
+    related = copied
     if relatives:
         families = _families(db, structures)
-        related = np.isin(families, np.concatenate(relatives)) & (families != b"")
+        related = copied | (np.isin(families, np.concatenate(relatives)) & (families != b""))
     return Seen(trained, related & ~trained, known)
+
+
+def _copies(db: Database, dataset: str, members: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    """Structures that were dropped from a dataset as near copies of these members of it."""
+    kept = set(members.astype(str).tolist())
+    dropped = [copy for copy, original in near_copies(db, dataset).items() if original in kept]
+    pieces = in_pieces({"_id": {"$in": dropped}})
+    found = [r for p in pieces for r in read_rows(db.calculations.raw, p, {"structure": "S"})]
+    return joined([rows["structure"] for rows in found], "S64")
 
 
 def _families(db: Database, structures: NDArray[np.bytes_]) -> NDArray[np.bytes_]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forcebase.comparison.labels import Selection, compare_labels
+from forcebase.comparison.leakage import Only, require_unseen, seen_by
 from forcebase.database.database import Database
 from forcebase.database.label_ids import read_label_ids
 from forcebase.errors import NotFoundError
@@ -75,7 +76,8 @@ def compare_matrix(
         db: the database.
         models: that are judged.
         references: that they are held to.
-        selection: on what; a query is one on the calculations of the reference.
+        selection: on what; a query is one on the calculations of the reference. Unseen is what
+            none of the models has seen.
         alignment: what is taken from the models' energies first.
         recompute: compute what is there once more, and hold it to the record.
 
@@ -90,16 +92,22 @@ def compare_matrix(
             model.id: np.isin(wanted, read_label_ids(db, model.id, structures=wanted).structures)
             for model in models
         }
-        common = wanted[np.logical_and.reduce(list(labelled.values()))].astype(str).tolist()
+        common = wanted[np.logical_and.reduce(list(labelled.values()))]
+        if selection.only is Only.UNSEEN and len(common):
+            unseen = [require_unseen(seen_by(db, model, common), model) for model in models]
+            common = common[np.logical_and.reduce(unseen)]
+        part = selection
+        if len(common) < len(wanted):
+            part = replace(selection, structures=common.astype(str).tolist())
         for model in models:
             missing[model.id, reference.id] = wanted[~labelled[model.id]].astype(str).tolist()
             cells[model.id, reference.id] = None
-            if common:
+            if len(common):
                 cells[model.id, reference.id] = compare_labels(
                     db,
                     model,
                     reference,
-                    replace(selection, structures=common),
+                    part,
                     alignment=alignment,
                     recompute=recompute,
                 )
@@ -122,4 +130,4 @@ def require_cells(matrix: Matrix) -> None:
 
 def labelled_structures(db: Database, method: Method, selection: Selection) -> NDArray[np.bytes_]:
     """Ids of the structures that a method has labelled, of those asked for; sorted."""
-    return np.unique(read_label_ids(db, method.id, selection.calculations(db)).structures)
+    return np.unique(read_label_ids(db, method.id, selection.calculations(db, method)).structures)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+
 from forcebase.comparison.phonon_protocol import Part, amplitude
 from forcebase.comparison.phonons import compare_phonons
 from forcebase.database.database import Database
@@ -143,6 +145,7 @@ def _alike(phonon: Phonon, other: Phonon) -> bool:
         and (same_start or other.structure == phonon.structure)
         and other.supercell_matrix == phonon.supercell_matrix
         and other.primitive_matrix == phonon.primitive_matrix
+        and np.array_equal(other.masses, phonon.masses)
         and _settings(other) == _settings(phonon)
     )
 

@@ -6,7 +6,11 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from forcebase.comparison.keeping import keep
+from forcebase.comparison.leakage import seen_by
 from forcebase.comparison.phonon_protocol import Part, Protocol, hold_protocols
 from forcebase.database.database import Database
 from forcebase.digest import merkle_root
@@ -22,8 +26,9 @@ from forcebase.physics.vibrations import modes
 from forcebase.records import Phonon, Validation
 from forcebase.spectra import Spectra, crystal_of, spectra_of
 
-EDITION = 2
-"""Of what a comparison of phonons holds; one of an older edition is not found but made again."""
+EDITION = 3
+"""Of what a comparison of phonons holds; one of an older edition is not found but made again.
+3 says what the model has seen."""
 
 DIGITS = 7
 """Decimals kept of all metrics, so that the last bits of an eigensolver, which change with the
@@ -63,6 +68,7 @@ def compare_phonons(
     protocol = hold_protocols((model, left), (reference, right))
     protocol.check(allowed)
     validation = _validation(model, reference, protocol, spectra_of(left, right))
+    validation.leakage = seen_by(db, db.methods.get(model.method), _cells(db, reference)).counts()
     return keep(db, validation.sealed(), "compare phonons", started, found)
 
 
@@ -89,6 +95,17 @@ def _validation(
     validation.made_from("model phonon", "phonons", model.id)
     validation.made_from("reference phonon", "phonons", reference.id)
     return validation
+
+
+def _cells(db: Database, phonon: Phonon) -> NDArray[np.bytes_]:
+    """Ids of the structures that a phonon stands for: its cell, and displaced ones on record."""
+    edges = [edge for edge in phonon.provenance.edges if edge.collection == "calculations"]
+    displaced = db.calculations.raw.find(
+        {"_id": {"$in": [edge.record for edge in edges]}}, {"structure": 1}
+    )
+    return np.unique(
+        np.array([phonon.structure, *(row["structure"] for row in displaced)], dtype="S64")
+    )
 
 
 def _found(

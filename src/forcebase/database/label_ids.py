@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,9 @@ def read_label_ids(
         method: its id.
         query: a MongoDB query on `calculations`.
         structures: (n,) ids, sorted; only calculations of these.
+
+    Returns:
+        Without DFT that did not converge, unless the query is of ids or of `converged`.
     """
     raw = db.calculations.raw
     query = dict(query or {})
@@ -72,6 +75,26 @@ def read_label_ids(
     labelled = joined([rows["structure"] for rows in found], "S64")
     order = np.lexsort((ids, labelled))
     all_ids = LabelIds(labelled[order], ids[order])
-    if structures is None:
-        return all_ids
-    return all_ids.take(np.isin(all_ids.structures, structures))
+    if structures is not None:
+        all_ids = all_ids.take(np.isin(all_ids.structures, structures))
+    if not {"_id", "converged"} & set(_fields(query)):
+        all_ids = all_ids.take(~np.isin(all_ids.ids, _unconverged(db, method)))
+    return all_ids
+
+
+def _fields(query: Mapping[str, Any]) -> Iterator[str]:
+    """Fields that a query asks of, as far as all of its conditions must hold."""
+    for name, value in query.items():
+        if name == "$and":
+            for part in value:
+                yield from _fields(part)
+        else:
+            yield name
+
+
+def _unconverged(db: Database, method: str) -> NDArray[np.bytes_]:
+    """Ids of the DFT calculations of a method that did not converge, from their small index."""
+    asked = {"converged": False, "method": method, "method_class": "dft"}
+    return joined(
+        [rows["_id"] for rows in read_rows(db.calculations.raw, asked, {"_id": "S"})], "S64"
+    )

@@ -61,7 +61,12 @@ def publish_dataset(db: Database, dataset: Dataset) -> OutputReference:
 
 def publish_model(db: Database, model: ModelMethod) -> OutputReference:
     """Publish a model as a `ModelOutput`; its weights are checked against their digest."""
-    output: ModelOutput = {
+    return _publish(db, "model", model.id, dict(stored_model(db, model)))
+
+
+def stored_model(db: Database, model: ModelMethod) -> ModelOutput:
+    """Give a model as the job that made it did; its weights are checked against their digest."""
+    return {
         "forcebase": "model",
         "kind": model.kind,
         "weights": Blob(db.blobs.get(model.weights)),
@@ -84,7 +89,6 @@ def publish_model(db: Database, model: ModelMethod) -> OutputReference:
         "environment": dict(model.environment),
         "parent": model.parent,
     }
-    return _publish(db, "model", model.id, dict(output))
 
 
 def _publish(db: Database, what: str, digest: str, output: dict[str, Any]) -> OutputReference:

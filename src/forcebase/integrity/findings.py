@@ -37,6 +37,8 @@ class FindingKind(Enum):
     """bytes that are no longer those of their digest"""
     PROBE_FAILED = "probe failed"
     """a model no longer gives the answers stored with it, or cannot be loaded"""
+    NOT_CHECKED = "not checked"
+    """a model whose package is not installed here: no damage"""
     ORPHAN_BLOB = "orphan blob"
     """bytes that no record names"""
     ORPHAN_CHUNKS = "orphan chunks"
@@ -51,7 +53,7 @@ class FindingKind(Enum):
     @property
     def is_damage(self) -> bool:
         """Whether something is wrong, and not just worth knowing."""
-        return self is not FindingKind.PARENT_ELSEWHERE
+        return self not in (FindingKind.PARENT_ELSEWHERE, FindingKind.NOT_CHECKED)
 
 
 @dataclass(frozen=True)

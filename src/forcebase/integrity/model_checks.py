@@ -8,7 +8,8 @@ from typing import cast
 from mongoengine.errors import MongoEngineException
 
 from forcebase.database.database import Database
-from forcebase.errors import ForcebaseError
+from forcebase.database.publishing import stored_model
+from forcebase.errors import ForcebaseError, MissingDependencyError
 from forcebase.integrity.findings import Finding, FindingKind
 from forcebase.records import ModelMethod
 
@@ -16,7 +17,7 @@ from forcebase.records import ModelMethod
 def check_model(db: Database, model_id: str) -> Iterator[Finding]:
     """Load a model and ask it its golden probe again; one without a probe is let pass."""
     from forcebase.models.golden_probe import check_probe
-    from forcebase.models.mace_calculator import load_mace
+    from forcebase.models.loading import load_model
 
     try:
         model = cast("ModelMethod", db.methods.get(model_id))
@@ -29,9 +30,15 @@ def check_model(db: Database, model_id: str) -> Iterator[Finding]:
     if not model.golden_probe:
         return
     try:
-        weights = db.blobs.get(model.weights)
-        loaded = load_mace(weights, model.weights, model.dtype, model.head)
-        check_probe(model.golden_probe, loaded)
+        check_probe(model.golden_probe, load_model(stored_model(db, model)))
+    except MissingDependencyError as error:
+        yield _finding(FindingKind.NOT_CHECKED, model_id, error.message, error.hint)
     except ForcebaseError as error:
-        hint = error.hint or "Compare the installed packages with those in its record."
-        yield Finding(FindingKind.PROBE_FAILED, "methods", model_id, error.message, hint)
+        yield _finding(FindingKind.PROBE_FAILED, model_id, error.message, error.hint)
+    except Exception as error:  # of a package that somebody else wrote
+        yield _finding(FindingKind.PROBE_FAILED, model_id, f"{type(error).__name__}: {error}", "")
+
+
+def _finding(kind: FindingKind, model_id: str, words: str, hint: str | None) -> Finding:
+    hint = hint or "Compare the installed packages with those in its record."
+    return Finding(kind, "methods", model_id, words, hint)

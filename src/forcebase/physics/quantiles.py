@@ -34,17 +34,24 @@ class Quantiles:
         self._kept.append(values)
         self._n_kept += len(values)
         if self._n_kept > EXACT:
-            self._counts = sum((_counted(v) for v in self._kept), np.zeros(BINS, np.int64))
-            self._kept = []
+            self._count()
 
     def merge(self, other: Quantiles) -> None:
         """Take what another holds."""
         for values in other._kept:
             self.add(values)
         if other._counts is not None:
-            counts = sum((_counted(v) for v in self._kept), other._counts)
-            self._counts = counts if self._counts is None else self._counts + counts
+            counts = self._count()
+            counts += other._counts
+
+    def _count(self) -> NDArray[np.int64]:
+        """Go over to counts, and give them."""
+        if self._counts is None:
+            self._counts = np.zeros(BINS, np.int64)
+            for values in self._kept:
+                self._counts += _counted(values)
             self._kept = []
+        return self._counts
 
     def percentiles(self, percents: Sequence[float]) -> list[float]:
         """Values that so many per cent of the numbers do not exceed; there must be numbers."""
