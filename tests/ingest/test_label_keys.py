@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import tarfile
 import zipfile
@@ -11,6 +12,7 @@ import pytest
 from ase.db import connect
 from ase.io import read, write
 
+from forcebase.errors import InputError
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 
@@ -130,6 +132,41 @@ def test_a_broken_archive_is_named(db, tmp_path):
     (tmp_path / "broken.tar.gz").write_bytes(b"\x1f\x8bnothing")
     report = import_paths(db, [tmp_path])
     assert "cannot be unpacked" in report.failed[0][1]
+
+
+def test_a_compressed_file_that_is_cut_off_is_named_wherever_it_lies(db, folder, frames):
+    write(folder / "cells.extxyz", frames, format="extxyz")
+    whole = gzip.compress((folder / "cells.extxyz").read_bytes())
+    (folder / "cut.txt.gz").write_bytes(whole[: len(whole) // 2])
+    with tarfile.open(folder / "both.tar.gz", "w:gz") as archive:
+        for name in ("cut.txt.gz", "cells.extxyz", "method.yaml"):
+            archive.add(folder / name, name)
+    report = import_paths(db, [folder])
+    assert sorted(name.rpartition("/")[2] for name, _ in report.failed) == ["cut.txt.gz"] * 2
+    assert all("cut off" in reason for _, reason in report.failed)
+    assert report.added["calculations"] == 12
+
+
+def test_a_strange_file_among_others_stops_nothing(db, folder, frames):
+    write(folder / "one.extxyz", frames[:3], format="extxyz")
+    (folder / "notes.txt").write_text("to do")
+    report = import_paths(db, [folder / "notes.txt", folder / "one.extxyz"])
+    assert report.added["calculations"] == 3
+    [(name, reason)] = report.failed
+    assert name.endswith("notes.txt")
+    assert "no kind that can be imported" in reason
+    assert import_paths(db, [folder / "*"]).failed == [(name, reason)]
+    with pytest.raises(InputError, match="no kind that can be imported"):
+        import_paths(db, [folder / "notes.txt"])
+
+
+def test_virials_are_not_taken_for_stresses_and_not_left_out_silently(db, folder, frames):
+    rename(frames, "REF_stress", "REF_virial")
+    report = imported(db, folder, frames)
+    assert "has REF_virial and no stress" in report.failed[0][1]
+    text = (folder / "method.yaml").read_text()
+    (folder / "method.yaml").write_text(text + "files:\n  cells.extxyz: {keys: {stress: null}}\n")
+    assert import_paths(db, [folder]).added["calculations"] == 12
 
 
 def test_globs(db, folder, frames):

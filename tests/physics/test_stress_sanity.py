@@ -44,3 +44,23 @@ def test_other_units_and_signs_are_noticed(cells, factor):
 def test_one_cell_says_nothing_and_none_neither(cells):
     assert stress_doubt(cells[:1]) == stress_doubt(times(cells[:1], -1.0)) == ""
     assert stress_doubt([]) == ""
+
+
+def test_two_cells_that_are_plainly_wrong_are_enough(cells):
+    pairs = [
+        [one, other]
+        for i, one in enumerate(cells)
+        for other in cells[i + 1 :]
+        for left, work in stress_works([one, other])
+        if abs(left) > 0.1 and abs(left / work - 1) < 0.1
+    ]
+    assert len(pairs) > 10
+    for pair in pairs:
+        assert stress_doubt(pair) == ""
+        assert "positive under compression" in stress_doubt(times(pair, -1.0))
+        assert "GPa" in stress_doubt(times(pair, 160.21766))
+
+
+def test_no_crystals_are_all_without_stress(cells):
+    assert "exactly zero" in stress_doubt(times(cells[:2], 0.0))
+    assert stress_doubt(times(cells[:1], 0.0)) == ""

@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from forcebase.errors import InputError
+
 HEAD = 100_000
 """Bytes that are looked at; a vasprun.xml or OUTCAR says what it is in the first ones."""
 COMPRESSED: dict[bytes, Callable[..., Any]] = {
@@ -66,11 +68,16 @@ def kind_of(path: Path) -> FileKind | None:
 
     Where the content is no known one, the endings .extxyz, .xyz and .json still count: their
     readers then say what is wrong with the file.
+
+    Raises:
+        InputError: it cannot be read, or is compressed and cut off.
     """
     try:
         text = head(path).decode("utf-8", errors="replace")
-    except (OSError, EOFError, lzma.LZMAError):
-        text = ""
+    except EOFError:
+        raise InputError("the compressed file is cut off.", hint="Copy it again.") from None
+    except (OSError, lzma.LZMAError) as error:
+        raise InputError(f"it cannot be read: {error}") from None
     suffix = next((s for s in reversed(path.suffixes) if s not in (".gz", ".bz2", ".xz")), "")
     if re.match(CP2K_TRAJECTORY, text):
         return None  # it comes with the run's output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -135,7 +136,7 @@ def _parsed(sources: list[Source], options: ImportOptions) -> Iterator[Parsed]:
         for source in sources:
             yield parse(source, options)
         return
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _leave_interrupts)
     try:
         pending: deque[Future[Parsed]] = deque()
         for source in sources:
@@ -146,6 +147,11 @@ def _parsed(sources: list[Source], options: ImportOptions) -> Iterator[Parsed]:
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the process that waits for the workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _write(db: Database, file: _Named, results: Iterator[Parsed], report: ImportReport) -> None:

@@ -42,7 +42,21 @@ def _recognised(path: Path, frames: list[Atoms], name: str) -> str | None:
             f"{path.name} has {shown}, and does not say which is the {name}.",
             hint=f"Give --{name}-key, or `keys` in method.yaml (`{name}` for ASE's own).",
         )
+    if name == "stress" and not found:
+        _refuse_virials(path, frames)
     return found[0] if found else None
+
+
+def _refuse_virials(path: Path, frames: list[Atoms]) -> None:
+    """Virials are stresses times volume, of either sign: not for us to guess."""
+    keys = {key for atoms in frames for key in atoms.info}
+    found = sorted(key for key in keys if BEFORE.sub("", key.lower()) in ("virial", "virials"))
+    if found:
+        raise InputError(
+            f"{path.name} has {found[0]} and no stress.",
+            hint="Write the stress beside it, eV/angstrom^3 and positive under tension (often "
+            "-virial/volume), or leave it out: `keys: {stress: null}` of this file in method.yaml.",
+        )
 
 
 def _candidates(atoms: Atoms, name: str) -> list[str]:

@@ -17,6 +17,8 @@ from forcebase.ingest.file_kinds import FileKind, kind_of
 
 LATE = (FileKind.PHONOPY, FileKind.JOB_STORE)
 """Phonons come after the structures and calculations that they refer to."""
+STRANGE = "of no kind that can be imported"
+KNOWN = "Known: " + ", ".join(FileKind) + ", archives (.tar.*, .zip)."
 RECORDS = "forcebase.json"
 """What a zip of `forcebase export` has in it, and no other: see `forcebase.archive`."""
 
@@ -49,19 +51,19 @@ def find_sources(paths: Iterable[Path]) -> Iterator[Found]:
     """Find the files of known kinds; archives lie unpacked until the context ends.
 
     Raises:
-        InputError: a path is not there, or a file that was named itself is of no known kind.
+        InputError: a path is not there, or the only one is a file of no known kind.
     """
     found: dict[Path, Source] = {}
     failed: list[tuple[str, str]] = []
     with TemporaryDirectory(prefix="forcebase-import-") as scratch:
-        for path in _expanded(paths):
+        named = list(_expanded(paths))
+        for path in named:
             before = len(failed)
             new = _of_path(path, Path(scratch), failed)
-            if path.is_file() and not new and len(failed) == before:
-                raise InputError(
-                    f"{path.name} is of no kind that can be imported.",
-                    hint="Known: " + ", ".join(FileKind) + ", archives (.tar.*, .zip).",
-                )
+            if path.is_file() and not new and len(failed) == before and path.name != FILE_NAME:
+                if len(named) == 1:
+                    raise InputError(f"{path.name} is {STRANGE}.", hint=KNOWN)
+                failed.append((str(path), f"it is {STRANGE}."))
             found.update({source.path.absolute(): source for source in new})
         yield Found(_ordered(list(found.values())), failed)
 
@@ -85,7 +87,7 @@ def _of_path(path: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[S
     found: list[Source] = []
     for file in files:
         try:
-            found += _of_file(file, scratch)
+            found += _of_file(file, scratch, failed)
         except InputError as error:  # a broken archive
             failed.append((str(file), str(error)))
     return _without_copies(found) if len(found) > 1 else found
@@ -125,21 +127,26 @@ def _expanded(paths: Iterable[Path]) -> Iterator[Path]:
         yield from map(Path, matches)
 
 
-def _of_file(file: Path, scratch: Path) -> Iterator[Source]:
+def _of_file(file: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[Source]:
     if file.name == FILE_NAME:
-        return
-    if _is_archive(file):
-        inside = scratch / str(len(list(scratch.iterdir())))
-        inside.mkdir()
-        _unpack(file, inside)
-        for member in sorted(inside.rglob("*")):
+        return []
+    if not _is_archive(file):
+        kind = kind_of(file)
+        return [Source(file, str(file), kind)] if kind else []
+    inside = scratch / str(len(list(scratch.iterdir())))
+    inside.mkdir()
+    _unpack(file, inside)
+    found = []
+    for member in sorted(inside.rglob("*")):
+        name = f"{file}/{member.relative_to(inside)}"
+        try:
             kind = kind_of(member) if member.is_file() and member.name != FILE_NAME else None
-            if kind:
-                yield Source(member, f"{file}/{member.relative_to(inside)}", kind)
-        return
-    kind = kind_of(file)
-    if kind:
-        yield Source(file, str(file), kind)
+        except InputError as error:
+            failed.append((name, str(error)))
+            continue
+        if kind:
+            found.append(Source(member, name, kind))
+    return found
 
 
 def _is_archive(file: Path) -> bool:

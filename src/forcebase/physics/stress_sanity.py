@@ -25,6 +25,12 @@ TOLERANCE = 0.5
 """How far the slope may be from 1: units and signs are off by far more."""
 ERRORS = 4.0
 """Standard errors that a slope must be away from 1 to be doubted."""
+LOUD = 0.05
+"""eV; with fewer pairs, each difference must be as large."""
+ALIKE = 0.2
+"""How near to a known mistake they must be then."""
+UNITS = {1.0: "", 160.2177: " in 160 GPa", KBAR_TO_EV_PER_A3: " in kbar", 0.00624151: " in GPa"}
+"""Slope -> the unit that gives it."""
 NEXT = 12
 """Cells next in volume that each is compared with."""
 
@@ -68,18 +74,28 @@ def stress_doubt(cells: Sequence[LabelledCell]) -> str:
         )
     works = np.array(list(stress_works(cells)), dtype=float).reshape(-1, 2)
     left, work = works[np.abs(works).max(axis=1) > SIGNAL].T
-    if len(work) < ENOUGH or not work.any():
+    if len(cells) > 1 and largest == 0:
+        return "all of them are exactly zero: leave them out."
+    if not work.any() or (len(work) < ENOUGH and not _plainly_wrong(left, work)):
         return ""
     slope = float(left @ work / (work @ work))
     spread = float(np.linalg.norm(left - slope * work) / np.linalg.norm(work))
-    error = spread / np.sqrt(len(work) - 1)
+    error = spread / np.sqrt(max(len(work) - 1, 1))
     doubtful = abs(slope - 1) > max(TOLERANCE, ERRORS * error)
     return _meaning(slope, len(work)) if doubtful else ""
 
 
+def _plainly_wrong(left: NDArray[np.float64], work: NDArray[np.float64]) -> bool:
+    """Whether the few pairs there are all show one known mistake, above any noise."""
+    if not len(work) or np.abs(left).min() < LOUD or not work.all():
+        return False
+    slopes = left / work
+    mistakes = [sign * size for size in UNITS for sign in (1, -1) if sign * size != 1]
+    return any(bool((np.abs(slopes / mistake - 1) < ALIKE).all()) for mistake in mistakes)
+
+
 def _meaning(slope: float, n: int) -> str:
-    units = {1.0: "", 160.2177: " in 160 GPa", KBAR_TO_EV_PER_A3: " in kbar", 0.00624151: " in GPa"}
-    unit = next((name for size, name in units.items() if 0.7 < abs(slope) / size < 1.4), "")
+    unit = next((name for size, name in UNITS.items() if 0.7 < abs(slope) / size < 1.4), "")
     sign = ", and positive under compression" if slope < 0 else ""
     return (
         f"against the energies of {n} pairs of neighbouring cells, the stress is off by a factor "
