@@ -95,7 +95,7 @@ def _print_matrix(matrix: Any, names: dict[str, str]) -> None:
         errors = [f"{overall[key]['mae']:.3g}" if overall[key] else "" for key in kept]
         seen = _seen(found.leakage)
         rows.append([names[model], names[reference], found.n, missing, seen, *errors])
-    columns = ["model", "reference", "n", "missing", "seen", "energy", "shifted", "force", "stress"]
+    columns = ["model", "reference", "n", "lacks", "seen", "energy", "shifted", "force", "stress"]
     title = "MAE: meV/atom, meV/A, meV/A^3, on the structures that all models have labelled"
     print_table(title, columns, rows)
     for (model, reference), missing in matrix.missing.items():
