@@ -26,7 +26,7 @@ class Validation(Record):
     )
     n = IntField(required=True, help_text="structures, or q-points")
     metrics = DictField(required=True)
-    leakage = DictField(help_text="n_in_training, n_same_family, n_new, n_unknown")
+    leakage = DictField(help_text="n_in_training, n_same_family, n_new")
 
     def content(self) -> dict[str, Any]:
         """Both sides, the inputs and the metrics."""
