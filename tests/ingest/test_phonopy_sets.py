@@ -50,7 +50,7 @@ def test_displacements_with_force_sets(db, folder, data_folder, real):
     assert "forces" in whole.dataset["first_atoms"][0]
     write_FORCE_SETS(whole.dataset, folder / "FORCE_SETS")
     bare = phonopy.Phonopy(whole.unitcell, whole.supercell_matrix)
-    bare.generate_displacements()
+    bare.generate_displacements(distance=0.02)
     bare.save(folder / "phonopy_disp.yaml")
     _, found = constants(db, import_paths(db, [folder]))
     np.testing.assert_allclose(found, real.force_constants, atol=2e-3)
@@ -107,6 +107,48 @@ def test_random_displacements_with_energies(db, folder, real):
     linked = [e.record for e in phonon.provenance.edges if e.role == "displaced supercell"]
     assert sorted(linked) == sorted(c.id for c in calculations)
     assert {db.structures.get(c.structure).family for c in calculations} == {phonon.structure}
+
+
+def test_forces_of_other_displacements_are_refused(db, folder, data_folder):
+    whole = phonopy.load(data_folder / NAME, produce_fc=False, log_level=0)
+    other = phonopy.Phonopy(whole.unitcell, whole.supercell_matrix)
+    for made in ({"distance": 0.05}, {"number_of_snapshots": 2, "random_seed": 1}):
+        other.generate_displacements(**made)
+        other.save(folder / "phonopy_disp.yaml")
+        write_FORCE_SETS(whole.dataset, folder / "FORCE_SETS")
+        ((_, reason),) = import_paths(db, [folder]).failed
+        assert "other displacements" in reason
+    other.generate_displacements(distance=0.02)
+    other.save(folder / "phonopy_disp.yaml")
+    lines = (folder / "FORCE_SETS").read_text().splitlines(keepends=True)
+    (folder / "FORCE_SETS").write_text("".join(lines[: len(lines) // 2]))
+    ((_, reason),) = import_paths(db, [folder]).failed
+    assert "FORCE_SETS is cut off" in reason
+    assert db.phonons.count() == 0
+
+
+def test_a_phonon_is_linked_to_its_own_displaced_cells_alone(db, folder, data_folder, real):
+    import_paths(db, [data_folder])
+    phonon = db.phonons.one()
+    linked = {e.record for e in phonon.provenance.edges if e.role == "displaced supercell"}
+    displaced = db.calculations.find(kind="phonon-displacement-3x3")
+    assert linked == {c.id for c in displaced}
+    assert len(linked) > 1
+    made = real.to_phonopy()  # force constants say nothing of where they are from
+    made.save(folder / "phonopy_disp.yaml", settings=BARE)
+    given, rows = 1.1 * made.force_constants, made.primitive.p2s_map
+    write_FORCE_CONSTANTS(given, folder / "FORCE_CONSTANTS", p2s_map=rows)
+    import_paths(db, [folder])
+    bare = db.phonons.one({"_id": {"$ne": phonon.id}})
+    assert [e.role for e in bare.provenance.edges if e.role == "displaced supercell"] == []
+
+
+def test_without_a_protocol_the_file_tells_its_own(db, folder, data_folder):
+    text = (data_folder / "method.yaml").read_text()
+    (folder / "method.yaml").write_text(text.partition("\nfiles:")[0] + "\n")
+    (folder / "any.yaml").write_bytes((data_folder / NAME).read_bytes())
+    phonon, _ = constants(db, import_paths(db, [folder]))
+    assert phonon.protocol == {"code": "phonopy", "displacement_A": 0.02}
 
 
 def write_vasprun(path, cell, forces, energy):
@@ -176,6 +218,18 @@ def test_displacements_with_vaspruns(db, folder):
     assert all(calculation.stress is not None for calculation in calculations)
     assert {c.method for c in calculations} == {found.method}
     assert db.methods.get(found.method).code == "vasp"
+
+
+def test_other_runs_beside_the_same_displacements_are_another_import(db, folder):
+    displaced_carbon(folder)
+    assert import_paths(db, [folder / "phonopy_disp.yaml"]).added["phonons"] == 1
+    for run in folder.glob("disp-*/vasprun.xml"):
+        text = ElementTree.parse(run)
+        for row in text.getroot().iterfind("calculation/varray[@name='forces']/v"):
+            row.text = " ".join(f"{1.1 * float(x):.12f}" for x in row.text.split())
+        text.write(run)
+    assert import_paths(db, [folder / "phonopy_disp.yaml"]).added["phonons"] == 1
+    assert import_paths(db, [folder / "phonopy_disp.yaml"]).unchanged == ["phonopy_disp.yaml"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ase import Atoms
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
 
@@ -48,6 +49,8 @@ class Batch:
     datasets: list[tuple[Dataset, list[DatasetMember]]] = field(default_factory=list)
     tags: list[tuple[str, str, str]] = field(default_factory=list)
     """(text, collection, record)."""
+    displaced_cells: list[Atoms] = field(default_factory=list)
+    """Of a phonon: supercells whose forces it is made from, labelled here or by earlier imports."""
 
     def write(
         self, db: Database, activity: Activity, started: float | None = None

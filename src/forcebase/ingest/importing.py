@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from forcebase.database.database import Database
-from forcebase.digest import bytes_digest, content_digest
+from forcebase.digest import bytes_digest, content_digest, merkle_root
 from forcebase.errors import DatabaseError, ForcebaseError
 from forcebase.ingest.collect import CollectReport
 from forcebase.ingest.description import FILE_NAME
@@ -111,7 +111,8 @@ def _named(source: Source, options: ImportOptions, report: ImportReport) -> _Nam
         if beside.is_file():
             described["description_sha256"] = bytes_digest(beside.read_bytes())
         if source.kind is FileKind.PHONOPY and (forces := forces_beside(source.path)):
-            described["forces_sha256"] = _digest(forces)
+            digests = [_digest(file) for file in forces]
+            described["forces_sha256"] = digests[0] if len(digests) == 1 else merkle_root(digests)
     except OSError as error:
         report.failed.append((source.name, error.strerror or str(error)))
         return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.io import read
 
@@ -16,7 +18,13 @@ from forcebase.ingest.codes.code_output import CodeOutput, Steps, output_batch
 from forcebase.ingest.description import FileDescription, describe
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
-from forcebase.ingest.phonopy_forces import DisplacedCell, complete_with_forces, displaced_cells
+from forcebase.ingest.phonopy_forces import (
+    DisplacedCell,
+    complete_with_forces,
+    displaced_cells,
+    same_cell,
+    supercells_with_forces,
+)
 from forcebase.physics.harmonic_crystal import (
     HarmonicCrystal,
     from_phonopy_contents,
@@ -34,7 +42,7 @@ def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
     """
     options = options or ImportOptions()
     crystal, contents, runs = _load(path)
-    description = _description(path, options, runs)
+    description = _description(path, options, contents, runs)
     atoms = Atoms(crystal.numbers, crystal.positions, cell=crystal.cell, pbc=True)
     structure = Structure.from_atoms(atoms, kind=description.kind)
     arrays = Blob.from_arrays(force_constants=crystal.force_constants)
@@ -56,19 +64,25 @@ def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
         structures=[structure],
         phonons=[phonon],
         tags=[(tag, "phonons", phonon.id) for tag in description.tags],
+        displaced_cells=supercells_with_forces(contents),
     )
     _add_displaced(batch, structure, description, contents, runs)
     return batch
 
 
-def _description(path: Path, options: ImportOptions, runs: list[CodeOutput]) -> FileDescription:
+def _description(
+    path: Path, options: ImportOptions, contents: Any, runs: list[CodeOutput]
+) -> FileDescription:
     """What is said of the file; sets of vasprun.xml say their method themselves.
+
+    Where nothing is said of the protocol, it is what the file tells.
 
     Raises:
         InputError: the runs are of several methods, or did not converge.
     """
     if not runs:
-        return describe(path, options.description)
+        said = describe(path, options.description)
+        return replace(said, protocol=said.protocol or _protocol(contents))
     found = {
         method.id: method
         for run in runs
@@ -83,8 +97,15 @@ def _description(path: Path, options: ImportOptions, runs: list[CodeOutput]) -> 
         raise InputError(f"{path.name}: a vasprun.xml beside it did not converge.")
     (method,) = found.values()
     return FileDescription(
-        method=method, convergence=runs[0].convergence, protocol={"code": "phonopy"}
+        method=method, convergence=runs[0].convergence, protocol=_protocol(contents)
     )
+
+
+def _protocol(contents: Any) -> dict[str, Any]:
+    """What the file itself tells of how the force constants were made."""
+    shifts = [d["displacement"] for d in (contents.dataset or {}).get("first_atoms", ())]
+    lengths = {round(float(np.linalg.norm(shift)), 6) for shift in shifts}
+    return {"code": "phonopy"} | ({"displacement_A": lengths.pop()} if len(lengths) == 1 else {})
 
 
 def _add_displaced(
@@ -140,24 +161,31 @@ def _defect(path: Path, described: dict[str, Any]) -> dict[str, Any]:
 def link_displaced(db: Database, batch: Batch) -> None:
     """Link each phonon of a batch to the calculations of its displaced supercells.
 
-    They are those that came with it, else those that the database knows.
+    They are those that came with it, else those that the database knows of its very cells.
     """
     for phonon in batch.phonons:
         structure = next(s for s in batch.structures if s.id == phonon.structure)
         own = [calculation.id for calculation in batch.calculations]
-        for calculation in own or _displaced(db, phonon, structure):
+        for calculation in own or _displaced(db, phonon, structure, batch.displaced_cells):
             phonon.made_from("displaced supercell", "calculations", calculation)
 
 
-def _displaced(db: Database, phonon: Phonon, structure: Structure) -> list[str]:
+def _displaced(
+    db: Database, phonon: Phonon, structure: Structure, displaced: list[Atoms]
+) -> list[str]:
     """Ids of its displaced supercells' calculations that are in the database already.
 
     They are of the unit cell's family, in the phonon's supercell, by its method.
     """
-    cells = db.structures.find(family=structure.family, n_atoms=phonon.n_atoms_supercell)
-    found = db.calculations.find(
-        method=phonon.method, structure=[cell.id for cell in cells], sort="id"
-    )
+    if not displaced:
+        return []
+    candidates = db.structures.find(family=structure.family, n_atoms=phonon.n_atoms_supercell)
+    cells = [
+        candidate.id
+        for candidate in candidates
+        if any(same_cell(candidate.to_atoms(), cell) for cell in displaced)
+    ]
+    found = db.calculations.find(method=phonon.method, structure=cells, sort="id")
     return [calculation.id for calculation in found]
 
 

@@ -59,28 +59,68 @@ def complete_with_forces(contents: Any, path: Path) -> list[CodeOutput]:
     )
 
     phonopy = phonopy_of(contents)
-    file, map_ = forces_beside(path), phonopy.primitive.p2s_map
+    file, map_ = _forces_file(path), phonopy.primitive.p2s_map
     if file is None:
-        return _from_vasp(contents, phonopy, path.parent)
+        return _from_vasp(contents, phonopy, path)
     if file.name.startswith("FORCE_CONSTANTS"):
         contents.force_constants = parse_FORCE_CONSTANTS(file, p2s_map=map_)
     elif file.name.startswith("FORCE_SETS"):
-        contents.dataset = parse_FORCE_SETS(file, natom=len(phonopy.supercell))
+        try:
+            found = parse_FORCE_SETS(file, natom=len(phonopy.supercell))
+        except RecursionError:  # phonopy's answer to a file that ends too early
+            raise InputError(f"{file.name} is cut off.", hint="Copy or make it again.") from None
+        _require_same_displacements(found, contents.dataset, file)
+        contents.dataset = found
     else:
         contents.force_constants = read_force_constants_hdf5(file, p2s_map=map_)
     return []
 
 
-def forces_beside(path: Path) -> Path | None:
-    """The file of forces or force constants beside a phonopy file, the first by `FILES`."""
+def forces_beside(path: Path) -> list[Path]:
+    """The files beside a phonopy file that it is completed with: the first of `FILES`, or runs."""
+    file = _forces_file(path)
+    return [file] if file else _vaspruns(path)
+
+
+def _forces_file(path: Path) -> Path | None:
     names = [f"{name}{end}" for name in FILES for end in COMPRESSIONS]
     return next((file for name in names if (file := path.parent / name).is_file()), None)
 
 
-def _from_vasp(contents: Any, phonopy: Any, folder: Path) -> list[CodeOutput]:
+def _vaspruns(path: Path) -> list[Path]:
+    folder = path.parent
+    return sorted({*folder.glob("*vasprun*.xml*"), *folder.glob("*/*vasprun*.xml*")})
+
+
+def _require_same_displacements(found: Any, expected: Any, file: Path) -> None:
+    """Refuse forces on other displaced supercells than those that the phonopy file names.
+
+    Raises:
+        InputError: they are of other atoms, directions, lengths or of another kind.
+    """
+    if not expected or not ("first_atoms" in expected or "displacements" in expected):
+        return
+    same = False
+    if "first_atoms" in expected and "first_atoms" in found:
+        ours, theirs = (
+            [(d["number"], *np.round(d["displacement"], 3)) for d in dataset["first_atoms"]]
+            for dataset in (found, expected)
+        )
+        same = len(ours) == len(theirs) and np.allclose(ours, theirs, atol=SAME)
+    elif "displacements" in expected and "displacements" in found:
+        ours, theirs = found["displacements"], expected["displacements"]
+        same = np.shape(ours) == np.shape(theirs) and np.allclose(ours, theirs, atol=SAME)
+    if not same:
+        raise InputError(
+            f"{file.name} beside it is of other displacements than it has.",
+            hint="Put the phonopy_disp.yaml and the FORCE_SETS of one run into one folder.",
+        )
+
+
+def _from_vasp(contents: Any, phonopy: Any, path: Path) -> list[CodeOutput]:
     from forcebase.ingest.codes.vasp_output import read_vasprun
 
-    files = sorted({*folder.glob("*vasprun*.xml*"), *folder.glob("*/*vasprun*.xml*")})
+    files = _vaspruns(path)
     if not files or not contents.dataset:
         raise InputError(
             "it has neither forces nor force constants, and there is no FORCE_SETS, "
@@ -92,7 +132,7 @@ def _from_vasp(contents: Any, phonopy: Any, folder: Path) -> list[CodeOutput]:
     runs = [read_vasprun(file) for file in files]
     forces, used = [], []
     for number, cell in enumerate(waiting, 1):
-        run = next((run for run in runs if _is_of(run, cell)), None)
+        run = next((r for r in runs if r.steps and same_cell(r.steps[-1].atoms, cell)), None)
         if run is None:
             raise InputError(f"no vasprun.xml beside it is of displaced supercell {number}.")
         forces.append(run.steps[-1].forces)
@@ -102,12 +142,26 @@ def _from_vasp(contents: Any, phonopy: Any, folder: Path) -> list[CodeOutput]:
     return used
 
 
-def _is_of(run: CodeOutput, cell: Atoms) -> bool:
-    atoms = run.steps[-1].atoms if run.steps else Atoms()
+def same_cell(atoms: Atoms, cell: Atoms) -> bool:
+    """Whether two cells hold the same atoms in one order at the same places, within `SAME`."""
     if len(atoms) != len(cell) or (atoms.numbers != cell.numbers).any():
         return False
     shift = atoms.get_scaled_positions() - cell.get_scaled_positions()
     return float(np.abs((shift - np.round(shift)) @ cell.cell.array).max()) < SAME
+
+
+def supercells_with_forces(contents: Any) -> list[Atoms]:
+    """All displaced supercells that forces are known of; none for bare force constants."""
+    dataset = contents.dataset or {}
+    phonopy = phonopy_of(contents)
+    supercell = as_atoms(phonopy.supercell)
+    shifts = [_single(d, len(supercell)) for d in dataset.get("first_atoms", ()) if "forces" in d]
+    if "forces" in dataset:
+        shifts = list(dataset["displacements"])
+    found = [supercell.copy() for _ in shifts]
+    for atoms, shift in zip(found, shifts, strict=True):
+        atoms.positions += shift
+    return found
 
 
 def displaced_cells(contents: Any) -> Iterator[DisplacedCell]:
