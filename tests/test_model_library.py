@@ -1,7 +1,10 @@
 """Models from elsewhere in the database: added once, used like any other, never unchecked."""
 
+import importlib
 import os
+import shutil
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +12,17 @@ from ase.build import bulk
 
 from forcebase.actions import compute_phonon, predict
 from forcebase.comparison import compare_labels
-from forcebase.errors import InputError, IntegrityError, MissingDependencyError
+from forcebase.errors import (
+    ForcebaseError,
+    InputError,
+    IntegrityError,
+    MissingDependencyError,
+    ModelError,
+)
 from forcebase.ingest.batch import Batch
 from forcebase.model_library import add_model, check_stored_model, open_model
 from forcebase.models.foreign.environments import python_of
-from forcebase.models.foreign.model import load_foreign
+from forcebase.models.foreign.model import _engine, load_foreign
 from forcebase.models.sources import Source
 from forcebase.records import Activity, Structure
 
@@ -45,6 +54,49 @@ def test_keywords_make_another_model(db):
     )
     assert told.id != plain.id
     assert told.weights == plain.weights
+
+
+MODULE = """
+from ase.calculators.emt import EMT
+
+
+class Scaled(EMT):
+    def calculate(self, *arguments, **keywords):
+        super().calculate(*arguments, **keywords)
+        for name in ("energy", "free_energy", "forces", "stress"):
+            if name in self.results:
+                self.results[name] = SCALE * self.results[name]
+"""
+
+
+def test_code_that_changes_under_one_name_is_noticed(db, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    file, source = tmp_path / "mine.py", Source("ase", "mine:Scaled", elements=("Cu", "Au"))
+
+    def write(scale):
+        sys.modules.pop("mine", None)
+        file.write_text(MODULE.replace("SCALE", scale))
+        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
+        importlib.invalidate_caches()
+        _engine.cache_clear()
+
+    write("1.0")
+    model = add_model(db, source)
+    assert add_model(db, source).id == model.id
+    with pytest.raises(InputError, match="knows Cu, Au"):
+        add_model(db, replace(source, elements=("Cu", "Au", "Ag")))
+    write("1.5")
+    with pytest.raises(ModelError, match="no longer gives the answers"):
+        add_model(db, source)
+    structure = add_structure(db, bulk("Cu", a=3.6))
+    with pytest.raises(ForcebaseError, match="no longer gives the answers"):
+        compute_phonon(db, model, structure, [[2, 0, 0], [0, 2, 0], [0, 0, 2]])
+    assert db.phonons.count() == 0
+    file.write_text("def broken(:")
+    sys.modules.pop("mine")
+    importlib.invalidate_caches()
+    with pytest.raises(InputError, match="Module mine cannot be imported: SyntaxError"):
+        add_model(db, Source("ase", "mine:Other", elements=("Cu",)))
 
 
 def test_predictions_and_phonons_are_records_like_any_other(db):

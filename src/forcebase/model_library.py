@@ -10,14 +10,15 @@ from ase import Atoms
 from forcebase.database.database import Database
 from forcebase.database.publishing import stored_model
 from forcebase.digest import content_digest
-from forcebase.ingest.batch import Batch
+from forcebase.errors import InputError
 from forcebase.ingest.outputs import model_batch
 from forcebase.models.contract import ContractReport, check_model
-from forcebase.models.golden_probe import check_probe, probe_frames
+from forcebase.models.golden_probe import check_probe, load_checked, probe_frames
 from forcebase.models.loading import load_model
 from forcebase.models.potential import Potential
 from forcebase.models.sources import Source, read_source
-from forcebase.records import Activity, ModelMethod, Structure
+from forcebase.outputs import ModelOutput
+from forcebase.records import Activity, Method, ModelMethod, Structure
 
 
 def add_model(db: Database, source: Source) -> ModelMethod:
@@ -28,7 +29,7 @@ def add_model(db: Database, source: Source) -> ModelMethod:
     Raises:
         InputError: no such kind, file, bundled model, callable or element.
         MissingDependencyError: the package is not installed.
-        ModelError: the package cannot read the file.
+        ModelError: the package cannot read the file, or one that is there gives other answers now.
     """
     started = time.perf_counter()
     output = read_source(source)
@@ -40,15 +41,32 @@ def add_model(db: Database, source: Source) -> ModelMethod:
         source={"file": Path(source.source).name, "sha256": output["weights_sha256"]},
         package_versions=output["package_versions"],
     )
-    _keep(db, batch, activity, started)
+    known = db.methods.one(id=batch.methods[0].id)
+    if known is None:
+        batch.write(db, activity, started)
+    else:
+        _require_same(known, output)
     found = db.methods.get(batch.methods[0].id)
     assert isinstance(found, ModelMethod)
     return found
 
 
-def _keep(db: Database, batch: Batch, activity: Activity, started: float) -> None:
-    if not db.methods.count(id=batch.methods[0].id):
-        batch.write(db, activity, started)
+def _require_same(known: Method, output: ModelOutput) -> None:
+    """Make sure that what is added again is what is there: code may change under one name.
+
+    Raises:
+        InputError: it is said to know other elements.
+        ModelError: its answers are others.
+    """
+    assert isinstance(known, ModelMethod)
+    if set(output["elements"]) != set(known.elements):
+        raise InputError(
+            f"This model is there already, as {known.id[:10]}, and knows "
+            f"{', '.join(known.elements)}.",
+            hint="Give the same --elements, or add it with another keyword or weights.",
+        )
+    if known.golden_probe:
+        check_probe(known.golden_probe, load_model(output))
 
 
 def open_model(db: Database, model: ModelMethod) -> Potential:
@@ -74,9 +92,7 @@ def check_stored_model(
     Raises:
         ModelError: the answers are no longer those of the golden probe.
     """
-    loaded = open_model(db, model)
-    if model.golden_probe:
-        check_probe(model.golden_probe, loaded)
+    loaded = load_checked(stored_model(db, model))
     atoms: Atoms = (
         structure.to_atoms() if structure else next(probe_frames(loaded.elements).atoms())
     )

@@ -137,7 +137,7 @@ def test_a_model_of_another_package_is_asked_by_its_own(db, monkeypatch):
         raise ZeroDivisionError("in a package of somebody else")
 
     for opening, kind in ((missing, "NOT_CHECKED"), (broken, "PROBE_FAILED")):
-        monkeypatch.setattr("forcebase.models.loading.load_model", opening)
+        monkeypatch.setattr("forcebase.models.golden_probe.load_model", opening)
         report = verify(db)
         assert [(f.kind.name, f.record) for f in report.findings] == [(kind, model.id)]
         assert report.is_sound == (opening is missing)

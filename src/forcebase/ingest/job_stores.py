@@ -195,8 +195,13 @@ def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # n
         for index, step in enumerate(run["output"]["ionic_steps"])
         if step.get("forces") is not None
     ]
-    mesh, shift = k_mesh(Kpoints.from_dict(asked["kpoints"]) if asked.get("kpoints") else None)
-    return output_batch(CodeOutput(method, steps, mesh, shift), options.steps, options.k_spacing)
+    points = Kpoints.from_dict(asked["kpoints"]) if asked.get("kpoints") else None
+    mesh, shift = k_mesh(points)
+    told = [[settings["KSPACING"]]] if settings.get("KSPACING") else []
+    named = list(points.kpts) if points is not None else told
+    return output_batch(
+        CodeOutput(method, steps, mesh, shift, named), options.steps, options.k_spacing
+    )
 
 
 def _plus_u(asked: Document, settings: Document) -> Document:

@@ -16,8 +16,7 @@ from forcebase.records import ModelMethod
 
 def check_model(db: Database, model_id: str) -> Iterator[Finding]:
     """Load a model and ask it its golden probe again; one without a probe is let pass."""
-    from forcebase.models.golden_probe import check_probe
-    from forcebase.models.loading import load_model
+    from forcebase.models.golden_probe import load_checked
 
     try:
         model = cast("ModelMethod", db.methods.get(model_id))
@@ -30,7 +29,7 @@ def check_model(db: Database, model_id: str) -> Iterator[Finding]:
     if not model.golden_probe:
         return
     try:
-        check_probe(model.golden_probe, load_model(stored_model(db, model)))
+        load_checked(stored_model(db, model))
     except MissingDependencyError as error:
         yield _finding(FindingKind.NOT_CHECKED, model_id, error.message, error.hint)
     except ForcebaseError as error:

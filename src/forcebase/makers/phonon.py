@@ -14,7 +14,7 @@ from forcebase.blob import Blob
 from forcebase.makers.packages import package_versions
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.models.force_constants import ForceConstants, compute_force_constants
-from forcebase.models.loading import load_model
+from forcebase.models.golden_probe import load_checked
 from forcebase.outputs import ModelOutput, PhononOutput, RelaxationOutput, StructureOutput, model_id
 from forcebase.physics.stability import instability
 from forcebase.progress import report
@@ -52,10 +52,11 @@ class ForceConstantsMaker(Maker):
 
         Raises:
             ModelError: an element that the model does not know, or a model without analytic
-                force constants where these were asked for.
+                force constants where these were asked for; answers that are no longer those of
+                its golden probe.
         """
         started = time.perf_counter()
-        loaded = load_model(model)
+        loaded = load_checked(model)
         given: Any = relaxed["structure"]
         structure = given if isinstance(given, Structure) else Structure.from_dict(given)
         found = compute_force_constants(

@@ -12,8 +12,7 @@ from forcebase.frames import Frames
 from forcebase.makers.packages import package_versions
 from forcebase.makers.training import member_frames
 from forcebase.models.evaluation import evaluate
-from forcebase.models.golden_probe import check_probe
-from forcebase.models.loading import load_model
+from forcebase.models.golden_probe import load_checked
 from forcebase.outputs import (
     CandidatesOutput,
     CurationOutput,
@@ -57,8 +56,7 @@ class PredictMaker(Maker):
                 those of its golden probe.
         """
         started = time.perf_counter()
-        loaded = load_model(model)
-        check_probe(model["golden_probe"], loaded)
+        loaded = load_checked(model)
         frames = Frames.from_blob(candidates["frames"])
         if selection is not None:
             frames = member_frames(frames, selection, self.split)

@@ -16,7 +16,7 @@ from forcebase.blob import Blob
 from forcebase.digest import structure_digest
 from forcebase.errors import InputError
 from forcebase.makers.packages import package_versions
-from forcebase.models.loading import load_model
+from forcebase.models.golden_probe import load_checked
 from forcebase.models.relaxation import Relaxation, relax
 from forcebase.outputs import ModelOutput, RelaxationOutput, StructureOutput, model_id
 from forcebase.progress import report
@@ -63,7 +63,7 @@ class RelaxMaker(Maker):
             ModelError: an element that the model does not know.
         """
         started = time.perf_counter()
-        loaded = load_model(model)
+        loaded = load_checked(model)
         atoms, recipe = _given(structure)
         loaded.require(atoms.numbers)
         calculator = loaded.calculator()

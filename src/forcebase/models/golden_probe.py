@@ -14,8 +14,9 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from forcebase.errors import ModelError
 from forcebase.frames import Frames
 from forcebase.models.evaluation import evaluate
+from forcebase.models.loading import load_model
 from forcebase.models.potential import Potential
-from forcebase.outputs import GoldenProbe
+from forcebase.outputs import GoldenProbe, ModelOutput
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
 """eV and eV/angstrom; versions and machines differ in the last digits."""
@@ -45,6 +46,20 @@ def make_probe(frames: Frames, model: Potential) -> GoldenProbe:
         "forces": first.forces.tolist(),
         "stress": first.stresses[0].tolist(),
     }
+
+
+def load_checked(model: ModelOutput) -> Potential:
+    """Load a model that still gives the answers stored with it; one without a probe is let pass.
+
+    Raises:
+        IntegrityError: the weights are not those of the digest.
+        MissingDependencyError: its package is not installed.
+        ModelError: its package cannot read the file, or the answers are others.
+    """
+    loaded = load_model(model)
+    if model["golden_probe"]:
+        check_probe(model["golden_probe"], loaded)
+    return loaded
 
 
 def check_probe(probe: GoldenProbe, model: Potential) -> float:

@@ -6,14 +6,18 @@ import bz2
 import gzip
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import ase
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.io import read
 
-from forcebase.ingest.codes.code_output import SPACING_RULE, Steps
+from forcebase.errors import InputError
+from forcebase.ingest.codes.code_output import SPACING_RULE, Steps, output_batch
+from forcebase.ingest.codes.espresso_output import read_pw_text
 from forcebase.ingest.file_kinds import FileKind, kind_of
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
@@ -335,3 +339,77 @@ def test_hubbard_terms_are_refused_where_they_are_not_told(tmp_path, file, old, 
     assert old in text
     (tmp_path / "output").write_text(text.replace(old, new, 1))
     assert "Hubbard" in reason_of(tmp_path / "output")
+
+
+def test_unlike_k_points_of_pw_without_its_input_are_unlike_methods(tmp_path):
+    whole = gzip.decompress((CODES / "quantum_espresso" / "si.pwo.gz").read_bytes()).decode()
+    batches = []
+    for name, text in (
+        ("mesh", whole),
+        ("other", whole.replace("0.2357023", "0.2357024", 1).replace("0.4714045", "0.5", 1)),
+    ):
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "si.pwo"
+        file.write_text(text)
+        batches.append(batch_of(file))
+    one, other = (batch.methods[0].k_points for batch in batches)
+    assert one["rule"] == other["rule"] == "points named one by one"
+    assert one["points"] != other["points"]
+    output = read_pw_text(file)
+    with pytest.raises(InputError, match="does not tell its k-points"):
+        output_batch(replace(output, k_points=()), Steps.LAST)
+
+
+@pytest.mark.parametrize(
+    ("file", "rows"),
+    [
+        ("gpaw/si.txt.gz", 11),
+        ("cp2k/wse2.out.gz", 4),
+        ("abinit/wse2.abo.gz", 1),
+        ("quantum_espresso/data-file-schema.xml.bz2", 14),
+    ],
+)
+def test_k_points_are_read_where_there_is_no_mesh(file, rows, monkeypatch):
+    """Of runs with a mesh, read as if there were none."""
+    outputs = []
+    monkeypatch.setattr(
+        "forcebase.ingest.parsing.output_batch", lambda output, *_: outputs.append(output)
+    )
+    path = CODES / file
+    parse(Source(path, path.name, kind_of(path)), ALL)
+    assert len(outputs[0].k_points) == rows
+
+
+def test_gpaw_restart_files_tell_basis_grid_spin_and_points(tmp_path):
+    from gpaw import GPAW
+
+    batches = {}
+    for name, more in {
+        "sz": {"basis": "sz(dzp)", "h": 0.3},
+        "finer": {"basis": "sz(dzp)", "h": 0.25},
+        "dzp": {"basis": "dzp", "h": 0.3},
+        "dense": {"basis": "sz(dzp)", "h": 0.3, "kpts": {"density": 1.0, "gamma": True}},
+    }.items():
+        atoms = bulk("Li", "bcc", a=3.5)
+        common = {
+            "mode": "lcao",
+            "kpts": {"size": (2, 2, 2), "gamma": True},
+            "occupations": {"name": "fermi-dirac", "width": 0.1},
+            "txt": str(tmp_path / f"{name}.txt"),
+        }
+        atoms.calc = GPAW(**{**common, **more})
+        atoms.get_forces()
+        atoms.calc.write(tmp_path / f"{name}.gpw")
+        batches[name] = batch_of(tmp_path / f"{name}.gpw")
+    methods = {name: batch.methods[0] for name, batch in batches.items()}
+    assert len({method.id for method in methods.values()}) == 4
+    assert methods["sz"].basis == {
+        "type": "lcao",
+        "grid": {"spacing_A": 0.3},
+        "orbitals": "sz(dzp)",
+    }
+    assert list(batches["dense"].calculations[0].k_mesh) == []
+    assert methods["dense"].k_points["rule"] == "points named one by one"
+    text = batch_of(tmp_path / "dzp.txt").methods[0]
+    assert text.basis == methods["dzp"].basis
+    assert text.smearing["type"] == methods["dzp"].smearing["type"]

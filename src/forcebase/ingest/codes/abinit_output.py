@@ -11,7 +11,7 @@ from ase.units import Hartree
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
-from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required
+from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
 
 FUNCTIONALS = {
     "1": "LDA (Teter)",
@@ -22,6 +22,7 @@ FUNCTIONALS = {
 }
 SMEARING = {1: "fixed", 2: "fixed", 3: "Fermi-Dirac", 7: "Gaussian"}
 COLD = {4: "Marzari-Vanderbilt", 5: "Marzari-Vanderbilt (monotonic)", 6: "Methfessel-Paxton"}
+POINT = r"([\d.E+-]+) +([\d.E+-]+) +([\d.E+-]+)"
 
 
 def read_abinit_text(path: Path) -> CodeOutput:
@@ -48,6 +49,7 @@ def read_abinit_text(path: Path) -> CodeOutput:
         steps=ionic_steps([image], True),
         k_mesh=_mesh(lattice, first(r"^ +nkpt +(\d+)", text, int, 0)),
         k_shift=_shift(text),
+        k_points=[lattice] if lattice else rows(POINT, _points(text)),
         convergence={
             name: value
             for name in ("toldfe", "toldff", "tolvrs", "tolwfr")
@@ -82,6 +84,11 @@ def _method(text: str) -> dict[str, Any]:
         ),
         "spin_orbit": first(r"^ +nspinor +(\d)", text, int, 1) == 2,
     }
+
+
+def _points(text: str) -> str:
+    """The rows after `kpt`, without the word."""
+    return first(r"^ +kpt +((?:[\d.E+-]+ +[\d.E+-]+ +[\d.E+-]+\s+)+)", text, str, "")
 
 
 def _mesh(lattice: tuple[int, ...], n_points: int) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
 from forcebase.physics.periodicity import kpoint_mesh, vacuum_axes
@@ -57,6 +58,7 @@ class CodeOutput:
         method: fields of `DFTMethod` but `k_points`, which follows from mesh and cell.
         steps: those with energy and forces, in the order of the run.
         k_mesh: (3,) mesh, or () where the file names its points one by one.
+        k_points: then what tells them apart from others: the points, with weights if told.
         k_shift: of the mesh, in steps of it; zeros where it contains Gamma.
         convergence: criteria asked for.
         wall_time: of the whole run, s.
@@ -66,6 +68,7 @@ class CodeOutput:
     steps: Sequence[IonicStep]
     k_mesh: tuple[int, ...]
     k_shift: tuple[float, ...] = (0.0, 0.0, 0.0)
+    k_points: Sequence[Sequence[float]] = ()
     convergence: dict[str, Any] = field(default_factory=dict)
     wall_time: float | None = None
 
@@ -161,7 +164,13 @@ def _k_points(output: CodeOutput, atoms: Atoms, k_spacing: float | None) -> dict
             )
         return {"rule": SPACING_RULE, "spacing_per_A": k_spacing}
     if len(mesh) != 3:
-        return {"rule": "points named one by one"}
+        if not len(output.k_points):
+            raise InputError(
+                "it does not tell its k-points.",
+                hint="Put the input that names them beside it (pw.x: run it with `-in FILE`).",
+            )
+        points = [[round(float(x), 6) for x in point] for point in output.k_points]
+        return {"rule": "points named one by one", "points": content_digest(points)}
     lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell).T, axis=1)
     apart = [
         length / n

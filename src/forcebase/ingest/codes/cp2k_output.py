@@ -14,13 +14,14 @@ from ase.units import Bohr, GPa, Hartree, bar, kB
 from forcebase.errors import InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, IonicStep
-from forcebase.ingest.codes.text import first, integers, required
+from forcebase.ingest.codes.text import first, integers, required, rows
 from forcebase.units import voigt
 
 GPW = r"QS\| Method: +(\S+)"
 FLOAT = r" +(-?\d+\.\d+)"
 VECTOR = rf"CELL(?:_TOP)?\| Vector [abc] \[angstrom\]?:?{FLOAT}{FLOAT}{FLOAT} +\|[abc]\| ={FLOAT}"
 STATIC = ("ENERGY", "ENERGY_FORCE")
+POINT = r"^ BRILLOUIN\| +\d+ +([\d.]+) +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+)"
 
 
 def read_cp2k_text(path: Path) -> CodeOutput:
@@ -64,6 +65,7 @@ def read_cp2k_text(path: Path) -> CodeOutput:
         method=_method(run, text),
         steps=steps,
         k_mesh=_mesh(text),
+        k_points=rows(POINT, text),
         k_shift=_shift(text),
         convergence={"scf": first(r"eps_scf: +([\d.E+-]+)", text, float, None)},
         wall_time=first(r"^ CP2K +1 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +([\d.]+)$", text, float, None),

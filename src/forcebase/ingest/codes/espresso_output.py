@@ -20,7 +20,7 @@ from forcebase.ingest.codes.code_output import (
     IonicStep,
     ionic_steps,
 )
-from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required
+from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
 from forcebase.units import voigt
 
 SMEARING = {
@@ -29,13 +29,14 @@ SMEARING = {
     "fd": "Fermi-Dirac",
     "gaussian": "Gaussian",
 }
+POINT = r"^ +k\( *\d+\) = \( *(\S+) +(\S+) +(\S+?)\), wk = +(\S+)"
 
 
 def read_pw_text(path: Path) -> CodeOutput:
     """Read pw.x's text; with smearing, energies are free energies, as pw.x prints them.
 
     The k-mesh is not in the text: it is taken from the input file that the text names, where
-    that lies beside it.
+    that lies beside it. Otherwise the points that are printed count, which are no mesh.
 
     Raises:
         InputError: the text does not say its set-up.
@@ -72,6 +73,7 @@ def read_pw_text(path: Path) -> CodeOutput:
         steps=ionic_steps(images, not failed),
         k_mesh=mesh,
         k_shift=shift,
+        k_points=rows(POINT, text),
         convergence={"energy_eV": _rydbergs(r"scf convergence threshold +=", text)},
         wall_time=first(r"PWSCF +:.*?([\d.]+)s WALL", text, float, None),
     )
@@ -134,6 +136,10 @@ def read_pw_xml(path: Path) -> CodeOutput:
         steps=found,
         k_mesh=sizes,
         k_shift=shift or (0.0, 0.0, 0.0),
+        k_points=[
+            [*map(float, str(point.text).split()), float(point.attrib.get("weight", 0))]
+            for point in root.iterfind("output/band_structure/ks_energies/k_point")
+        ],
         convergence={
             "energy_eV": float(_text(root, "input/electron_control/conv_thr", "0")) * Hartree
         },

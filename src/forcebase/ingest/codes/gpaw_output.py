@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, ionic_steps
-from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required
+from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
 from forcebase.units import voigt
 
 NUMBER = r"(-?\d+\.\d+)"
@@ -21,6 +22,10 @@ ATOM = re.compile(rf"^\|\s*\d+ \|\s*(\w+) \|\s*{NUMBER} \|\s*{NUMBER} \|\s*{NUMB
 LATTICE = re.compile(rf"^\|\s*(yes|no) \|\s*{NUMBER} \|\s*{NUMBER} \|\s*{NUMBER} \|", re.M)
 ROW = re.compile(rf"^\|\s*{NUMBER} \|\s*{NUMBER} \|\s*{NUMBER} \|", re.M)
 HEADER = re.compile(r"^Atoms  #", re.M)
+DEFAULT_SPACING = 0.2
+"""angstrom; of GPAW's grid where none is asked for."""
+POINT = r"^\|? +\d+:? +\|? *\(? *(-?\d\.\d+),? +(-?\d\.\d+),? +(-?\d\.\d+)\)? +\|? *(\d\.\d+)"
+"""A k-point of GPAW's old list or new table, and its weight."""
 PAIR = r"^ {2}(\w+):\n {4}name:[^\n]*\n {4}id: +(\w+)"
 
 
@@ -45,6 +50,7 @@ def read_gpaw_text(path: Path) -> CodeOutput:
         steps=steps,
         k_mesh=_mesh(text),
         k_shift=_shift(text),
+        k_points=rows(POINT, text),
         wall_time=first(r"^ *Total: +([\d.]+)", text, float, None),
     )
 
@@ -107,7 +113,10 @@ def _method(text: str) -> dict[str, Any]:
     cutoff = first(r"^Cutoff: +([\d.]+) eV", text, float, None)
     cutoff = cutoff or first(r"[Pp]lane-?waves?.*?[Cc]utoff: +([\d.]+) eV", text, float, None)
     cutoff = cutoff or first(r"ecut[:=] *([\d.]+)", text, float, None)
-    basis = {"type": "plane waves", "cutoff_eV": cutoff} if cutoff else {"type": _mode(text)}
+    spacing = first(r"^ +h[:=] *([\d.]+)", text, float, DEFAULT_SPACING)
+    points = first(r"^ +gpts[:=] *[\[(]([^\])]+)", text, integers, ())
+    named = first(r"^ +basis[:=] *\{?(?:'default': *)?'?([\w.()+-]+)", text, str, "")
+    basis = _basis(_mode(text), cutoff, spacing, points, named)
     setups = dict(re.findall(PAIR, text, re.MULTILINE))
     setups |= dict(re.findall(r"^(\w+)-setup:\n(?:.*\n)*? {2}id: (\w+)", text, re.MULTILINE))
     return {
@@ -125,6 +134,18 @@ def _method(text: str) -> dict[str, Any]:
         "spin_orbit": "soc=True" in text,
         "libxc_version": first(r"[Ll]ibxc: +(\d+[\w.]*)", text, str, None),
     }
+
+
+def _basis(
+    mode: str, cutoff: float | None, spacing: float, points: Sequence[int], named: str
+) -> dict[str, Any]:
+    """Plane waves; or a real-space grid by spacing or points, with atomic orbitals or without."""
+    if cutoff:
+        return {"type": "plane waves", "cutoff_eV": cutoff}
+    grid: dict[str, Any] = {"spacing_A": spacing}
+    if len(points):
+        grid = {"points": [int(n) for n in points]}
+    return {"type": mode, "grid": grid, **({"orbitals": named or "sz"} if mode == "lcao" else {})}
 
 
 def _mode(text: str) -> str:
@@ -156,26 +177,32 @@ def read_gpw(path: Path) -> CodeOutput:
     parameters = reader.parameters.asdict()
     images: Any = read(path, format="gpw")
     found = ionic_steps([images], True)
+    n_spins = len(reader.wave_functions.eigenvalues)
     mode = parameters.get("mode", "fd")
     mode = mode if isinstance(mode, dict) else {"name": mode}
     points = parameters.get("kpts", {})
-    size = points.get("size", (1, 1, 1)) if isinstance(points, dict) else points
+    size = (points.get("size", ()) if points else (1, 1, 1)) if isinstance(points, dict) else points
     mesh = tuple(int(n) for n in size) if np.ndim(size) == 1 else ()
     gamma = isinstance(points, dict) and points.get("gamma")
     even = [n % 2 == 0 and not gamma for n in mesh]
     return CodeOutput(
-        method=_gpw_method(reader.gpaw_version, parameters, mode),
+        method=_gpw_method(reader.gpaw_version, parameters, mode, n_spins),
         steps=found,
         k_mesh=mesh,
         k_shift=tuple(0.5 if apart else 0.0 for apart in even) or (0.0, 0.0, 0.0),
+        k_points=np.asarray(reader.wave_functions.kpts.ibzkpts).tolist(),
         convergence=dict(parameters.get("convergence") or {}),
     )
 
 
-def _gpw_method(version: str, parameters: dict[str, Any], mode: dict[str, Any]) -> dict[str, Any]:
-    basis: dict[str, Any] = {"type": mode["name"]}
-    if mode["name"] == "pw":
-        basis = {"type": "plane waves", "cutoff_eV": float(mode.get("ecut", 340.0))}
+def _gpw_method(
+    version: str, parameters: dict[str, Any], mode: dict[str, Any], n_spins: int
+) -> dict[str, Any]:
+    cutoff = float(mode.get("ecut", 340.0)) if mode["name"] == "pw" else None
+    spacing, points = parameters.get("h") or DEFAULT_SPACING, parameters.get("gpts")
+    basis = parameters.get("basis") or ""
+    named = str(basis.get("default", basis) if isinstance(basis, dict) else basis)
+    basis = _basis(mode["name"], cutoff, float(spacing), [] if points is None else points, named)
     xc = parameters.get("xc", "LDA")
     occupations = parameters.get("occupations") or {}
     return {
@@ -185,10 +212,10 @@ def _gpw_method(version: str, parameters: dict[str, Any], mode: dict[str, Any]) 
         "basis": basis,
         "pseudopotentials": {"type": "PAW", "setups": parameters.get("setups") or "default"},
         "smearing": {
-            "type": str(occupations.get("name", "default")),
+            "type": str(occupations.get("name", "default")).replace("fermi-dirac", "Fermi-Dirac"),
             "width_eV": float(occupations.get("width", 0.0)),
         },
-        "spin": "collinear" if parameters.get("spinpol") else "none",
+        "spin": "collinear" if n_spins == 2 else "none",
         "dispersion": "none",
         "spin_orbit": bool(parameters.get("soc", False)),
     }

@@ -43,3 +43,9 @@ def refuse_plus_u(pattern: str, text: str) -> None:
 def integers(text: str) -> tuple[int, ...]:
     """All whole numbers in a text."""
     return tuple(int(n) for n in re.findall(r"-?\d+", text))
+
+
+def rows(pattern: str, text: str) -> list[list[float]]:
+    """The numbers in the groups of each match, each row once."""
+    found = re.findall(pattern, text, re.MULTILINE)
+    return [[float(x) for x in row] for row in dict.fromkeys(found)]

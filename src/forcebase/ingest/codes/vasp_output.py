@@ -13,7 +13,7 @@ from ase.io import read
 from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, ionic_steps
-from forcebase.ingest.codes.text import first, integers, required
+from forcebase.ingest.codes.text import first, integers, required, rows
 
 SMEARING = {
     -5: "tetrahedron with Bloechl corrections",
@@ -37,6 +37,8 @@ DISPERSION = {
 FLAGS = ("LNONCOLLINEAR", "LSORBIT", "LUSE_VDW")
 FUNCTIONALS = {"8": "PBE", "PE": "PBE", "14": "PBEsol", "PS": "PBEsol", "91": "PW91", "CA": "LDA"}
 """OUTCAR's LEXCH, which names a functional by a number in some versions."""
+POINTS = "k-points in reciprocal lattice and weights"
+POINT = r"^ +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+) +([\d.]+) *$"
 
 
 def read_vasprun(path: Path) -> CodeOutput:
@@ -76,6 +78,7 @@ def read_vasprun(path: Path) -> CodeOutput:
         steps=steps,
         k_mesh=mesh,
         k_shift=shift,
+        k_points=run.actual_kpoints or [],
         convergence={"energy_eV": float(run.parameters["EDIFF"])},
     )
 
@@ -184,6 +187,7 @@ def read_outcar(path: Path) -> CodeOutput:
         method=_outcar_method(text),
         steps=ionic_steps(steps, converged),
         k_mesh=first(r"generate k-points for: +(\d+ +\d+ +\d+)", text, integers, ()),
+        k_points=rows(POINT, text.partition(POINTS)[2].partition("\n \n")[0]),
         convergence={"energy_eV": first(r"EDIFF += *([\d.E+-]+)", text, float, None)},
         wall_time=first(r"Elapsed time \(sec\): +([\d.]+)", text, float, None),
     )

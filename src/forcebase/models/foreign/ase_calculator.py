@@ -64,6 +64,11 @@ def find_callable(text: str) -> Any:
             f"{text!r} names nothing that can be called here: {error}",
             hint="Write it as ase.calculators.emt:EMT.",
         ) from None
+    except Exception as error:  # of a module that somebody else wrote
+        raise InputError(
+            f"Module {module} cannot be imported: {type(error).__name__}: {error}",
+            hint="Mend the module, or name another.",
+        ) from None
     if not callable(found):
         raise InputError(f"{text!r} cannot be called.", hint="Name a class or a function.")
     return found
