@@ -128,6 +128,26 @@ def test_a_relaxation_of_cp2k_takes_positions_and_forces_from_beside(tmp_path):
     assert "PROJECT-frc-1.xyz" in reason_of(tmp_path / "wse2.out.xz")
 
 
+@pytest.mark.parametrize(
+    ("loops", "expected"),
+    [
+        ("*** SCF run NOT converged ***\n outer SCF loop converged in 2 iterations", True),
+        ("*** SCF run NOT converged ***\n outer SCF loop FAILED to converge after 2", False),
+        ("*** SCF run converged in 9 steps ***\n  *** SCF run NOT converged ***", False),
+    ],
+)
+def test_the_last_loop_before_an_energy_of_cp2k_says_whether_it_converged(
+    tmp_path, loops, expected
+):
+    for file in (CODES / "cp2k").iterdir():
+        shutil.copy(file, tmp_path)
+    text = gzip.decompress((tmp_path / "wse2.out.gz").read_bytes()).decode()
+    line = "*** SCF run converged in    14 steps ***"
+    assert line in text
+    (tmp_path / "wse2.out.gz").write_bytes(gzip.compress(text.replace(line, loops).encode()))
+    assert batch_of(tmp_path / "wse2.out.gz").calculations[0].converged is expected
+
+
 def test_forces_that_cp2k_holds_at_zero_are_no_labels(tmp_path):
     """CP2K prints zeros for fixed atoms; pw.x, ABINIT, VASP and GPAW print their forces."""
     for file in (CODES / "cp2k").iterdir():

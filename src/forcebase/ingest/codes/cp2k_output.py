@@ -59,7 +59,7 @@ def read_cp2k_text(path: Path) -> CodeOutput:
     run.parse_forces()
     run.parse_stresses()
     kind = str(run.data["global"].get("Run_type", "")).upper()
-    converged = [" NOT " not in line for line in re.findall(r"SCF run[ A-Z]* converged", text)]
+    converged = [_converged(part) for part in text.split("ENERGY| Total FORCE_EVAL")[:-1]]
     steps = _static(run, converged) if kind in STATIC else _trajectory(run, path, converged)
     return CodeOutput(
         method=_method(run, text),
@@ -70,6 +70,12 @@ def read_cp2k_text(path: Path) -> CodeOutput:
         convergence={"scf": first(r"eps_scf: +([\d.E+-]+)", text, float, None)},
         wall_time=first(r"^ CP2K +1 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +([\d.]+)$", text, float, None),
     )
+
+
+def _converged(text: str) -> bool:
+    """Whether the last electronic loop before an energy was; an outer loop ends several."""
+    ends = re.findall(r"SCF run(?: NOT)? converged|outer SCF loop (?:converged|FAILED)", text)
+    return bool(ends) and "NOT" not in ends[-1] and "FAILED" not in ends[-1]
 
 
 def _check_lattice(run: Any, text: str) -> None:
