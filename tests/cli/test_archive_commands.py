@@ -119,3 +119,14 @@ def test_dataset_export_takes_formats(run, tmp_path):
     code, _, errors = run("dataset", "export", "d", "--format", "hdf4")
     assert code == 2
     assert "mace-hdf5" in errors
+
+
+def test_who_imports_models_is_told_that_they_run_code(run, elsewhere, tmp_path):
+    code, _, errors = run("model", "add", "ase", "ase.calculators.emt:EMT", "--elements", "Cu,Au")
+    assert code == 0, errors
+    run("export", "--all", "--out", tmp_path / "all.zip")
+    elsewhere()
+    code, _, errors = run("import", tmp_path / "all.zip")
+    assert code == 0
+    assert "1 new models came with it" in errors
+    assert "models came" not in run("import", tmp_path / "all.zip")[2]
