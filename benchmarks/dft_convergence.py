@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def main() -> None:
     parser.add_argument("--kind", default="convergence", help="of the structures")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    with fb.connect() as db:
+    with closing(fb.connect()) as db:
         cells = collect_cells(db, asked.kind)
     rows = [measured(setting, cells) for setting in sorted(cells) if len(cells[setting]) == 3]
     for row in rows:
