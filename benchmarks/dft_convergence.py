@@ -38,7 +38,7 @@ def main() -> None:
     asked = parser.parse_args()
     with closing(fb.connect()) as db:
         cells = collect_cells(db, asked.kind)
-    rows = [measured(setting, cells) for setting in sorted(cells) if len(cells[setting]) == 3]
+    rows = [measured(setting, cells) for setting in sorted(cells) if 0.0 in cells[setting]]
     for row in rows:
         print("  ".join(f"{key} {value:g}" for key, value in row.items() if value is not None))
     if asked.out:
@@ -61,13 +61,14 @@ def collect_cells(db: Any, kind: str) -> Cells:
 def measured(setting: Setting, cells: Cells) -> dict[str, float | None]:
     """Both measures of one setting."""
     cutoff, spacing = setting
-    low, middle, high = (cells[setting][e] for e in sorted(cells[setting]))
+    found = [cells[setting][e] for e in sorted(cells[setting])]
+    middle = cells[setting][0.0]
     finest_mesh = (cutoff, min(s for c, s in cells if c == cutoff))
     largest_cutoff = (max(c for c, s in cells if s == spacing), spacing)
     return {
         "cutoff_eV": cutoff,
         "k_spacing_per_A": spacing,
-        "pulay_meV_per_A3": 1000 * pulay(low, middle, high),
+        "pulay_meV_per_A3": 1000 * pulay(*found) if len(found) == 3 else None,
         "stress_meV_per_A3": 1000 * float(np.mean(middle.get_stress()[:2])),
         "force_change_with_mesh_meV_per_A": force_change(cells, setting, finest_mesh),
         "force_change_with_cutoff_meV_per_A": force_change(cells, setting, largest_cutoff),

@@ -42,7 +42,7 @@ def build(
     """Label the three cells at each cutoff (eV) and k-spacing (1/angstrom, 2 pi included).
 
     `displacement`: standard deviation of the atoms' displacements, angstrom; `strain`: of the
-    strained cells. `workers`: job name, or a part of it, to a worker of jobflow-remote.
+    strained cells; 0 leaves them out, where only the forces are asked for. `workers`: job name, or a part of it, to a worker of jobflow-remote.
     """
     start = read(structure)
     cells = strained_cells(start, displacement, strain, seed, kind)
@@ -62,12 +62,12 @@ def build(
 def strained_cells(
     start: Atoms, displacement: float, strain: float, seed: int, kind: str
 ) -> list[StructureOutput]:
-    """The displaced crystal, and it strained by -strain and +strain where it is periodic."""
+    """The displaced crystal, and strained copies of it along the directions that are periodic."""
     displaced = rattle(start, displacement, seed)
     vacuum = np.array(vacuum_axes(start.cell.array, start.positions, start.pbc))
     parent = structure_digest(start.numbers, start.cell.array, start.positions, start.pbc)
     made = []
-    for e in (0.0, -strain, strain):
+    for e in (0.0, -strain, strain) if strain else (0.0,):
         atoms = displaced.copy()
         scale = np.where(vacuum, 1.0, 1.0 + e)[:, None]
         atoms.set_cell(displaced.cell.array * scale, scale_atoms=True)
