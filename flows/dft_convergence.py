@@ -42,7 +42,8 @@ def build(
     """Label the three cells at each cutoff (eV) and k-spacing (1/angstrom, 2 pi included).
 
     `displacement`: standard deviation of the atoms' displacements, angstrom; `strain`: of the
-    strained cells; 0 leaves them out, where only the forces are asked for. `workers`: job name, or a part of it, to a worker of jobflow-remote.
+    strained cells; 0 leaves them out, where only the forces are asked for. `workers`: job name, or
+    a part of it, to a worker of jobflow-remote.
     """
     start = read(structure)
     cells = strained_cells(start, displacement, strain, seed, kind)
