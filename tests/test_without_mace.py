@@ -1,4 +1,4 @@
-"""Where torch and MACE are not installed, all works that does not need them, and the rest says so."""
+"""Without torch and MACE, all works that does not need them, and the rest says so."""
 
 import json
 import os

@@ -143,7 +143,7 @@ class GPAWStaticMaker(AseRelaxMaker):
 
     @property
     def calculator(self) -> Any:
-        """GPAW with the mesh of the structure at hand; before 0.1.3 atomate2 has none to inherit."""
+        """GPAW with the mesh of this structure; atomate2 before 0.1.3 has none to inherit."""
         return self._calculator
 
     @job(output_schema=GPAWTaskDocument)
