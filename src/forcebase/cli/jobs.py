@@ -11,10 +11,9 @@ import typer
 from rich import box
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
-from forcebase.cli.console import JsonOption, console, open_database, print_json
+from forcebase.cli.console import JsonOption, cell, console, open_database, print_json, say, words
 from forcebase.errors import InputError
 
 app = typer.Typer(help="Jobs in the queue of jobflow-remote.", no_args_is_help=False)
@@ -91,17 +90,11 @@ def _view(jobs: Sequence[Any], counts: dict[str, int]) -> Group:
     for job in jobs:
         colour = COLOURS.get(job.state, "white")
         spent = "" if job.seconds is None else f"{job.seconds:.0f} s"
-        table.add_row(
-            job.number,
-            f"[{colour}]{job.state}[/]",
-            escape(job.name),
-            job.worker,
-            spent,
-            escape(job.reason[:200]),
-        )
+        shown = [job.number, words((job.state, colour)), job.name, job.worker, spent]
+        table.add_row(*map(cell, [*shown, job.reason[:200]]))
     total = sum(counts.values())
     listed = ", ".join(f"{n} {state.lower()}" for state, n in sorted(counts.items()))
-    return Group(table, f"{total} jobs: {listed or 'none was ever submitted'}")
+    return Group(table, words(f"{total} jobs: {listed or 'none was ever submitted'}"))
 
 
 @app.command()
@@ -133,7 +126,7 @@ def rerun(
     if as_json:
         print_json({"rerun": done})
         return
-    console.print(f"{len(done)} jobs are ready to run again: {', '.join(done) or 'none failed'}")
+    say(f"{len(done)} jobs are ready to run again: {', '.join(done) or 'none failed'}")
 
 
 @app.command()
@@ -169,7 +162,7 @@ def unlock(
     if as_json:
         print_json({"unlocked": n})
         return
-    console.print(f"{n} locks taken away; a running `jf runner` goes on with these jobs.")
+    say(f"{n} locks taken away; a running `jf runner` goes on with these jobs.")
 
 
 def _check_found(numbers: Sequence[str], jobs: Sequence[Any]) -> None:

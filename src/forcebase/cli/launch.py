@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from forcebase.cli.console import JsonOption, console, open_database, print_json, stage_bars
+from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
 from forcebase.errors import InputError
 
 PARTS = "JOB=NAME for jobs with JOB in their name, or NAME for all others."
@@ -94,15 +93,13 @@ def _submit(
     if as_json:
         print_json(asdict(submission))
         return
-    console.print(
+    say(
         f"flow {submission.name!r}: {len(submission.jobs)} jobs in the queue of project "
         f"{submission.project}, for {', '.join(sorted(set(submission.workers)))}."
     )
     for part in submission.unmatched:
-        console.print(f"[yellow]no job[/] has {part!r} in its name yet: jobs made later may.")
-    console.print(
-        f"Next: jf -p {submission.project} runner start; forcebase collect --watch", soft_wrap=True
-    )
+        say(("no job", "yellow"), f" has {part!r} in its name yet: jobs made later may.")
+    say(f"Next: jf -p {submission.project} runner start; forcebase collect --watch")
 
 
 def _resources(text: str) -> tuple[str, Any]:
@@ -161,7 +158,7 @@ def _watch(until_done: bool, as_json: bool) -> None:
 
     with open_database() as db:
         if not as_json:
-            console.print("Watching the JobStore; Ctrl-C ends it.")
+            say("Watching the JobStore; Ctrl-C ends it.")
         for report in watch(db, stop=(lambda: is_idle(db)) if until_done else None):
             if as_json:
                 print(json.dumps(_plain(report)), flush=True)
@@ -180,12 +177,12 @@ def print_report(report: Any, what: str, as_json: bool) -> None:
         print_json(_plain(report))
         return
     added = ", ".join(f"{n} {name}" for name, n in sorted(report.added.items())) or "nothing"
-    console.print(f"{what}; new: {added}.")
+    say(f"{what}; new: {added}.")
     for name in report.unknown:
-        console.print(f"[yellow]no record[/] {name}: its output is of no shape that is known")
+        say(("no record", "yellow"), f" {name}: its output is of no shape that is known")
     for name, reason in report.failed:
-        console.print(f"[red]not read[/] {name}: {reason}")
+        say(("not read", "red"), f" {name}: {reason}")
     for name, error in report.failures:
-        console.print(f"[red]failed[/] {name}: {escape(error)}")
+        say(("failed", "red"), f" {name}: {error}")
     if report.failures:
-        console.print("Mend the cause, then: forcebase jobs rerun --failed")
+        say("Mend the cause, then: forcebase jobs rerun --failed")

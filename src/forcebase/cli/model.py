@@ -8,14 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from forcebase.cli.console import (
-    JsonOption,
-    console,
-    error_console,
-    open_database,
-    print_json,
-    print_table,
-)
+from forcebase.cli.console import JsonOption, note, open_database, print_json, print_table, say
 from forcebase.errors import InputError, ModelError
 
 app = typer.Typer(help="Models from elsewhere: add them, check them.", no_args_is_help=True)
@@ -84,7 +77,7 @@ def add(
         print_json({**summary, "elements": list(model.elements)})
         return
     for key, value in summary.items():
-        console.print(f"{key:<9} {value}", soft_wrap=True)
+        say(f"{key:<9} {value}")
 
 
 @app.command()
@@ -148,12 +141,12 @@ def environment(
     known = {name.lower(): name for name in REQUIREMENTS}
     if kind.lower() not in known:
         raise InputError(f"{kind!r} needs no environment.", hint=f"There is {', '.join(known)}.")
-    error_console.print("Making the environment; pip takes minutes the first time.")
+    note("Making the environment; pip takes minutes the first time.")
     python = make_environment(known[kind.lower()], folder)
     if as_json:
         print_json({"kind": known[kind.lower()], "python": str(python)})
         return
-    console.print(f"{known[kind.lower()]} models run with {python}", soft_wrap=True)
+    say(f"{known[kind.lower()]} models run with {python}")
 
 
 def _pair(text: str) -> tuple[str, Any]:

@@ -10,10 +10,10 @@ import typer
 from forcebase.cli.compare import parse_edges
 from forcebase.cli.console import (
     JsonOption,
-    console,
     open_database,
     print_json,
     print_table,
+    say,
     stage_bars,
 )
 from forcebase.errors import InputError
@@ -73,7 +73,7 @@ def phonon(
         return
     for summary in summaries:
         for key, value in summary.items():
-            console.print(f"{key:<12} {value}")
+            say(f"{key:<12} {value}")
 
 
 def defect(
@@ -115,7 +115,7 @@ def defect(
     for size in study.as_dict()["supercells"]:
         _print_size(size)
     if out is not None:
-        console.print(f"{len(written)} files in {out}: {', '.join(p.name for p in written)}")
+        say(f"{len(written)} files in {out}: {', '.join(p.name for p in written)}")
 
 
 def _defect_phonons(db: Any, texts: list[str], model: str | None, name: str | None) -> list[Any]:
@@ -150,10 +150,10 @@ def _print_size(size: dict[str, Any]) -> None:
     )
     print_table(title, columns, rows)
     for finding in size["findings"]:
-        console.print(f"[yellow]note[/] {finding}")
+        say(("note", "yellow"), f" {finding}")
     if size["reference"]:
         metrics = size["reference"]
-        console.print(
+        say(
             f"against DFT {metrics['phonon'][:10]}: frequencies at Gamma off by "
             f"{metrics['gamma_mae_THz']:.3f} THz, the largest {metrics['gamma_max_THz']:.3f}"
         )

@@ -8,13 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from forcebase.cli.archive import import_archives
-from forcebase.cli.console import (
-    JsonOption,
-    console,
-    open_database,
-    print_json,
-    stage_bars,
-)
+from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
 from forcebase.cli.launch import print_report
 from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
@@ -157,4 +151,4 @@ def _print_summary(summary: dict[str, Any], as_json: bool) -> None:
         print_json(summary)
         return
     for key, value in summary.items():
-        console.print(f"{key:<10} {value}")
+        say(f"{key:<10} {value}")
