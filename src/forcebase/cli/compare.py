@@ -58,7 +58,7 @@ def compare(
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test
       forcebase compare chgnet gpaw-pbe --on kind=Se-vacancy-2x2 --align composition
       forcebase compare wse2-mace gpaw-pbe --on elements=Se,W --only unseen
-      forcebase compare wse2-mace chgnet --reference gpaw-pbe --on wse2-pbe@1:test --fill
+      forcebase compare wse2-mace chgnet --reference gpaw-pbe --on wse2-pbe@1:test --fill \\
         --picture models.png
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test --host wse2-unit-cell
       forcebase compare MODEL_PHONON wse2-dft-phonon --picture phonons.png

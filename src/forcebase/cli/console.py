@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import warnings
@@ -33,6 +34,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from forcebase.cli import interruption
 from forcebase.database.connection import without_password
 from forcebase.errors import DatabaseError, ForcebaseError
 
@@ -41,7 +43,6 @@ console = _Plain()
 error_console = _Plain(stderr=True)
 WIDE = 500
 """Columns of a tree that goes into a file: its lines are not broken."""
-INTERRUPTED = 130
 STEERING = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -183,23 +184,38 @@ def run_app(app: typer.Typer) -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
     _quieten_libraries()
     try:
-        app(standalone_mode=True)
-    except ForcebaseError as error:
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()  # here, and not when Python ends, a full disk can be told
+    except BaseException as error:
+        ended = isinstance(error, SystemExit) and error.code == interruption.CODE  # typer's Ctrl-C
+        if not ended and not interruption.was_interrupted():
+            sys.exit(_told(error))
+        note((interruption.SAID, "bold red"), f" {interruption.KEPT}")
+        sys.exit(interruption.CODE)
+
+
+def _told(error: BaseException) -> Any:
+    """Say what is wrong, and give the exit code; raise what is a mistake of this program."""
+    if isinstance(error, SystemExit):
+        return error.code
+    if isinstance(error, ForcebaseError):
         note(("Error:", "bold red"), f" {error.message}")
         if error.hint:
             note(("Next:", "bold"), f"  {error.hint}")
-        sys.exit(error.exit_code)
-    except PyMongoError as error:
+        return error.exit_code
+    if isinstance(error, PyMongoError):
         note(("Error:", "bold red"), f" MongoDB: {_one_line(error)}")
         note(("Next:", "bold"), "  Run `forcebase doctor`.")
-        sys.exit(DatabaseError.exit_code)
-    except OSError as error:  # but for a closed pipe, which typer ends silently
+        return DatabaseError.exit_code
+    if isinstance(error, BrokenPipeError):  # whoever read has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if isinstance(error, OSError):
         note(("Error:", "bold red"), f" {error}")
-        sys.exit(1)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:  # typer makes Ctrl-C this code, and says nothing
-            note(("Interrupted.", "bold red"), " What was finished before is kept.")
-        raise
+        return 1
+    raise error
 
 
 def _quieten_libraries() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import (
     JsonOption,
     open_database,
@@ -21,7 +22,7 @@ from forcebase.cli.records import SHORT, parse_filters, resolve_names
 from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
 
-app = typer.Typer(help="Frozen, versioned lists of calculations.", no_args_is_help=True)
+app = CommandGroup("Frozen, versioned lists of calculations.")
 DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest) or id.")]
 
 

@@ -13,10 +13,11 @@ from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 
+from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, cell, console, open_database, print_json, say, words
 from forcebase.errors import InputError
 
-app = typer.Typer(help="Jobs in the queue of jobflow-remote.", no_args_is_help=False)
+app = CommandGroup(no_args_is_help=False)
 COLOURS = {
     "COMPLETED": "green",
     "RUNNING": "cyan",
@@ -40,7 +41,7 @@ def show(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the jobs of the queue.
+    """Show the jobs in the queue of jobflow-remote.
 
     Examples:
       forcebase jobs

@@ -41,7 +41,7 @@ def launch(
     Examples:
       forcebase launch flows/wse2_training_structures.py --set seed=7
       forcebase launch flows/wse2_main_job.py --remote --worker train=gpu
-      forcebase launch flows/wse2_training_structures.py --remote --worker slurm
+      forcebase launch flows/wse2_training_structures.py --remote --worker slurm \\
         --resources 'GPAW={"nodes": 1, "time": "02:00:00"}'
     """
     from forcebase.launch import load_flow, run_here

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, note, open_database, print_json, print_table, say
 from forcebase.errors import InputError, ModelError
 
-app = typer.Typer(help="Models from elsewhere: add them, check them.", no_args_is_help=True)
+app = CommandGroup("Models from elsewhere: add them, check them.")
 DType = Literal["float64", "float32"]
 
 
@@ -45,7 +46,7 @@ def add(
       forcebase model add sevennet 7net-l3i5 --name l3i5
       forcebase model add chgnet 0.3.0 --name chgnet
       forcebase model add ase ase.calculators.emt:EMT --elements Cu,Au
-      forcebase model add ase mace.calculators:MACECalculator --weights model_paths=my.model
+      forcebase model add ase mace.calculators:MACECalculator --weights model_paths=my.model \\
         --keyword device=cpu --keyword default_dtype=float64 --elements W,Se
     """
     from forcebase.model_library import add_model

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, print_json, say
 
-app = typer.Typer(help="Run flows elsewhere with jobflow-remote.", no_args_is_help=True)
+app = CommandGroup("Run flows elsewhere with jobflow-remote.")
 
 
 @app.callback()

@@ -6,10 +6,11 @@ from typing import Any
 
 import typer
 
+from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, print_json, say
 from forcebase.settings import Settings
 
-app = typer.Typer(help="Start, stop and look at the embedded MongoDB.", no_args_is_help=True)
+app = CommandGroup("Start, stop and look at the embedded MongoDB.")
 
 
 def _server() -> Any:

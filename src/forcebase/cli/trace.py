@@ -8,7 +8,15 @@ from typing import Annotated, Any
 import typer
 from rich.tree import Tree
 
-from forcebase.cli.console import JsonOption, Part, open_database, print_json, print_tree, say, words
+from forcebase.cli.console import (
+    JsonOption,
+    Part,
+    open_database,
+    print_json,
+    print_tree,
+    say,
+    words,
+)
 
 SHORT = 10
 
