@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 from jobflow import Flow, Job, OutputReference
 
-from forcebase.actions import find_phonon, find_relaxation, is_converged
+from forcebase.actions import find_phonon, find_relaxation, is_converged, require_phonon
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
-from forcebase.errors import CalculationError, InputError, ModelError, NotFoundError
+from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.ingest.collect import collect
 from forcebase.launch import run_here
 from forcebase.makers.defect import DefectMaker, defect_cell
@@ -64,7 +63,8 @@ def defect_flow(
     maker = maker or PhononMaker()
     atoms = unit_cell.to_atoms()
     for matrix in supercells:  # says now what would fail after an hour
-        _require(model, defect_cell(atoms, matrix, defect)[0].atoms)
+        made = defect_cell(atoms, matrix, defect)[0].atoms
+        require_phonon(model, made.get_chemical_symbols(), maker)
     collect(db)
     published = publish_model(db, model)
     relaxed = find_relaxation(db, model, unit_cell.id, maker)
@@ -224,16 +224,6 @@ def _defect_of(phonon: Phonon) -> dict[str, Any]:
             hint="`forcebase phonon MODEL STRUCTURE --defect v_Se` computes one with a defect.",
         )
     return dict(phonon.defect)
-
-
-def _require(model: ModelMethod, atoms: Atoms) -> None:
-    foreign = sorted(set(atoms.get_chemical_symbols()) - set(model.elements))
-    if foreign:
-        raise ModelError(
-            f"The model {model.id[:10]} does not know {', '.join(foreign)}; it knows "
-            f"{', '.join(model.elements)}.",
-            hint="Choose another model, or train one on data with these elements.",
-        )
 
 
 def _missing(

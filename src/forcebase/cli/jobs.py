@@ -15,6 +15,7 @@ from rich.table import Table
 
 from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, cell, console, open_database, print_json, say, words
+from forcebase.cli.records import MANY
 from forcebase.errors import InputError
 
 app = CommandGroup(no_args_is_help=False)
@@ -35,7 +36,9 @@ def show(
         list[str] | None, typer.Option(help="Only these states: failed, running, ...")
     ] = None,
     flow: Annotated[str | None, typer.Option(help="Only flows whose uuid begins so.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the newest; 0 for all.")] = 30,
+    limit: Annotated[
+        int, typer.Option(min=0, max=MANY, help="At most so many, the newest; 0 for all.")
+    ] = 30,
     live: Annotated[
         bool, typer.Option("--live", help="Go on showing until the queue is worked off or Ctrl-C.")
     ] = False,
@@ -134,7 +137,8 @@ def rerun(
 def unlock(
     numbers: NumbersArgument = None,
     older_than: Annotated[
-        float, typer.Option(help="Without numbers: all locks held for so many seconds.")
+        float,
+        typer.Option(min=0, max=MANY, help="Without numbers: all locks held for so many seconds."),
     ] = 600.0,
     as_json: JsonOption = False,
 ) -> None:

@@ -27,7 +27,9 @@ def demo(
     full: Annotated[
         bool, typer.Option("--full", help="More DFT data, a larger model, longer training.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(help="Other than the settings' own.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Other than the settings' own.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the main job: import, curate, train, predict, phonons, report.

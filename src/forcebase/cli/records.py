@@ -28,13 +28,15 @@ REFERENCES = {
     "dataset": "datasets",
 }
 SHORT = 10
+MANY = 1_000_000_000
+"""More than any collection holds."""
 
 
 def ls(
     collection: Annotated[str, typer.Argument(help="structures, methods, calculations, ...")],
     filters: Annotated[list[str] | None, typer.Argument(help="field=value ...")] = None,
     tag: Annotated[str | None, typer.Option(help="Only records with this tag.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many; 0 for all.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, max=MANY, help="At most so many; 0 for all.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List the records of a collection.

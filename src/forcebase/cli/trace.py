@@ -27,7 +27,7 @@ def trace(
     ],
     up: Annotated[bool, typer.Option("--up", help="Only where it comes from.")] = False,
     down: Annotated[bool, typer.Option("--down", help="Only what was made from it.")] = False,
-    depth: Annotated[int, typer.Option(min=0, help="So many steps each way.")] = 4,
+    depth: Annotated[int, typer.Option(min=0, max=1000, help="So many steps each way.")] = 4,
     picture: Annotated[
         Path | None, typer.Option(help="Draw it into this file: .png, .svg or .pdf.")
     ] = None,

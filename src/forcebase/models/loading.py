@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+from forcebase.errors import MissingDependencyError
+from forcebase.models.foreign.environments import python_of
 from forcebase.models.foreign.model import load_foreign
 from forcebase.models.mace_calculator import load_mace
 from forcebase.models.potential import Potential
 from forcebase.outputs import ModelOutput
 
 MACE = "MACE"
+
+
+def require_package(kind: str) -> None:
+    """Check that models of a kind can be run here.
+
+    Raises:
+        InputError: there is no such kind.
+        MissingDependencyError: the package that runs them is not installed.
+    """
+    if kind != MACE:
+        python_of(kind)
+    elif find_spec("mace") is None:
+        raise MissingDependencyError(
+            "MACE, which runs this model, is not installed.", hint="pip install mace-torch"
+        )
 
 
 def load_model(model: ModelOutput) -> Potential:
