@@ -6,7 +6,7 @@ Each action publishes its inputs, runs one flow here, collects, and gives the re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from forcebase.database.pieces import in_pieces
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
 from forcebase.database.reading import read_frames, read_unlabelled_frames
 from forcebase.datasets import dataset_frames, families_of, latest
-from forcebase.errors import CalculationError, InputError, ModelError, NotFoundError
+from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.ingest.collect import CollectReport, collect
 from forcebase.integrity.taint import stale_among
@@ -33,8 +33,9 @@ from forcebase.makers.curation import CurateMaker
 from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.prediction import PredictMaker
 from forcebase.makers.training import MACETrainMaker
-from forcebase.models.loading import MACE, require_package
+from forcebase.models.loading import require_package
 from forcebase.models.training_settings import TrainingSettings
+from forcebase.preconditions import check_elements, check_phonon, check_training
 from forcebase.progress import Progress, following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
 
@@ -173,10 +174,8 @@ def train_model(
     same = db.methods.one(**wanted)
     if isinstance(same, ModelMethod):
         return same
-    _check_training(dataset, parent)
-    maker = MACETrainMaker(settings=settings)
-    maker.check_requirements()
-    job = maker.make(
+    check_training(dataset, parent)
+    job = MACETrainMaker(settings=settings).make(
         publish_frames(db, dataset_frames(db, dataset)),
         publish_dataset(db, dataset),
         dataset=dataset.id,
@@ -184,41 +183,6 @@ def train_model(
     )
     report = _run(db, job, progress)
     return _found(db.methods.one(**wanted), f"model of {dataset.title}", report)
-
-
-def _check_training(dataset: Dataset, parent: ModelMethod | None) -> None:
-    """What the training would say after minutes."""
-    for split in ("train", "valid"):
-        if not dataset.counts.get(split):
-            raise InputError(
-                f"Dataset {dataset.title} has no {split} records.",
-                hint="MACE needs train and valid data: build a version with both.",
-            )
-    if parent is None:
-        return
-    if parent.kind != MACE:
-        raise ModelError(
-            f"{parent.title} is a {parent.kind} model and cannot be tuned.",
-            hint="Give a MACE as the parent.",
-        )
-    require_model(parent, dataset.e0s)
-
-
-def require_model(model: ModelMethod, symbols: Iterable[str]) -> None:
-    """Check that a model knows these elements, and can be run here.
-
-    Raises:
-        ModelError: it does not know one of them.
-        MissingDependencyError: its package is not installed.
-    """
-    foreign = sorted(set(symbols) - set(model.elements))
-    if foreign:
-        raise ModelError(
-            f"The model {model.id[:10]} does not know {', '.join(foreign)}; it knows "
-            f"{', '.join(model.elements)}.",
-            hint="Choose another model, or train one on data with these elements.",
-        )
-    require_package(model.kind)
 
 
 def predict(
@@ -237,7 +201,8 @@ def predict(
     missing = sorted(set(structure_ids) - done)
     if missing:
         frames = read_unlabelled_frames(db, missing)
-        require_model(model, {chemical_symbols[z] for z in set(frames.numbers.tolist())})
+        check_elements(model, {chemical_symbols[z] for z in set(frames.numbers.tolist())})
+        require_package(model.kind)
         job = PredictMaker().make(publish_model(db, model), publish_frames(db, frames))
         report = _run(db, job, progress)
         _found(db.calculations.one(method=model.id, structure=missing), "prediction", report)
@@ -264,7 +229,8 @@ def compute_phonon(
     same = find_phonon(db, model, structure.id, matrix, maker)
     if same is not None:
         return same
-    require_phonon(model, structure.elements, maker)
+    check_phonon(model, structure.elements, maker)
+    require_package(model.kind)
     flow = maker.make(
         publish_model(db, model),
         structure.to_pymatgen(),
@@ -275,21 +241,6 @@ def compute_phonon(
     report = _run(db, flow, progress)
     found = find_phonon(db, model, structure.id, matrix, maker)
     return _found(found, f"phonon of {structure.formula}", report)
-
-
-def require_phonon(model: ModelMethod, symbols: Iterable[str], maker: PhononMaker) -> None:
-    """Check that a model can make the phonons that a maker is asked for.
-
-    Raises:
-        ModelError: it does not know an element, or has no analytic force constants.
-        MissingDependencyError: its package is not installed.
-    """
-    require_model(model, symbols)
-    if maker.force_constants_maker.method == "analytic" and model.kind != MACE:
-        raise ModelError(
-            f"{model.title} is a {model.kind} model, which has no analytic force constants.",
-            hint="Ask for the method displacements, or auto.",
-        )
 
 
 def find_phonon(

@@ -190,7 +190,7 @@ def _line_of(error: Exception, path: Path) -> str:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

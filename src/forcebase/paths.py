@@ -44,7 +44,7 @@ def check_writable(path: Path, suffixes: Sequence[str] = ()) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a folder.", hint="Name a file in it.")
     if path.exists() and not os.access(path, os.W_OK):
-        raise InputError(f"{path} cannot be written: it is there, and read only.")
+        raise InputError(f"{path} cannot be written to: it is read only.")
     check_folder(path.parent, path)
 
 
@@ -66,6 +66,6 @@ def check_folder(folder: Path, path: Path | None = None) -> None:
             pass
     except OSError as error:
         raise InputError(
-            f"{path or folder} cannot be written: {error.strerror}.",
+            f"{path or folder} cannot be written to: {error.strerror}.",
             hint="Choose another place.",
         ) from None

@@ -21,6 +21,7 @@ from forcebase.cli.console import (
 from forcebase.cli.records import SHORT, parse_filters, resolve_names
 from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
+from forcebase.paths import check_writable
 
 app = CommandGroup("Frozen, versioned lists of calculations.")
 DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest) or id.")]
@@ -171,6 +172,8 @@ def card(
     from forcebase.datasets.card import make_card
     from forcebase.datasets.card_text import markdown, write_card
 
+    if out is not None:
+        check_writable(out, (".md", ".html"))
     with open_database() as db:
         found = db.resolve(dataset, "datasets")[1]
         made = make_card(db, found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,10 +50,13 @@ def launch(
     pairs = dict(_key_value("--set", text) for text in settings or [])
     if not remote and (worker or resources or project):
         raise InputError("Workers and resources are for --remote.", hint="Add --remote.")
+    places = _places(worker or [], resources or [], project)
     with open_database() as db, stage_bars() as bars:
+        if remote:
+            places.check(db)
         flow = load_flow(db, flow_file, pairs)
         if remote:
-            _submit(db, flow, flow_file, worker or [], resources or [], project, as_json)
+            _submit(db, flow, flow_file, places, as_json)
             return
         with following(bars):
             report = run_here(db, flow)
@@ -62,18 +65,26 @@ def launch(
         raise typer.Exit(1)
 
 
-def _submit(
-    db: Any,
-    flow: Any,
-    flow_file: Path,
-    worker: list[str],
-    resources: list[str],
-    project: str | None,
-    as_json: bool,
-) -> None:
-    from forcebase.launch import defines_jobs
-    from forcebase.remote.submission import submit
+@dataclass(frozen=True)
+class _Places:
+    """Where jobs go: all others to `worker`, those with a part of their name as it says."""
 
+    worker: str | None
+    workers: dict[str, str]
+    resources: dict[str, Any]
+    project: str | None
+
+    def check(self, db: Any) -> None:
+        """Refuse workers that are not there, before the flow is made."""
+        from forcebase.remote.project import find_project
+        from forcebase.remote.submission import check_worker
+
+        found = find_project(db.settings, self.project)
+        for name in filter(None, [self.worker, *self.workers.values()]):
+            check_worker(found, name)
+
+
+def _places(worker: list[str], resources: list[str], project: str | None) -> _Places:
     named = dict(_key_value("--worker", text) for text in worker if "=" in text)
     others = [text for text in worker if "=" not in text]
     if len(others) > 1:
@@ -81,13 +92,21 @@ def _submit(
             f"--worker {others[0]} and --worker {others[1]}: one of them is for all other jobs.",
             hint="Name jobs as in --worker train=gpu.",
         )
+    wanted = dict(_resources(text) for text in resources)
+    return _Places(others[0] if others else None, named, wanted, project)
+
+
+def _submit(db: Any, flow: Any, flow_file: Path, places: _Places, as_json: bool) -> None:
+    from forcebase.launch import defines_jobs
+    from forcebase.remote.submission import submit
+
     submission = submit(
         db,
         flow,
-        worker=others[0] if others else None,
-        workers=named,
-        resources=dict(_resources(text) for text in resources),
-        project=project,
+        worker=places.worker,
+        workers=places.workers,
+        resources=places.resources,
+        project=places.project,
         job_folder=flow_file.parent if defines_jobs(flow_file, flow) else None,
     )
     if as_json:
@@ -106,7 +125,7 @@ def _resources(text: str) -> tuple[str, Any]:
     part, value = _key_value("--resources", text)
     try:
         return part, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise InputError(
             f"--resources {text}: what follows = is no JSON.",
             hint='Write --resources \'train={"nodes": 1, "gres": "gpu:1"}\'.',

@@ -55,12 +55,17 @@ def fill_labels(db: Any, models: Sequence[str], references: Sequence[str], on: A
     from forcebase.actions import predict
     from forcebase.comparison import selection
     from forcebase.comparison.matrix import labelled_structures
+    from forcebase.models.loading import require_package
     from forcebase.records import ModelMethod
 
     chosen, wanted = selection(db, on), set()
+    methods = _methods(db, models)
+    for method in methods:
+        if isinstance(method, ModelMethod):
+            require_package(method.kind)
     for reference in _methods(db, references):
         wanted |= set(labelled_structures(db, reference, chosen).astype(str).tolist())
-    for name, method in zip(models, _methods(db, models), strict=True):
+    for name, method in zip(models, methods, strict=True):
         if not isinstance(method, ModelMethod):
             note(f"{name} is DFT: `forcebase launch FLOW --remote` computes what it lacks.")
             continue

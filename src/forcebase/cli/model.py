@@ -11,6 +11,7 @@ import typer
 from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, note, open_database, print_json, print_table, say
 from forcebase.errors import InputError, ModelError
+from forcebase.paths import check_folder
 
 app = CommandGroup("Models from elsewhere: add them, check them.")
 DType = Literal["float64", "float32"]
@@ -62,6 +63,8 @@ def add(
         head=head,
     )
     with open_database() as db:
+        if name:
+            db.labels.check(name)
         model = add_model(db, wanted)
         if name:
             db.labels.name(name, "methods", model.id)
@@ -142,6 +145,8 @@ def environment(
     known = {name.lower(): name for name in REQUIREMENTS}
     if kind.lower() not in known:
         raise InputError(f"{kind!r} needs no environment.", hint=f"There is {', '.join(known)}.")
+    if folder is not None:
+        check_folder(folder)
     note("Making the environment; pip takes minutes the first time.")
     python = make_environment(known[kind.lower()], folder)
     if as_json:
@@ -156,7 +161,7 @@ def _pair(text: str) -> tuple[str, Any]:
         raise InputError(f"--keyword {text}: no key=value.", hint="Write it as device=cpu.")
     try:
         return key, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key, value
 
 

@@ -18,6 +18,7 @@ from forcebase.cli.console import (
     stage_bars,
 )
 from forcebase.errors import InputError
+from forcebase.paths import check_folder
 
 Method = Literal["auto", "analytic", "displacements"]
 Unit = Literal["cm-1", "THz", "meV"]
@@ -105,6 +106,8 @@ def defect(
     from forcebase.physics.shells import Shells
 
     shells = Shells(parse_edges(edges) or ())
+    if out is not None:
+        check_folder(out)
     with open_database() as db, stage_bars() as bars:
         chosen = _defect_phonons(db, phonons or [], model, name)
         study = study_defects(db, chosen, shells, with_bands=out is not None, progress=bars)

@@ -134,7 +134,7 @@ def _value_of(key: str, text: str) -> Any:
 def _scalar(text: str) -> Any:
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, (int, float, bool)) and len(text) < SHORT else text
 

@@ -9,6 +9,7 @@ import typer
 
 from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, print_json, say
+from forcebase.paths import check_writable
 
 app = CommandGroup("Run flows elsewhere with jobflow-remote.")
 
@@ -48,6 +49,8 @@ def init(
     from forcebase.settings import Settings
 
     settings = Settings.from_environment()
+    if jobflow:
+        check_writable(jobflow.expanduser())
     project, new = init_project(settings, name, force)
     if jobflow:
         write_secret(jobflow.expanduser(), fill(JOBFLOW, settings, project.name, Path()))

@@ -17,6 +17,7 @@ from forcebase.cli.console import (
     say,
     words,
 )
+from forcebase.paths import check_writable
 
 SHORT = 10
 
@@ -43,7 +44,10 @@ def trace(
     """
     from forcebase.integrity.subject import find_subject
     from forcebase.lineage import trace_down, trace_up
+    from forcebase.lineage.picture import SUFFIXES, draw_lineage
 
+    if picture is not None:
+        check_writable(picture, SUFFIXES)
     upwards = up or not down
     downwards = down or not up
     with open_database() as db:
@@ -54,8 +58,6 @@ def trace(
         if downwards:
             found["down"] = trace_down(db, *subject, depth)
     if picture is not None:
-        from forcebase.lineage.picture import draw_lineage
-
         draw_lineage(picture, found.get("up"), found.get("down"))
     if as_json:
         print_json({name: lineage.as_dict() for name, lineage in found.items()})

@@ -12,6 +12,7 @@ from forcebase.cli.console import JsonOption, open_database, print_json, say, st
 from forcebase.cli.launch import print_report
 from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
+from forcebase.paths import check_readable
 
 ModelArgument = Annotated[str, typer.Argument(help="Model: id, name or tag.")]
 NameOption = Annotated[str | None, typer.Option(help="Name the result, to call it by.")]
@@ -48,6 +49,7 @@ def import_files(
       forcebase import wse2-mace.zip          # of `forcebase export`
     """
     from forcebase.archive import is_archive
+    from forcebase.ingest.description import read_description
     from forcebase.ingest.importing import import_paths
     from forcebase.ingest.options import ImportOptions, Steps
 
@@ -60,8 +62,9 @@ def import_files(
 
     if steps not in tuple(Steps):
         raise InputError(f"--steps {steps}: no such choice.", hint="Give all or last.")
-    if method is not None and not method.is_file():
-        raise InputError(f"{method} is not there.", hint="Check --method.")
+    if method is not None:
+        check_readable(method)
+        read_description(method, "the files")
     asked = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
     options = ImportOptions(
         steps=Steps(steps),
@@ -72,6 +75,8 @@ def import_files(
         workers=workers,
     )
     with open_database() as db, stage_bars() as bars:
+        if model:
+            db.require_model(model)
         report = import_paths(db, paths, lambda _, n, total: bars("import", n, total, {}), options)
     print_report(report, f"{report.files} files read, {len(report.unchanged)} known", as_json)
     if report.failed:
@@ -108,6 +113,8 @@ def train(
     if lr is not None:
         settings = replace(settings, lr=lr)
     with open_database() as db, stage_bars() as bars:
+        if name:
+            db.labels.check(name)
         data: Any = db.resolve(dataset, "datasets")[1]
         warn_if_stale(db, ("datasets", data.id))
         tuned = db.require_model(parent) if parent else None
