@@ -13,15 +13,18 @@ class CommandGroup(typer.Typer):
     """A group of commands whose help keeps examples as they are written: one to a line.
 
     Errors are not decorated, and nothing in a help text is read as markup.
+
+    Args:
+        **settings: of typer's own; without `help`, that is the docstring of the group's callback.
     """
 
-    def __init__(self, help: str | None = None, *, no_args_is_help: bool = True) -> None:
+    def __init__(self, *, no_args_is_help: bool = True, **settings: Any) -> None:
         super().__init__(
             cls=_Group,
-            help=help,
             no_args_is_help=no_args_is_help,
             rich_markup_mode=None,
             pretty_exceptions_enable=False,
+            **settings,
         )
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[..., Any]:

@@ -23,7 +23,7 @@ from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
 from forcebase.paths import check_writable
 
-app = CommandGroup("Frozen, versioned lists of calculations.")
+app = CommandGroup(help="Frozen, versioned lists of calculations.")
 DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest) or id.")]
 
 

@@ -29,7 +29,7 @@ from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import run_app, say
 
 app = CommandGroup(
-    "Any machine-learning force field against any DFT record.\n\n"
+    help="Any machine-learning force field against any DFT record.\n\n"
     "Start with `forcebase demo`, then `forcebase ls methods`."
 )
 

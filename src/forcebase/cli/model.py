@@ -13,7 +13,7 @@ from forcebase.cli.console import JsonOption, note, open_database, print_json, p
 from forcebase.errors import InputError, ModelError
 from forcebase.paths import check_folder
 
-app = CommandGroup("Models from elsewhere: add them, check them.")
+app = CommandGroup(help="Models from elsewhere: add them, check them.")
 DType = Literal["float64", "float32"]
 
 

@@ -191,5 +191,5 @@ def _shown(value: Any) -> Any:
 
 
 def _line(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) < 300 else f"{text[:300]} ... ({len(text)} characters; --json)"

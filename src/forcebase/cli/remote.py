@@ -11,7 +11,7 @@ from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, print_json, say
 from forcebase.paths import check_writable
 
-app = CommandGroup("Run flows elsewhere with jobflow-remote.")
+app = CommandGroup(help="Run flows elsewhere with jobflow-remote.")
 
 
 @app.callback()

@@ -10,7 +10,7 @@ from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, print_json, say
 from forcebase.settings import Settings
 
-app = CommandGroup("Start, stop and look at the embedded MongoDB.")
+app = CommandGroup(help="Start, stop and look at the embedded MongoDB.")
 
 
 def _server() -> Any:
