@@ -43,8 +43,13 @@ SEED = Bounds(0, 2**32 - 1, whole=True)
 """What random generators of all libraries take."""
 
 
-def check_bounds(settings: Any, bounds: Mapping[str, Bounds]) -> None:
+def check_bounds(settings: Any, bounds: Mapping[str, Bounds], called: str = "") -> None:
     """Check fields of a settings object; None passes.
+
+    Args:
+        settings: the object.
+        bounds: field name -> range.
+        called: what people call the object; its class by default.
 
     Raises:
         InputError: names the first field that is out of its range, and the range.
@@ -53,7 +58,7 @@ def check_bounds(settings: Any, bounds: Mapping[str, Bounds]) -> None:
         value = getattr(settings, name)
         if value is not None and not allowed.holds(value):
             raise InputError(
-                f"{name} of {type(settings).__name__} cannot be {value!r}.",
+                f"{name} of {called or type(settings).__name__} cannot be {value!r}.",
                 hint=f"It is {allowed}.",
             )
 

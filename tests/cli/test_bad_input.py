@@ -163,6 +163,8 @@ BAD = [
     (2, "no JSON", "launch", "flow.py", "--remote", "--resources", "a=[" + 5000 * "["),
     (3, "no jobflow-remote project", "launch", "flow.py", "--remote"),
     # looking, keeping
+    (2, "no UTF-8", "ls", "structures", "kind=\udcff"),
+    (2, "no UTF-8", "import", "\udcff.extxyz"),
     (2, "lineage.gif", "trace", "d", "--picture", "lineage.gif"),
     (2, "lineage.png", "trace", "d", "--picture", "text.txt/lineage.png"),
     (2, "text.txt", "export", "d", "--out", "text.txt"),

@@ -159,7 +159,6 @@ def test_all_numbers_of_a_training_have_bounds():
         (GPAWStaticMaker, "force_tolerance"),
         (ImportOptions, "k_spacing"),
         (ImportOptions, "workers"),
-        (Plan, "seed"),
     ],
 )
 def test_settings_of_makers_and_imports(made, name):
@@ -177,6 +176,7 @@ def test_settings_of_makers_and_imports(made, name):
         lambda: SamplingPlan(cells=(), seed=-1),
         lambda: SamplingPlan(cells=(), rattle=(0.1, math.nan, 0.2)),
         lambda: SamplingPlan(cells=(), rattle=(0.3, 0.2, 0.1)),
+        lambda: Plan(seed=-1),
         lambda: plan_of({"seed": math.inf}),
         lambda: plan_of({"seed": 1.7}),
         lambda: plan_of({"e0s": {"W": math.nan}}),

@@ -36,7 +36,7 @@ from rich.tree import Tree
 
 from forcebase.cli import interruption
 from forcebase.database.connection import without_password
-from forcebase.errors import DatabaseError, ForcebaseError
+from forcebase.errors import DatabaseError, ForcebaseError, InputError
 
 _Plain = partial(Console, highlight=False, markup=False, emoji=False)
 console = _Plain()
@@ -184,6 +184,7 @@ def run_app(app: typer.Typer) -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
     _quieten_libraries()
     try:
+        _check_arguments(sys.argv[1:])
         try:
             app(standalone_mode=True)
         finally:
@@ -194,6 +195,17 @@ def run_app(app: typer.Typer) -> None:
             sys.exit(_told(error))
         note((interruption.SAID, "bold red"), f" {interruption.KEPT}")
         sys.exit(interruption.CODE)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """MongoDB keeps UTF-8 alone, and a file name may be of other bytes."""
+    for text in arguments:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"The argument {text} is no UTF-8 text.", hint="Rename the file, or type it anew."
+            ) from None
 
 
 def _told(error: BaseException) -> Any:

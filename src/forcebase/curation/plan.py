@@ -84,7 +84,7 @@ class Plan:
     licence: str = ""
 
     def __post_init__(self) -> None:
-        check_bounds(self, {"seed": SEED})
+        check_bounds(self, {"seed": SEED}, "a recipe")
         check_fractions(self.fractions)
         strange = [s for s, energy in (self.e0s or {}).items() if not math.isfinite(energy)]
         if strange:

@@ -41,7 +41,7 @@ class FarthestPoint(Step):
     cutoff: float = 6.0
 
     def __post_init__(self) -> None:
-        check_bounds(self, {"n": NUMBER, "cutoff": CUTOFF})
+        check_bounds(self, {"n": NUMBER, "cutoff": CUTOFF}, f"step {self.name}")
 
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop what is nearest to the chosen; where n or fewer are in, nothing."""
@@ -78,7 +78,7 @@ class Stratified(Step):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_bounds(self, {"n": NUMBER, "seed": SEED})
+        check_bounds(self, {"n": NUMBER, "seed": SEED}, f"step {self.name}")
         if self.by not in STRATA:
             raise InputError(
                 f"Step {self.name} knows no strata by {self.by!r}.",

@@ -131,7 +131,7 @@ class MinimumDistance(Step):
     fraction: float = 0.6
 
     def __post_init__(self) -> None:
-        check_bounds(self, {"fraction": Bounds(0, 1)})
+        check_bounds(self, {"fraction": Bounds(0, 1)}, f"step {self.name}")
 
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop structures with two atoms too close, periodic images included."""
@@ -179,7 +179,7 @@ class EnergyOutliers(Step):
     floor: float = 0.1
 
     def __post_init__(self) -> None:
-        check_bounds(self, {"z": SCORE, "floor": LARGE})
+        check_bounds(self, {"z": SCORE, "floor": LARGE}, f"step {self.name}")
 
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop records whose energy stands out, upwards or downwards."""
@@ -218,7 +218,7 @@ class ForceOutliers(Step):
     floor: float = 5.0
 
     def __post_init__(self) -> None:
-        check_bounds(self, {"limit": LARGE, "z": SCORE, "floor": LARGE})
+        check_bounds(self, {"limit": LARGE, "z": SCORE, "floor": LARGE}, f"step {self.name}")
 
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop records with a force beyond the limit, or far from the usual."""
@@ -255,7 +255,7 @@ class NearDuplicates(Step):
     cutoff: float = 6.0
 
     def __post_init__(self) -> None:
-        check_bounds(self, {"tolerance": Bounds(0, 1), "cutoff": CUTOFF})
+        check_bounds(self, {"tolerance": Bounds(0, 1), "cutoff": CUTOFF}, f"step {self.name}")
 
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop later copies; the first in `frames` stays."""
