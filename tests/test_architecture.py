@@ -11,7 +11,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 FLOORS = (
     ("errors", "units", "progress"),
-    ("settings",),
+    ("settings", "bounds", "paths"),
     ("digest",),
     ("blob",),
     ("frames", "outputs"),
@@ -21,7 +21,7 @@ FLOORS = (
     ("database",),
     ("ingest",),
     ("integrity",),
-    ("launch", "lineage", "datasets", "spectra", "remote"),
+    ("launch", "lineage", "datasets", "spectra", "remote", "preconditions"),
     ("comparison", "archive"),
     ("actions", "model_library"),
     ("defects", "report"),

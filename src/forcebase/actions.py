@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ase.data import chemical_symbols
 from jobflow import Flow, Job, OutputReference
 
 from forcebase.curation.convergence import Converged
@@ -32,8 +33,9 @@ from forcebase.makers.curation import CurateMaker
 from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.prediction import PredictMaker
 from forcebase.makers.training import MACETrainMaker
-from forcebase.models.loading import MACE, require_package
+from forcebase.models.loading import require_package
 from forcebase.models.training_settings import TrainingSettings
+from forcebase.preconditions import check_elements, check_phonon, check_training
 from forcebase.progress import Progress, following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
 
@@ -175,7 +177,7 @@ def train_model(
     same = db.methods.one(**wanted)
     if isinstance(same, ModelMethod):
         return same
-    require_package(MACE)
+    check_training(dataset, parent)
     job = MACETrainMaker(settings=settings).make(
         publish_frames(db, dataset_frames(db, dataset)),
         publish_dataset(db, dataset),
@@ -205,8 +207,9 @@ def predict(
     done = {row["structure"] for rows in found for row in rows}
     missing = sorted(set(structure_ids) - done)
     if missing:
-        require_package(model.kind)
         frames = read_unlabelled_frames(db, missing)
+        check_elements(model, {chemical_symbols[z] for z in set(frames.numbers.tolist())})
+        require_package(model.kind)
         job = PredictMaker().make(publish_model(db, model), publish_frames(db, frames))
         report = _run(db, job, progress)
         _found(db.calculations.one(method=model.id, structure=missing), "prediction", report)
@@ -236,6 +239,7 @@ def compute_phonon(
     same = find_phonon(db, model, structure.id, matrix, maker)
     if same is not None:
         return same
+    check_phonon(model, structure.elements, maker)
     require_package(model.kind)
     flow = maker.make(
         publish_model(db, model),

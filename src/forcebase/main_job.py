@@ -15,6 +15,7 @@ from forcebase.errors import CalculationError, InputError
 from forcebase.ingest.importing import import_paths
 from forcebase.models.loading import MACE, require_package
 from forcebase.models.training_settings import DEMO, FULL, TrainingSettings
+from forcebase.paths import check_folder
 from forcebase.progress import Progress
 from forcebase.records import Dataset
 from forcebase.report.content import Metric
@@ -95,8 +96,7 @@ def run_main_job(
         ForcebaseError: a step failed; what was finished before is kept, and the next run goes
             on from there.
     """
-    _check_folder(out)
-    require_package(MACE)
+    _check(job, out)
     dataset = _dataset(db, job, say, progress)
     reference = db.methods.get(dataset.method)
     db.labels.name("gpaw-pbe", "methods", reference.id)
@@ -127,17 +127,16 @@ def run_main_job(
     return _report(db, result, job, out)
 
 
-def _check_folder(out: Path) -> None:
+def _check(job: MainJob, out: Path) -> None:
     """Before minutes of training, not after."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(
-            f"{out} cannot be written to: {error.strerror}.", hint="Choose another --out."
-        ) from None
+    require_package(MACE)
+    check_folder(out)
+    for folder in job.data:
+        if not folder.is_dir():
+            raise InputError(
+                f"The DFT records are not at {folder}.",
+                hint="Run from a clone of the project, installed in place (pip install -e .).",
+            )
 
 
 def _dataset(
@@ -150,11 +149,6 @@ def _dataset(
     dataset = None
     imports: list[str] = []
     for folder in job.data:
-        if not folder.is_dir():
-            raise InputError(
-                f"The DFT records are not at {folder}.",
-                hint="Run from a clone of the project, installed in place (pip install -e .).",
-            )
         listener = (lambda _, n, total: progress("import", n, total, {})) if progress else None
         report = import_paths(db, [folder], listener)
         if report.failed:

@@ -30,6 +30,7 @@ from forcebase.database.database import Database
 from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import InputError
 from forcebase.integrity.backup import RAW, appearing
+from forcebase.paths import check_writable
 from forcebase.progress import Progress
 
 AT_ONCE = 500
@@ -61,6 +62,7 @@ def write_archive(
     """
     if target.exists():
         raise InputError(f"{target} is there already.", hint="Give another name.")
+    check_writable(target)
     wanted = list(roots)
     contents = gather(db, wanted or everything(db))
     if not contents.roots:

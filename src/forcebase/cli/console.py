@@ -1,14 +1,21 @@
-"""What all commands share: the database they work on, tables, JSON, progress bars, errors."""
+"""What all commands share: the database they work on, lines, tables, JSON, bars, errors.
+
+What is printed is data: names, reasons, paths, messages of other programs. None of it is read as
+markup, here or in any command; a style is given beside the text that it is for.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -24,13 +31,24 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
 
+from forcebase.cli import interruption
 from forcebase.database.connection import without_password
-from forcebase.errors import DatabaseError, ForcebaseError
+from forcebase.errors import DatabaseError, ForcebaseError, InputError
 
-console = Console(highlight=False)
-error_console = Console(stderr=True, highlight=False)
-INTERRUPTED = 130
+_Plain = partial(Console, highlight=False, markup=False, emoji=False)
+console = _Plain()
+error_console = _Plain(stderr=True)
+WIDE = 500
+"""Columns of a tree that goes into a file: its lines are not broken."""
+STEERING = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Characters that move the cursor, colour, clear or turn the direction, and halves of such."""
+Part = str | tuple[str, str]
+"""Plain text, or (plain text, style)."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
@@ -71,22 +89,61 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+def plain(text: str) -> str:
+    """Text as a terminal may have it: what would steer it, or is no character, is spelled out.
+
+    All that is printed for people passes here, whichever way it comes.
+    """
+    return STEERING.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def words(*parts: Part) -> Text:
+    """Text in parts, each as it is or with a style: `words("job ", (name, "bold"))`."""
+    styled = [(part, "") if isinstance(part, str) else part for part in parts]
+    return Text.assemble(*((plain(text), style) for text, style in styled))
+
+
+def say(*parts: Part) -> None:
+    """Print a line in parts, each as it is or with a style.
+
+    Long lines are not broken, so that paths and commands in them can be copied.
+    """
+    console.print(words(*parts), soft_wrap=True)
+
+
+def note(*parts: Part) -> None:
+    """Like `say`, on stderr: what is said beside the answer of a command."""
+    error_console.print(words(*parts), soft_wrap=True)
+
+
+def print_tree(tree: Tree) -> None:
+    """Print a tree whose labels `words` made."""
+    (console if console.is_terminal else _Plain(width=WIDE)).print(tree)
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; numbers to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    """Print a table; numbers to the right. A cell is any value, or styled by `words`."""
+    table = Table(
+        title=plain(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
+    )
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(plain(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(cell(value) for value in row))
     console.print(table)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> Text:
+    """What stands in a table for a value; what has a style already stays as it is."""
+    return value if isinstance(value, Text) else words(_cell_text(value))
+
+
+def _cell_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, (list, tuple)):
-        return " ".join(_cell(item) for item in value)
+        return " ".join(_cell_text(item) for item in value)
     return "" if value is None else str(value)
 
 
@@ -99,10 +156,10 @@ class StageBars:
 
     def __call__(self, stage: str, done: int, total: int, numbers: dict[str, Any]) -> None:
         """Show that `done` of `total` is done; `numbers` are written behind the bar."""
-        note = "  ".join(f"{key} {_short(value)}" for key, value in numbers.items())
+        beside = plain("  ".join(f"{key} {_short(value)}" for key, value in numbers.items()))
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total, note=note)
-        self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
+            self._tasks[stage] = self._progress.add_task(plain(stage), total=total, note=beside)
+        self._progress.update(self._tasks[stage], completed=done, total=total, note=beside)
 
 
 def _short(value: Any) -> str:
@@ -113,11 +170,11 @@ def _short(value: Any) -> str:
 def stage_bars() -> Iterator[StageBars]:
     """Progress bars on the terminal, or none where the output is no terminal's."""
     columns = (
-        TextColumn("{task.description:<18}"),
+        TextColumn("{task.description:<18}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     with Progress(*columns, console=error_console) as progress:
         yield StageBars(progress)
@@ -127,23 +184,50 @@ def run_app(app: typer.Typer) -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
     _quieten_libraries()
     try:
-        app(standalone_mode=True)
-    except ForcebaseError as error:
-        error_console.print(f"[bold red]Error:[/] {_escaped(error.message)}", soft_wrap=True)
+        _check_arguments(sys.argv[1:])
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()  # here, and not when Python ends, a full disk can be told
+    except BaseException as error:
+        ended = isinstance(error, SystemExit) and error.code == interruption.CODE  # typer's Ctrl-C
+        if not ended and not interruption.was_interrupted():
+            sys.exit(_told(error))
+        note((interruption.SAID, "bold red"), f" {interruption.KEPT}")
+        sys.exit(interruption.CODE)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """MongoDB keeps UTF-8 alone, and a file name may be of other bytes."""
+    for text in arguments:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"The argument {text} is no UTF-8 text.", hint="Rename the file, or type it anew."
+            ) from None
+
+
+def _told(error: BaseException) -> Any:
+    """Say what is wrong, and give the exit code; raise what is a mistake of this program."""
+    if isinstance(error, SystemExit):
+        return error.code
+    if isinstance(error, ForcebaseError):
+        note(("Error:", "bold red"), f" {error.message}")
         if error.hint:
-            error_console.print(f"[bold]Next:[/]  {_escaped(error.hint)}", soft_wrap=True)
-        sys.exit(error.exit_code)
-    except PyMongoError as error:
-        error_console.print(f"[bold red]Error:[/] MongoDB: {_escaped(_one_line(error))}")
-        error_console.print("[bold]Next:[/]  Run `forcebase doctor`.")
-        sys.exit(DatabaseError.exit_code)
-    except OSError as error:  # but for a closed pipe, which typer ends silently
-        error_console.print(f"[bold red]Error:[/] {_escaped(str(error))}", soft_wrap=True)
-        sys.exit(1)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:  # typer makes Ctrl-C this code, and says nothing
-            error_console.print("[bold red]Interrupted.[/] What was finished before is kept.")
-        raise
+            note(("Next:", "bold"), f"  {error.hint}")
+        return error.exit_code
+    if isinstance(error, PyMongoError):
+        note(("Error:", "bold red"), f" MongoDB: {_one_line(error)}")
+        note(("Next:", "bold"), "  Run `forcebase doctor`.")
+        return DatabaseError.exit_code
+    if isinstance(error, BrokenPipeError):  # whoever read has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if isinstance(error, OSError):
+        note(("Error:", "bold red"), f" {error}")
+        return 1
+    raise error
 
 
 def _quieten_libraries() -> None:
@@ -154,9 +238,3 @@ def _quieten_libraries() -> None:
 
 def _one_line(error: Exception) -> str:
     return without_password(" ".join(str(error).split()))[:300]
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -12,8 +12,9 @@ from typing import Any
 
 import typer
 from pymongo.errors import PyMongoError
+from rich.text import Text
 
-from forcebase.cli.console import JsonOption, print_json, print_table
+from forcebase.cli.console import JsonOption, print_json, print_table, words
 from forcebase.errors import ForcebaseError
 from forcebase.models.mace_package import COMMAND as MACE_COMMAND
 from forcebase.models.mace_package import is_installed
@@ -61,10 +62,10 @@ def doctor(as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def _mark(finding: Finding) -> str:
+def _mark(finding: Finding) -> Text:
     if finding.ok:
-        return "[green]ok[/]"
-    return "[red]mend[/]" if finding.needed else "[yellow]look[/]"
+        return words(("ok", "green"))
+    return words(("mend", "red") if finding.needed else ("look", "yellow"))
 
 
 def _packages() -> Iterator[Finding]:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from forcebase.cli.console import (
     JsonOption,
-    console,
-    error_console,
+    note,
     open_database,
     print_json,
     print_table,
+    say,
     stage_bars,
+    words,
 )
 
 
@@ -25,7 +27,9 @@ def demo(
     full: Annotated[
         bool, typer.Option("--full", help="More DFT data, a larger model, longer training.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(help="Other than the settings' own.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Other than the settings' own.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the main job: import, curate, train, predict, phonons, report.
@@ -37,7 +41,7 @@ def demo(
       forcebase demo --full --out my-report-full
     """
     started = time.monotonic()
-    error_console.print("Starting: database and libraries ...")
+    note("Starting: database and libraries ...")
     from forcebase.main_job import DEMO_JOB, FULL_JOB, run_main_job
 
     job = FULL_JOB if full else DEMO_JOB
@@ -48,7 +52,7 @@ def demo(
             settings=replace(job.settings, epochs=epochs),
         )
     with open_database() as db, stage_bars() as bars:
-        answer = run_main_job(db, job, out, error_console.print, bars)
+        answer = run_main_job(db, job, out, note, bars)
     seconds = time.monotonic() - started
     if as_json:
         metrics = {metric.name: metric.value for metric in answer.metrics}
@@ -60,11 +64,12 @@ def demo(
     ]
     print_table("Results", ["metric", "value", "unit", "target", "on"], rows)
     steps = ", ".join(f"{step} {s:.1f}" for step, s in answer.steps.items())
-    console.print(f"Seconds by step, as recorded: {steps}. This run: {seconds:.0f} s.")
-    console.print(f"Report: [bold]{answer.report}[/]", soft_wrap=True)
+    say(f"Seconds by step, as recorded: {steps}. This run: {seconds:.0f} s.")
+    say("Report: ", (str(answer.report), "bold"))
 
 
-def _verdict(value: float, target: float | None) -> str:
+def _verdict(value: float, target: float | None) -> Text:
     if target is None:
-        return ""
-    return f"[green]< {target:g}[/]" if value < target else f"[yellow]missed {target:g}[/]"
+        return words()
+    met = (f"< {target:g}", "green")
+    return words(met if value < target else (f"missed {target:g}", "yellow"))

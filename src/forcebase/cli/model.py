@@ -8,17 +8,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from forcebase.cli.console import (
-    JsonOption,
-    console,
-    error_console,
-    open_database,
-    print_json,
-    print_table,
-)
+from forcebase.cli.commands import CommandGroup
+from forcebase.cli.console import JsonOption, note, open_database, print_json, print_table, say
 from forcebase.errors import InputError, ModelError
+from forcebase.paths import check_folder
 
-app = typer.Typer(help="Models from elsewhere: add them, check them.", no_args_is_help=True)
+app = CommandGroup(help="Models from elsewhere: add them, check them.")
 DType = Literal["float64", "float32"]
 
 
@@ -52,7 +47,7 @@ def add(
       forcebase model add sevennet 7net-l3i5 --name l3i5
       forcebase model add chgnet 0.3.0 --name chgnet
       forcebase model add ase ase.calculators.emt:EMT --elements Cu,Au
-      forcebase model add ase mace.calculators:MACECalculator --weights model_paths=my.model
+      forcebase model add ase mace.calculators:MACECalculator --weights model_paths=my.model \\
         --keyword device=cpu --keyword default_dtype=float64 --elements W,Se
     """
     from forcebase.model_library import add_model
@@ -68,6 +63,8 @@ def add(
         head=head,
     )
     with open_database() as db:
+        if name:
+            db.labels.check(name)
         model = add_model(db, wanted)
         if name:
             db.labels.name(name, "methods", model.id)
@@ -84,7 +81,7 @@ def add(
         print_json({**summary, "elements": list(model.elements)})
         return
     for key, value in summary.items():
-        console.print(f"{key:<9} {value}", soft_wrap=True)
+        say(f"{key:<9} {value}")
 
 
 @app.command()
@@ -148,12 +145,14 @@ def environment(
     known = {name.lower(): name for name in REQUIREMENTS}
     if kind.lower() not in known:
         raise InputError(f"{kind!r} needs no environment.", hint=f"There is {', '.join(known)}.")
-    error_console.print("Making the environment; pip takes minutes the first time.")
+    if folder is not None:
+        check_folder(folder)
+    note("Making the environment; pip takes minutes the first time.")
     python = make_environment(known[kind.lower()], folder)
     if as_json:
         print_json({"kind": known[kind.lower()], "python": str(python)})
         return
-    console.print(f"{known[kind.lower()]} models run with {python}", soft_wrap=True)
+    say(f"{known[kind.lower()]} models run with {python}")
 
 
 def _pair(text: str) -> tuple[str, Any]:
@@ -162,7 +161,7 @@ def _pair(text: str) -> tuple[str, Any]:
         raise InputError(f"--keyword {text}: no key=value.", hint="Write it as device=cpu.")
     try:
         return key, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key, value
 
 

@@ -28,13 +28,15 @@ REFERENCES = {
     "dataset": "datasets",
 }
 SHORT = 10
+MANY = 1_000_000_000
+"""More than any collection holds."""
 
 
 def ls(
     collection: Annotated[str, typer.Argument(help="structures, methods, calculations, ...")],
     filters: Annotated[list[str] | None, typer.Argument(help="field=value ...")] = None,
     tag: Annotated[str | None, typer.Option(help="Only records with this tag.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many; 0 for all.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, max=MANY, help="At most so many; 0 for all.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List the records of a collection.
@@ -132,7 +134,7 @@ def _value_of(key: str, text: str) -> Any:
 def _scalar(text: str) -> Any:
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, (int, float, bool)) and len(text) < SHORT else text
 
@@ -189,5 +191,5 @@ def _shown(value: Any) -> Any:
 
 
 def _line(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) < 300 else f"{text[:300]} ... ({len(text)} characters; --json)"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.markup import escape
-
-from forcebase.cli.console import error_console
+from forcebase.cli.console import note
 
 
 def warn_if_stale(db: Any, *records: tuple[str, str]) -> None:
@@ -15,8 +13,7 @@ def warn_if_stale(db: Any, *records: tuple[str, str]) -> None:
 
     for collection, record in records:
         for reason in stale_among(db, collection, [record]).values():
-            line = f"{collection} {record[:10]} {escape(reason)}"
-            error_console.print(f"[bold red]Stale:[/] {line}", soft_wrap=True)
+            note(("Stale:", "bold red"), f" {collection} {record[:10]} {reason}")
 
 
 def refuse_stale_sides(db: Any, names: list[str]) -> None:

@@ -8,16 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from forcebase.cli.archive import import_archives
-from forcebase.cli.console import (
-    JsonOption,
-    console,
-    open_database,
-    print_json,
-    stage_bars,
-)
+from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
 from forcebase.cli.launch import print_report
 from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
+from forcebase.paths import check_readable
 
 ModelArgument = Annotated[str, typer.Argument(help="Model: id, name or tag.")]
 NameOption = Annotated[str | None, typer.Option(help="Name the result, to call it by.")]
@@ -54,6 +49,7 @@ def import_files(
       forcebase import wse2-mace.zip          # of `forcebase export`
     """
     from forcebase.archive import is_archive
+    from forcebase.ingest.description import read_description
     from forcebase.ingest.importing import import_paths
     from forcebase.ingest.options import ImportOptions, Steps
 
@@ -66,8 +62,9 @@ def import_files(
 
     if steps not in tuple(Steps):
         raise InputError(f"--steps {steps}: no such choice.", hint="Give all or last.")
-    if method is not None and not method.is_file():
-        raise InputError(f"{method} is not there.", hint="Check --method.")
+    if method is not None:
+        check_readable(method)
+        read_description(method, "the files")
     asked = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
     options = ImportOptions(
         steps=Steps(steps),
@@ -78,6 +75,8 @@ def import_files(
         workers=workers,
     )
     with open_database() as db, stage_bars() as bars:
+        if model:
+            db.require_model(model)
         report = import_paths(db, paths, lambda _, n, total: bars("import", n, total, {}), options)
     print_report(report, f"{report.files} files read, {len(report.unchanged)} known", as_json)
     if report.failed:
@@ -114,6 +113,8 @@ def train(
     if lr is not None:
         settings = replace(settings, lr=lr)
     with open_database() as db, stage_bars() as bars:
+        if name:
+            db.labels.check(name)
         data: Any = db.resolve(dataset, "datasets")[1]
         warn_if_stale(db, ("datasets", data.id))
         tuned = db.require_model(parent) if parent else None
@@ -157,4 +158,4 @@ def _print_summary(summary: dict[str, Any], as_json: bool) -> None:
         print_json(summary)
         return
     for key, value in summary.items():
-        console.print(f"{key:<10} {value}")
+        say(f"{key:<10} {value}")

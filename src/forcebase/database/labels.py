@@ -15,6 +15,15 @@ class Labels:
     def __init__(self, database: MongoDatabase) -> None:
         self._raw = database[Label._meta["collection"]]
 
+    def check(self, text: str, kind: str = "name") -> None:
+        """Check that `text` can be a name or tag.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if not text or text != text.strip() or ":" in text:
+            raise InputError(f"{text!r} cannot be a {kind}: no colon, and no space at the ends.")
+
     def name(self, text: str, collection: str, record: str) -> None:
         """Let `text` stand for this record from now on."""
         self._set(f"name:{text}", "name", text, collection, record)
@@ -45,8 +54,7 @@ class Labels:
         return sorted(found["text"] for found in self._raw.find({"record": record}))
 
     def _set(self, label_id: str, kind: str, text: str, collection: str, record: str) -> None:
-        if not text or text != text.strip() or ":" in text:
-            raise InputError(f"{text!r} cannot be a {kind}: no colon, and no space at the ends.")
+        self.check(text, kind)
         label = Label(
             id=label_id,
             kind=kind,

@@ -13,7 +13,9 @@ from ase.io import write
 from forcebase.database.database import Database
 from forcebase.datasets.frozen import dataset_frames, labelled_atoms
 from forcebase.errors import InputError
+from forcebase.models.loading import MACE, require_package
 from forcebase.models.mace_package import import_mace
+from forcebase.paths import check_folder
 from forcebase.records import Dataset
 from forcebase.records.dataset import SPLITS
 
@@ -42,6 +44,9 @@ def export(
         MissingDependencyError: MACE is not installed, and its format was asked for.
     """
     writer = WRITERS[how]
+    if how is ExportFormat.MACE_HDF5:
+        require_package(MACE)
+    check_folder(folder)
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

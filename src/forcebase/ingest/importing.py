@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -129,13 +130,24 @@ def _parsed(sources: list[Source], options: ImportOptions) -> Iterator[Parsed]:
     try:
         pending: deque[Future[Parsed]] = deque()
         for source in sources:
-            pending.append(pool.submit(parse, source, options))
+            with _interrupts_held():
+                pending.append(pool.submit(parse, source, options))
             if len(pending) > AHEAD * workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Workers that start here never hear Ctrl-C, not even before `_leave_interrupts`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupts() -> None:

@@ -14,6 +14,7 @@ from forcebase.frames import Frames
 from forcebase.makers.packages import package_versions
 from forcebase.models.fine_tuning import load_parent, shifted_e0s
 from forcebase.models.golden_probe import make_probe
+from forcebase.models.loading import MACE, require_package
 from forcebase.models.mace_calculator import load_mace
 from forcebase.models.mace_training import Epoch, train_mace
 from forcebase.models.training_settings import DEMO, TrainingSettings
@@ -34,6 +35,14 @@ class MACETrainMaker(Maker):
 
     name: str = "train MACE"
     settings: TrainingSettings = field(default_factory=lambda: DEMO)
+
+    def check_requirements(self) -> None:
+        """Look for MACE.
+
+        Raises:
+            MissingDependencyError: it is not installed.
+        """
+        require_package(MACE)
 
     @job(data=[Blob])
     def make(

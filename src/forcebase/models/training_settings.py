@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from monty.json import MSONable
+
+from forcebase.bounds import SEED, Bounds, check_bounds, check_choice
+
+DType = Literal["float64", "float32"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,29 @@ class TrainingSettings(MSONable):
         seed: of initial weights and of the order of batches.
         dtype: float64, or float32 for speed.
         threads: 1 makes two runs give the same bits; 2 do not.
+
+    Raises:
+        InputError: a number is out of its range.
     """
+
+    BOUNDS: ClassVar[dict[str, Bounds]] = {
+        "num_channels": Bounds(1, 4096, whole=True),
+        "max_L": Bounds(0, 4, whole=True),
+        "max_ell": Bounds(0, 8, whole=True),
+        "correlation": Bounds(1, 6, whole=True),
+        "r_max": Bounds(0, 20, above=True),
+        "num_interactions": Bounds(1, 10, whole=True),
+        "epochs": Bounds(1, 1_000_000, whole=True),
+        "batch_size": Bounds(1, 100_000, whole=True),
+        "lr": Bounds(0, 10, above=True),
+        "lr_gamma": Bounds(0, 1, above=True),
+        "energy_weight": Bounds(0, 1_000_000_000),
+        "forces_weight": Bounds(0, 1_000_000_000),
+        "stress_weight": Bounds(0, 1_000_000_000),
+        "ema_decay": Bounds(0, 0.999_999),
+        "seed": SEED,
+        "threads": Bounds(1, 1024, whole=True),
+    }
 
     num_channels: int = 32
     max_L: int = 1
@@ -49,8 +75,12 @@ class TrainingSettings(MSONable):
     stress_weight: float = 1000.0
     ema_decay: float = 0.99
     seed: int = 1
-    dtype: Literal["float64", "float32"] = "float64"
+    dtype: DType = "float64"
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        check_bounds(self, self.BOUNDS)
+        check_choice(self, "dtype", get_args(DType))
 
     def as_settings(self) -> dict[str, Any]:
         """Plain data, as models keep it."""
