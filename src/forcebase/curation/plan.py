@@ -33,6 +33,7 @@ from forcebase.curation.steps import (
     default_steps,
 )
 from forcebase.errors import InputError
+from forcebase.safety.yaml_text import parse_yaml, read_yaml
 
 STEPS: dict[str, type[Step]] = {
     step.name: step
@@ -89,10 +90,10 @@ def read_plan(path: Path) -> Plan:
         InputError: it cannot be read, or says what no recipe says.
     """
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(path)
+    except InputError as error:
         raise InputError(
-            f"Recipe {path} cannot be read: {' '.join(str(error).split())[:200]}.",
+            f"Recipe {path} cannot be read: {error.message}",
             hint="`forcebase dataset recipe NAME` prints one to start from.",
         ) from error
     return plan_of(content if isinstance(content, Mapping) else {"": content})
@@ -198,7 +199,7 @@ def parse_step(text: str) -> Step:
             raise InputError(
                 f"{part!r} is no setting of step {name}.", hint=f"Write `{name}:setting=value`."
             )
-        settings[key.strip()] = yaml.safe_load(value)
+        settings[key.strip()] = parse_yaml(value, f"the setting {part!r}")
     return step_named(name.strip(), settings)
 
 

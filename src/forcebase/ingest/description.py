@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from forcebase.errors import InputError
 from forcebase.records import DFTMethod
+from forcebase.safety.yaml_text import read_yaml
 
 FILE_NAME = "method.yaml"
 
@@ -76,7 +75,7 @@ def read_description(source: Path, name: str) -> FileDescription:
         InputError: it cannot be read, or lacks a field of the method.
     """
     try:
-        content = yaml.safe_load(source.read_text())
+        content = read_yaml(source, whole=True)
         if not isinstance(content, dict) or not isinstance(content.get("method"), dict):
             raise ValueError("it has no `method` with fields.")
         method = DFTMethod(**content["method"])
@@ -100,7 +99,7 @@ def archives_of_logs(folder: Path) -> set[Path]:
     A description that cannot be read names none here; `describe` says what is wrong with it.
     """
     try:
-        files = yaml.safe_load((folder / FILE_NAME).read_text())["files"].values()
+        files = read_yaml(folder / FILE_NAME)["files"].values()
         return {folder / entry["logs"]["archive"] for entry in files if entry.get("logs")}
-    except (AttributeError, KeyError, OSError, TypeError, ValueError, yaml.YAMLError):
+    except (AttributeError, InputError, KeyError, TypeError, ValueError):
         return set()

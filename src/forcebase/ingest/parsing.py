@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,9 +12,10 @@ from tempfile import TemporaryDirectory
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import CodeOutput, output_batch
-from forcebase.ingest.file_kinds import FileKind, compression
+from forcebase.ingest.file_kinds import FileKind
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.sources import Source
+from forcebase.safety.files import compression, unpacked
 
 BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML, FileKind.VASPRUN)
 """Outputs whose runs keep trajectories, inputs or pseudopotentials in files beside them."""
@@ -98,8 +98,7 @@ def _code_reader(kind: FileKind) -> CodeReader:
 @contextmanager
 def _plain(path: Path, beside: bool) -> Iterator[Path]:
     """The file itself, or decompressed, with links to what lies beside it where that counts."""
-    opener = compression(path)
-    if opener is None:
+    if compression(path) is None:
         yield path
         return
     with TemporaryDirectory(prefix="forcebase-import-") as scratch:
@@ -107,6 +106,6 @@ def _plain(path: Path, beside: bool) -> Iterator[Path]:
         for other in path.parent.iterdir() if beside else ():
             if other.is_file() and other.name != plain.name:
                 (plain.parent / other.name).symlink_to(other.absolute())
-        with opener(path, "rb") as packed, plain.open("wb") as file:
-            shutil.copyfileobj(packed, file)
+        with plain.open("wb") as file:
+            file.writelines(unpacked(path))
         yield plain
