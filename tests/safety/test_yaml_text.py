@@ -38,7 +38,7 @@ def test_a_key_twice_is_refused_with_its_line():
 
 
 def test_an_alias_bomb_is_refused_by_its_size():
-    rows = [f"a{i}: &a{i} [{', '.join(['*a%d' % (i - 1)] * 10)}]" for i in range(1, 12)]
+    rows = [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     with pytest.raises(InputError, match=r"values; the limit is"):
         parse_yaml("\n".join(["a0: &a0 [1]", *rows]), "bomb.yaml")
 

@@ -1,7 +1,7 @@
 """YAML as plain data, and the only place that loads it: no tags, no bombs, no key twice.
 
-PyYAML's full loader, which phonopy uses, runs what a tag such as `!!python/object/apply` names. Here
-a file with any tag is refused before anything is built of it.
+PyYAML's full loader, which phonopy uses, runs what a tag such as `!!python/object/apply` names.
+Here a file with any tag is refused before anything is built of it.
 """
 
 from __future__ import annotations
