@@ -35,8 +35,7 @@ from forcebase.makers.training import MACETrainMaker
 from forcebase.models.training_settings import TrainingSettings
 from forcebase.progress import Progress, following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
-
-NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
+from forcebase.safety.names import NAME_PATTERN
 
 
 def build_dataset(
@@ -67,7 +66,7 @@ def build_dataset(
         InputError: the name could not be told from name@version, or from a path.
         NotFoundError: no calculation fits.
     """
-    if not re.fullmatch(NAME, name):
+    if not re.match(NAME_PATTERN, name):
         raise InputError(
             f"{name!r} cannot name a dataset.", hint="Use letters, digits and the signs . _ + -"
         )

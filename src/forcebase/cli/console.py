@@ -24,12 +24,23 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from forcebase.database.connection import without_password
 from forcebase.errors import DatabaseError, ForcebaseError
+from forcebase.safety.text import readable
 
-console = Console(highlight=False)
-error_console = Console(stderr=True, highlight=False)
+
+class PlainConsole(Console):
+    """A console that spells out what would steer the terminal, wherever in a text it stands."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Rich makes every text, cells of tables too, here."""
+        return super().render_str(readable(text, keep="\n\t"), **options)
+
+
+console = PlainConsole(highlight=False)
+error_console = PlainConsole(stderr=True, highlight=False)
 INTERRUPTED = 130
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

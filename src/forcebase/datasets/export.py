@@ -16,6 +16,7 @@ from forcebase.errors import InputError, MissingDependencyError
 from forcebase.models.mace_calculator import import_mace
 from forcebase.records import Dataset
 from forcebase.records.dataset import SPLITS
+from forcebase.safety.files import below
 
 Writer = Callable[[Path, list[Atoms]], None]
 
@@ -46,7 +47,8 @@ def export(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for split in SPLITS:
-            target = folder / f"{dataset.name}-{dataset.version}-{split}.{SUFFIXES[how]}"
+            name = f"{dataset.name}-{dataset.version}-{split}.{SUFFIXES[how]}"
+            target = below(folder, name, "The file")
             with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
                 part = Path(scratch) / target.name
                 writer(part, list(labelled_atoms(dataset_frames(db, dataset, split))))

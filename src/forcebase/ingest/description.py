@@ -68,11 +68,17 @@ def describe(path: Path, otherwise: Path | None = None) -> FileDescription:
     return read_description(source, path.name)
 
 
-def read_description(source: Path, name: str) -> FileDescription:
+def read_description(source: Path, name: str, listed: bool = True) -> FileDescription:
     """Read what the description `source` says of the file of this name.
 
+    Args:
+        source: the description.
+        name: of the file.
+        listed: refuse a file that is not among the `files`, where it has some: the description may
+            be cut short, and what it said of this one lost.
+
     Raises:
-        InputError: it cannot be read, or lacks a field of the method.
+        InputError: it cannot be read, lacks a field of the method, or leaves out the file.
     """
     try:
         content = read_yaml(source, whole=True)
@@ -80,7 +86,10 @@ def read_description(source: Path, name: str) -> FileDescription:
             raise ValueError("it has no `method` with fields.")
         method = DFTMethod(**content["method"])
         method.sealed()
-        entry = dict(content.get("files", {}).get(name) or {})
+        files = content.get("files") or {}
+        if listed and files and name not in files:
+            raise ValueError(f"its `files` leave out {name}. Add `{name}: {{}}` to them.")
+        entry = dict(files.get(name) or {})
         for key in ("family_from", "k_mesh", "tags"):
             if key in entry:
                 entry[key] = tuple(entry[key])

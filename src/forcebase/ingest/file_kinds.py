@@ -42,7 +42,7 @@ SIGNS: tuple[tuple[str, FileKind], ...] = (
     (r"<qes:espresso", FileKind.PW_XML),
     (r"Program PWSCF v", FileKind.PW_TEXT),
     (r"CP2K\| version string", FileKind.CP2K),
-    (r"^ *\|__ ?\|[ |_/\\]+(?:- )? *\d+\.\d+", FileKind.GPAW_TEXT),
+    (r"^ *\|__ ?\|[ |_/\\]{1,99}(?:- )? {0,9}\d+\.\d+", FileKind.GPAW_TEXT),
     (r"Invoking FHI-aims|Reading geometry description geometry\.in", FileKind.AIMS),
     (r"^\.Version +\S+ of ABINIT", FileKind.ABINIT),
     (r"^phonopy:", FileKind.PHONOPY),

@@ -230,7 +230,7 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
     if options.model:
         method = db.require_model(options.model)
     elif options.description:
-        method = read_description(options.description, "the JobStore").method
+        method = read_description(options.description, "the JobStore", listed=False).method
     else:
         raise InputError(
             f"a phonon document of {output.get('code') or 'unknown code'} does not say its method.",

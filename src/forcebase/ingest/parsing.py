@@ -15,10 +15,20 @@ from forcebase.ingest.codes.code_output import CodeOutput, output_batch
 from forcebase.ingest.file_kinds import FileKind
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.sources import Source
-from forcebase.safety.files import compression, unpacked
+from forcebase.safety.files import compression, require_whole_text, unpacked
+from forcebase.safety.limits import bounded, check_size
 
 BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML, FileKind.VASPRUN)
 """Outputs whose runs keep trajectories, inputs or pseudopotentials in files beside them."""
+TEXTS = (
+    FileKind.OUTCAR,
+    FileKind.CP2K,
+    FileKind.PW_TEXT,
+    FileKind.GPAW_TEXT,
+    FileKind.AIMS,
+    FileKind.ABINIT,
+)
+"""What does not show by itself that it was cut inside its last number."""
 CodeReader = Callable[[Path], CodeOutput]
 
 
@@ -33,7 +43,8 @@ class Parsed:
 def parse(source: Source, options: ImportOptions) -> Parsed:
     """Read a file; whatever goes wrong in a parser becomes a reason."""
     try:
-        with warnings.catch_warnings():
+        check_size(source.path)
+        with warnings.catch_warnings(), bounded(source.path.name):
             warnings.simplefilter("ignore")
             return Parsed(_read(source, options))
     except ForcebaseError as error:
@@ -62,6 +73,8 @@ def _read(source: Source, options: ImportOptions) -> Batch:
         return read_phonopy(source.path, options)
     if source.kind is FileKind.TASK_DOCUMENT:
         return read_task_document(source.path)
+    if source.kind in TEXTS:
+        require_whole_text(source.path)
     with _plain(source.path, source.kind in BESIDE) as path:
         return output_batch(_code_reader(source.kind)(path), options.steps, options.k_spacing)
 

@@ -71,7 +71,7 @@ def find_sources(paths: Iterable[Path]) -> Iterator[Found]:
                 failed.append((str(path), f"it is {STRANGE}."))
             for source in new:
                 place = source.path.absolute()
-                itself = named and source.path == path or place in found and found[place].named
+                itself = (named and source.path == path) or (place in found and found[place].named)
                 found[place] = replace(source, named=itself)
         yield Found(_ordered(_followed(list(found.values()), failed)), failed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.safety.files import read_unpacked
-from forcebase.safety.limits import TEXT_BYTES
+from forcebase.safety.limits import SUPERCELL_ATOMS, TEXT_BYTES
 from forcebase.safety.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ def bare_phonopy(
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
 
+    n_cells = abs(np.linalg.det(np.asarray(supercell_matrix, dtype=float)))
+    SUPERCELL_ATOMS.check(math.ceil(n_cells * len(numbers)), "The phonon")
     unit_cell = PhonopyAtoms(numbers=numbers, cell=cell, positions=positions, masses=masses)
     return Phonopy(unit_cell, supercell_matrix, primitive_matrix=primitive_matrix)
 

@@ -62,26 +62,27 @@ def read_unpacked(path: Path, limit: Limit = FILE_BYTES) -> bytes:
     return b"".join(unpacked(path, limit))
 
 
-def below(folder: Path, name: str, what: str) -> Path:
+def below(folder: Path, name: str, what: str, within: Path | None = None) -> Path:
     """The file of this name, which data gave, below a folder.
 
     Args:
-        folder: that it must be in, at any depth, links followed.
+        folder: from which the name leads.
         name: relative, with folders or without.
         what: it is, for the message.
+        within: that it must be in, at any depth, links followed; `folder` by default.
 
     Raises:
         InputError: the name leads out of the folder.
     """
     path = folder / name
     try:
-        inside = path.resolve().is_relative_to(folder.resolve())
+        inside = path.resolve().is_relative_to((within or folder).resolve())
     except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
         inside = False
     if not inside:
         raise InputError(
-            f"{what} {name!r} is not below {folder.name or folder}.",
-            hint="Put it into that folder, and name it from there.",
+            f"{what} {name!r} leads out of the folder that it may be in.",
+            hint="Put it beside the file that names it.",
         )
     return path
 

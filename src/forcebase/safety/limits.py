@@ -82,11 +82,13 @@ NODES = Limit("NODES", 20_000_000, "values")
 """Of YAML with its aliases written out: 432 atoms' force constants have 1.7 million."""
 ATOMS = Limit("ATOMS", 10_000_000, "atoms")
 """Of one structure."""
+SUPERCELL_ATOMS = Limit("SUPERCELL_ATOMS", 200_000, "atoms in the supercell")
+"""Of a phonon: force constants of all pairs of 30,000 atoms would fill 65 GB."""
 FRAMES = Limit("FRAMES", 10_000_000, "structures")
 """Of one file."""
 SECONDS = Limit("SECONDS", 1800, "seconds of reading")
 """For one file: the symmetry-adapted fit of a large phonon takes minutes."""
-MEMORY_BYTES = Limit("MEMORY_BYTES", 16 << 30, "bytes of memory")
+MEMORY_BYTES = Limit("MEMORY_BYTES", 8 << 30, "bytes of memory")
 """That reading one file may take beyond what the process had before."""
 
 
@@ -157,8 +159,9 @@ def _memory() -> Iterator[None]:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     wanted = pages * resource.getpagesize() + MEMORY_BYTES.value
-    if soft != resource.RLIM_INFINITY:
-        wanted = min(wanted, soft)
+    for other in (soft, hard):
+        if other != resource.RLIM_INFINITY:
+            wanted = min(wanted, other)
     resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
     try:
         yield

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import re
 import unicodedata
 
-HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
 """Unicode's categories of what is no letter, mark, number or sign: escapes, turns of direction,
 halves of surrogates, line ends."""
 
@@ -39,3 +41,18 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def markdown_text(value: object) -> str:
+    """The value as words in Markdown, and in the HTML made of it: no tags, links, pictures, tables.
+
+    Digests and such that are to be code stand between backticks that the caller sets.
+    """
+    text = readable(str(value)).replace("\\", "\\\\")
+    text = html.escape(text, quote=False)
+    return re.sub(r"([\[\]|`*!])", r"\\\1", text)
+
+
+def html_text(value: object) -> str:
+    """The value as words in HTML, in text and in attributes."""
+    return html.escape(readable(str(value)), quote=True)
