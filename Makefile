@@ -1,5 +1,6 @@
 # make demo   the main job, from real DFT records to a validated MACE force field
 # make test   all tests
+# make fuzz   300 broken files of each kind that is imported
 # make lint   ruff, mypy, and whether schemas/ is in step
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,7 +14,7 @@ comma := ,
 DEV := $(VENV)/.installed-dev$(if $(HAS_LIBXC),-dft)
 EXTRAS := dev$(if $(HAS_LIBXC),$(comma)dft)
 
-.PHONY: demo full test lint schemas clean
+.PHONY: demo full test fuzz lint schemas clean
 
 demo: $(VENV)/.installed
 	$(RUN)/forcebase demo --out $(OUT)
@@ -23,6 +24,9 @@ full: $(VENV)/.installed
 
 test: $(DEV)
 	$(RUN)/pytest
+
+fuzz: $(DEV)
+	FORCEBASE_FUZZ=300 $(RUN)/pytest tests/fuzz
 
 lint: $(DEV)
 	$(RUN)/ruff check .

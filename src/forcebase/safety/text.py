@@ -53,6 +53,11 @@ def markdown_text(value: object) -> str:
     return re.sub(r"([\[\]|`*!])", r"\\\1", text)
 
 
+def figure_text(value: object) -> str:
+    """The value as words in a figure: dollar signs would begin a formula."""
+    return readable(str(value)).replace("$", r"\$")
+
+
 def html_text(value: object) -> str:
     """The value as words in HTML, in text and in attributes."""
     return html.escape(readable(str(value)), quote=True)
