@@ -1,5 +1,6 @@
 # make demo         the main job, from real DFT records to a validated MACE force field
 # make test         all tests
+# make fuzz         300 broken files of each kind that is imported
 # make lint         ruff, mypy, and whether schemas/ is in step
 # make lock         requirements/lock.txt anew: the newest versions, which all of the above install
 # make test-oldest  the tests of the library with the oldest packages, in .venv-oldest
@@ -17,7 +18,7 @@ comma := ,
 DEV := $(VENV)/.installed-dev$(if $(HAS_LIBXC),-dft)
 EXTRAS := dev$(if $(HAS_LIBXC),$(comma)dft)
 
-.PHONY: demo full test lint schemas lock test-oldest test-newest clean
+.PHONY: demo full test fuzz lint schemas lock test-oldest test-newest clean
 
 demo: $(VENV)/.installed
 	$(RUN)/forcebase demo --out $(OUT)
@@ -27,6 +28,9 @@ full: $(VENV)/.installed
 
 test: $(DEV)
 	$(RUN)/pytest
+
+fuzz: $(DEV)
+	FORCEBASE_FUZZ=300 $(RUN)/pytest tests/fuzz
 
 lint: $(DEV)
 	$(RUN)/ruff check .

@@ -11,7 +11,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 FLOORS = (
     ("errors", "units", "progress"),
-    ("settings", "bounds", "paths"),
+    ("settings", "bounds", "paths", "safety"),
     ("digest",),
     ("blob",),
     ("frames", "outputs"),

@@ -38,8 +38,7 @@ from forcebase.models.training_settings import TrainingSettings
 from forcebase.preconditions import check_elements, check_phonon, check_training
 from forcebase.progress import Progress, following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
-
-NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
+from forcebase.safety.names import NAME_PATTERN
 
 
 def build_dataset(
@@ -70,7 +69,7 @@ def build_dataset(
         InputError: the name could not be told from name@version, or from a path.
         NotFoundError: no calculation fits.
     """
-    if not re.fullmatch(NAME, name):
+    if not re.match(NAME_PATTERN, name):
         raise InputError(
             f"{name!r} cannot name a dataset.", hint="Use letters, digits and the signs . _ + -"
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import cast
 
 from ase import Atoms
 
 from forcebase.database.database import Database
 from forcebase.database.publishing import stored_model
+from forcebase.database.trust import trust
 from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.outputs import model_batch
@@ -18,7 +20,7 @@ from forcebase.models.loading import load_model
 from forcebase.models.potential import Potential
 from forcebase.models.sources import Source, read_source
 from forcebase.outputs import ModelOutput
-from forcebase.records import Activity, Method, ModelMethod, Structure
+from forcebase.records import Activity, ModelMethod, Structure
 
 
 def add_model(db: Database, source: Source) -> ModelMethod:
@@ -41,24 +43,24 @@ def add_model(db: Database, source: Source) -> ModelMethod:
         source={"file": Path(source.source).name, "sha256": output["weights_sha256"]},
         package_versions=output["package_versions"],
     )
-    known = db.methods.one(id=batch.methods[0].id)
+    known = cast("ModelMethod | None", db.methods.one(id=batch.methods[0].id))
     if known is None:
         batch.write(db, activity, started)
     else:
         _require_same(known, output)
+        trust(db, known)  # its very file was given by hand
     found = db.methods.get(batch.methods[0].id)
     assert isinstance(found, ModelMethod)
     return found
 
 
-def _require_same(known: Method, output: ModelOutput) -> None:
+def _require_same(known: ModelMethod, output: ModelOutput) -> None:
     """Make sure that what is added again is what is there: code may change under one name.
 
     Raises:
         InputError: it is said to know other elements.
         ModelError: its answers are others.
     """
-    assert isinstance(known, ModelMethod)
     if set(output["elements"]) != set(known.elements):
         raise InputError(
             f"This model is there already, as {known.id[:10]}, and knows "

@@ -63,8 +63,8 @@ def import_archives(db: Any, paths: list[Path], bars: Any, as_json: bool) -> Non
     new_models = db.methods.count(models) - before
     if new_models:
         note(
-            f"{new_models} new models came with it: a model's file runs code when it is used. "
-            "Import only archives of those whom you trust."
+            f"{new_models} new models came with it. A model runs code when it is used: none of "
+            "them runs before `forcebase model trust NAME`, which shows what it would run."
         )
     if as_json:
         print_json(

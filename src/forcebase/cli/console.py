@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -37,16 +36,13 @@ from rich.tree import Tree
 from forcebase.cli import interruption
 from forcebase.database.connection import without_password
 from forcebase.errors import DatabaseError, ForcebaseError, InputError
+from forcebase.safety.text import is_utf8, readable
 
 _Plain = partial(Console, highlight=False, markup=False, emoji=False)
 console = _Plain()
 error_console = _Plain(stderr=True)
 WIDE = 500
 """Columns of a tree that goes into a file: its lines are not broken."""
-STEERING = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-"""Characters that move the cursor, colour, clear or turn the direction, and halves of such."""
 Part = str | tuple[str, str]
 """Plain text, or (plain text, style)."""
 
@@ -94,7 +90,7 @@ def plain(text: str) -> str:
 
     All that is printed for people passes here, whichever way it comes.
     """
-    return STEERING.sub(lambda found: repr(found[0])[1:-1], text)
+    return readable(text, keep="\n\t")
 
 
 def words(*parts: Part) -> Text:
@@ -200,12 +196,10 @@ def run_app(app: typer.Typer) -> None:
 def _check_arguments(arguments: Sequence[str]) -> None:
     """MongoDB keeps UTF-8 alone, and a file name may be of other bytes."""
     for text in arguments:
-        try:
-            text.encode()
-        except UnicodeEncodeError:
+        if not is_utf8(text):
             raise InputError(
                 f"The argument {text} is no UTF-8 text.", hint="Rename the file, or type it anew."
-            ) from None
+            )
 
 
 def _told(error: BaseException) -> Any:

@@ -77,15 +77,14 @@ def recipe(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
     Example:
       forcebase dataset recipe wse2-pbe@1 > recipe.yaml
     """
-    import yaml
-
     from forcebase.curation.plan import plan_text
     from forcebase.datasets.recipe import recipe_of
+    from forcebase.safety.yaml_text import parse_yaml
 
     with open_database() as db:
         text = plan_text(recipe_of(db.resolve(dataset, "datasets")[1]))
     if as_json:
-        print_json(yaml.safe_load(text))
+        print_json(parse_yaml(text, dataset))
         return
     sys.stdout.write(text)
 

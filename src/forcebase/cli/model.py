@@ -127,6 +127,65 @@ def check(
 
 
 @app.command()
+def trust(
+    model: Annotated[
+        str | None, typer.Argument(help="Model: id, name or tag; without, those that wait.")
+    ] = None,
+    named: Annotated[
+        str | None,
+        typer.Option("--callable", help="module:callable, of a package that is not known."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a model run that came in an archive, after showing what it would run.
+
+    Until then it can be listed, compared and exported; nothing of it runs, and `forcebase verify`
+    leaves out its probe. Trust a model only if you trust those who made it.
+
+    Examples:
+      forcebase model trust
+      forcebase model trust their-mace
+      forcebase model trust their-emt --callable their_package.calculators:EMT --yes
+    """
+    from dataclasses import asdict
+
+    from forcebase.database import trust as trusting
+
+    with open_database() as db:
+        if model is None:
+            _print_waiting(db, trusting, as_json)
+            return
+        method = db.require_model(model)
+        runs = trusting.what_runs(db, method)
+        waits = trusting.may_run(db, method) is not None
+        if not as_json:
+            for key, value in asdict(runs).items():
+                say(f"{key:<9} {value or ''}")
+        if waits:
+            trusting.require_known_callable(runs, named)
+            if not yes and (as_json or not typer.confirm("Let it run?", err=True)):
+                raise InputError("It was not trusted.", hint="--yes does not ask.")
+            trusting.trust(db, method)
+    if as_json:
+        print_json({**asdict(runs), "may_run": True})
+        return
+    say("It may run." if waits else "It could run already.")
+
+
+def _print_waiting(db: Any, trusting: Any, as_json: bool) -> None:
+    found = [trusting.what_runs(db, db.methods.get(model)) for model in trusting.waiting(db)]
+    if as_json:
+        print_json([{"model": runs.model, "origin": runs.origin} for runs in found])
+        return
+    rows = [
+        [runs.model[:10], runs.kind, " ".join(db.labels.of(runs.model)), runs.origin]
+        for runs in found
+    ]
+    print_table(f"{len(rows)} models wait to be trusted", ["id", "kind", "labels", "origin"], rows)
+
+
+@app.command()
 def environment(
     kind: Annotated[str, typer.Argument(help="sevennet or chgnet.")],
     folder: Annotated[Path | None, typer.Option(help="Other than the usual place.")] = None,

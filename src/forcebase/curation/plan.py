@@ -35,6 +35,7 @@ from forcebase.curation.steps import (
     default_steps,
 )
 from forcebase.errors import InputError
+from forcebase.safety.yaml_text import parse_yaml, read_yaml
 
 STEPS: dict[str, type[Step]] = {
     step.name: step
@@ -98,10 +99,10 @@ def read_plan(path: Path) -> Plan:
         InputError: it cannot be read, or says what no recipe says.
     """
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(path)
+    except InputError as error:
         raise InputError(
-            f"Recipe {path} cannot be read: {' '.join(str(error).split())[:200]}.",
+            f"Recipe {path} cannot be read: {error.message}",
             hint="`forcebase dataset recipe NAME` prints one to start from.",
         ) from error
     return plan_of(content if isinstance(content, Mapping) else {"": content})
@@ -206,7 +207,7 @@ def parse_step(text: str) -> Step:
             raise InputError(
                 f"{part!r} is no setting of step {name}.", hint=f"Write `{name}:setting=value`."
             )
-        settings[key.strip()] = yaml.safe_load(value)
+        settings[key.strip()] = parse_yaml(value, f"the setting {part!r}")
     return step_named(name.strip(), settings)
 
 

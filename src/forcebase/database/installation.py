@@ -60,6 +60,7 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (3, 4): _seal,  # checksums of records, taints
     (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
+    (6, 7): _nothing,  # quarantine of models; names that can stand in a path
 }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from pymongo.database import Database as MongoDatabase
 
 from forcebase.errors import InputError, NotFoundError
 from forcebase.records import Label
 from forcebase.records.base import utc_now
+from forcebase.safety.names import LABEL_PATTERN
 
 
 class Labels:
@@ -21,8 +24,11 @@ class Labels:
         Raises:
             InputError: it cannot.
         """
-        if not text or text != text.strip() or ":" in text:
-            raise InputError(f"{text!r} cannot be a {kind}: no colon, and no space at the ends.")
+        if text != text.strip() or ":" in text or not re.match(LABEL_PATTERN, text):
+            raise InputError(
+                f"{text[:200]!r} cannot be a {kind}: no colon, no space at the ends, one line of "
+                "at most 200 printed characters."
+            )
 
     def name(self, text: str, collection: str, record: str) -> None:
         """Let `text` stand for this record from now on."""

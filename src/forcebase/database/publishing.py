@@ -15,6 +15,7 @@ from monty.json import jsanitize
 
 from forcebase.blob import DATA_STORE, Blob
 from forcebase.database.database import Database
+from forcebase.database.trust import require_runnable
 from forcebase.digest import content_digest
 from forcebase.frames import Frames
 from forcebase.outputs import CandidatesOutput, CurationOutput, ModelOutput
@@ -65,7 +66,14 @@ def publish_model(db: Database, model: ModelMethod) -> OutputReference:
 
 
 def stored_model(db: Database, model: ModelMethod) -> ModelOutput:
-    """Give a model as the job that made it did; its weights are checked against their digest."""
+    """Give a model as the job that made it did; its weights are checked against their digest.
+
+    Every way to run a model of the database goes through here.
+
+    Raises:
+        ModelError: it came in an archive, and nobody trusted it.
+    """
+    require_runnable(db, model)
     return {
         "forcebase": "model",
         "kind": model.kind,

@@ -18,6 +18,7 @@ from forcebase.models.mace_package import import_mace
 from forcebase.paths import check_folder
 from forcebase.records import Dataset
 from forcebase.records.dataset import SPLITS
+from forcebase.safety.files import below
 
 Writer = Callable[[Path, list[Atoms]], None]
 
@@ -51,7 +52,8 @@ def export(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for split in SPLITS:
-            target = folder / f"{dataset.name}-{dataset.version}-{split}.{SUFFIXES[how]}"
+            name = f"{dataset.name}-{dataset.version}-{split}.{SUFFIXES[how]}"
+            target = below(folder, name, "The file")
             with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
                 part = Path(scratch) / target.name
                 writer(part, list(labelled_atoms(dataset_frames(db, dataset, split))))

@@ -38,7 +38,7 @@ class FindingKind(Enum):
     PROBE_FAILED = "probe failed"
     """a model no longer gives the answers stored with it, or cannot be loaded"""
     NOT_CHECKED = "not checked"
-    """a model whose package is not installed here: no damage"""
+    """a model whose package is not installed here, or that an archive brought: no damage"""
     ORPHAN_BLOB = "orphan blob"
     """bytes that no record names"""
     ORPHAN_CHUNKS = "orphan chunks"

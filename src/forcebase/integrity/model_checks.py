@@ -9,6 +9,7 @@ from mongoengine.errors import MongoEngineException
 
 from forcebase.database.database import Database
 from forcebase.database.publishing import stored_model
+from forcebase.database.trust import may_run
 from forcebase.errors import ForcebaseError, MissingDependencyError
 from forcebase.integrity.findings import Finding, FindingKind
 from forcebase.records import ModelMethod
@@ -27,6 +28,10 @@ def check_model(db: Database, model_id: str) -> Iterator[Finding]:
         )
         return
     if not model.golden_probe:
+        return
+    if reason := may_run(db, model):
+        hint = f"`forcebase model trust {model_id[:10]}` shows what it would run, and asks."
+        yield _finding(FindingKind.NOT_CHECKED, model_id, f"not run: {reason}.", hint)
         return
     try:
         load_checked(stored_model(db, model))

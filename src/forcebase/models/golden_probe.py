@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
-from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.errors import ModelError
@@ -17,6 +15,7 @@ from forcebase.models.evaluation import evaluate
 from forcebase.models.loading import load_model
 from forcebase.models.potential import Potential
 from forcebase.outputs import GoldenProbe, ModelOutput
+from forcebase.safety.structures import plain_structure
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
 """eV and eV/angstrom; versions and machines differ in the last digits."""
@@ -68,9 +67,7 @@ def check_probe(probe: GoldenProbe, model: Potential) -> float:
     Raises:
         ModelError: the answers are no longer those that were stored.
     """
-    given: Any = probe["structure"]
-    structure = given if isinstance(given, Structure) else Structure.from_dict(given)
-    atoms = AseAtomsAdaptor.get_atoms(structure)
+    atoms = AseAtomsAdaptor.get_atoms(plain_structure(probe["structure"]))
     now = evaluate(Frames.from_atoms([atoms], ids=["probe"]), model).frames
     answers = np.concatenate([now.energies, now.forces.ravel(), now.stresses.ravel()])
     stored = np.concatenate([[probe["energy"]], np.ravel(probe["forces"]), probe["stress"]])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from forcebase.report import style
 from forcebase.report.content import ParityData
+from forcebase.safety.text import figure_text
 
 Array = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ def draw_energy_parity(parity: ParityData) -> Figure:
             "linewidths": 0.6,
             "edgecolors": "white",
         }
-        main.scatter(reference[chosen], model[chosen], label=kind, **look)
+        main.scatter(reference[chosen], model[chosen], label=figure_text(kind), **look)
         residual.scatter(reference[chosen], errors[chosen], **look)
     _finish(main, residual, reference, model, errors)
     style.note(main, _errors_text(errors, "meV/atom"))
