@@ -13,7 +13,7 @@ from ase.io import write
 from forcebase.database.database import Database
 from forcebase.datasets.frozen import dataset_frames, labelled_atoms
 from forcebase.errors import InputError, MissingDependencyError
-from forcebase.models.mace_calculator import import_mace
+from forcebase.models.mace_import import import_mace
 from forcebase.records import Dataset
 from forcebase.records.dataset import SPLITS
 
