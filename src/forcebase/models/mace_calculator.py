@@ -14,6 +14,7 @@ from forcebase.models.boundaries import close_boundaries
 from forcebase.models.foreign.engine import Labels
 from forcebase.models.mace_batch import label_batch
 from forcebase.models.mace_import import import_mace
+from forcebase.models.mace_network import MaceNetwork
 from forcebase.models.network_form import build_network
 from forcebase.models.neutral_form import read_neutral
 from forcebase.models.potential import require_elements
@@ -26,26 +27,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedModel:
-    """A model ready to be applied.
-
-    Attributes:
-        network: the torch module, its parameters frozen.
-        weights_sha256: digest of the file that was given for it, which names it.
-        dtype: float64 or float32.
-        device: as torch names it.
-        head: readout head, None for a model with one.
-        r_max: cutoff, angstrom.
-        numbers: atomic numbers that it knows, as its one-hot encoding orders them.
-    """
-
-    network: Any
-    weights_sha256: str
-    dtype: str
-    device: str
-    head: str | None
-    r_max: float
-    numbers: tuple[int, ...]
+class LoadedModel(MaceNetwork):
+    """A MACE ready to be applied."""
 
     @property
     def elements(self) -> list[str]:
