@@ -17,7 +17,7 @@ from forcebase.blob import DATA_STORE, Blob
 from forcebase.database.database import Database
 from forcebase.digest import content_digest
 from forcebase.frames import Frames
-from forcebase.outputs import CandidatesOutput, CurationOutput, ModelOutput
+from forcebase.outputs import MACE, CandidatesOutput, CurationOutput, ModelOutput
 from forcebase.records import Dataset, ModelMethod
 from forcebase.records.dataset import DROPPED
 
@@ -61,16 +61,23 @@ def publish_dataset(db: Database, dataset: Dataset) -> OutputReference:
 
 def publish_model(db: Database, model: ModelMethod) -> OutputReference:
     """Publish a model as a `ModelOutput`; its weights are checked against their digest."""
-    return _publish(db, "model", model.id, dict(stored_model(db, model)))
+    digest = content_digest([model.id, model.neutral]) if model.neutral else model.id
+    return _publish(db, "model", digest, dict(stored_model(db, model)))
 
 
 def stored_model(db: Database, model: ModelMethod) -> ModelOutput:
-    """Give a model as the job that made it did; its weights are checked against their digest."""
+    """Give a model as jobs take it; what it is loaded from is checked against its digest.
+
+    That is the neutral form of a MACE, whose file stays where it is, and else the file.
+    """
+    neutral = Blob(db.blobs.get(model.neutral)) if model.neutral else None
+    only_neutral = model.kind == MACE
     return {
         "forcebase": "model",
         "kind": model.kind,
-        "weights": Blob(db.blobs.get(model.weights)),
+        "weights": None if only_neutral else Blob(db.blobs.get(model.weights)),
         "weights_sha256": model.weights,
+        "neutral": neutral,
         "dtype": model.dtype,
         "head": model.head,
         "elements": list(model.elements),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,12 +14,13 @@ from ase.data import atomic_numbers, chemical_symbols
 from forcebase.errors import ModelError
 from forcebase.models.architecture import ARGUMENTS, CLASSES, GATES
 from forcebase.models.mace_import import import_mace
-from forcebase.models.neutral_form import FORMAT, NeutralForm, refused
+from forcebase.models.neutral_form import FORMAT, NeutralForm, read_neutral, refused
 
 OTHER_WAY = (
     "Add it as a calculator: `forcebase model add ase mace.calculators:MACECalculator "
     "--weights model_paths=FILE`."
 )
+WHICH_FILE = "Give the NAME.model that MACE's training writes: no checkpoint, nothing compiled."
 
 
 def describe_network(network: Any) -> NeutralForm:
@@ -34,8 +37,10 @@ def describe_network(network: Any) -> NeutralForm:
     from mace.tools.scripts_utils import extract_config_mace_model
 
     name = type(network).__name__
-    if name not in CLASSES or not type(network).__module__.startswith("mace.modules"):
-        raise ModelError(f"It holds {_article(name)}, no MACE of energies.", hint=OTHER_WAY)
+    of_mace = type(network).__module__.startswith("mace.")
+    if name not in CLASSES or not of_mace:
+        hint = OTHER_WAY if of_mace else WHICH_FILE
+        raise ModelError(f"It holds {_article(name)}, no MACE of energies.", hint=hint)
     told: dict[str, Any] = extract_config_mace_model(
         network if name == "ScaleShiftMACE" else _WithScale(network)
     )
@@ -90,7 +95,12 @@ def build_network(form: NeutralForm) -> Any:
         arguments["atomic_inter_scale"] = _given(form, "scale_shift.scale")
         arguments["atomic_inter_shift"] = _given(form, "scale_shift.shift")
     make = {"ScaleShiftMACE": modules.ScaleShiftMACE, "MACE": modules.MACE}[told["class"]]
-    with _default_dtype(torch, getattr(torch, form.dtype)), torch.random.fork_rng(devices=[]):
+    with (
+        _default_dtype(torch, getattr(torch, form.dtype)),
+        torch.random.fork_rng(devices=[]),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # of TorchScript's types
         try:
             network = make(
                 r_max=form.cutoff,
@@ -106,6 +116,20 @@ def build_network(form: NeutralForm) -> Any:
     return network.eval()
 
 
+def pickled(neutral: bytes) -> bytes:
+    """Give the file that MACE would write of this model, for programs that read no other.
+
+    Raises:
+        ModelError: the neutral form cannot be one.
+    """
+    network = build_network(read_neutral(neutral))
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(network, buffer)
+    return buffer.getvalue()
+
+
 def _fill(network: Any, form: NeutralForm) -> None:
     """Set all tensors: no name, shape or type may differ from the network's own."""
     import torch
@@ -113,9 +137,7 @@ def _fill(network: Any, form: NeutralForm) -> None:
     own = network.state_dict()
     if unlike := sorted(own.keys() ^ form.tensors.keys()):
         where = "lacks" if unlike[0] in own else "has"
-        raise refused(
-            f"it {where} the tensor {unlike[0]}, unlike the installed MACE's network"
-        )
+        raise refused(f"it {where} the tensor {unlike[0]}, unlike the installed MACE's network")
     for name, array in form.tensors.items():
         kind = str(own[name].dtype).removeprefix("torch.")
         if tuple(own[name].shape) != array.shape or kind != array.dtype.name:

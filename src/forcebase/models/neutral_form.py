@@ -217,8 +217,8 @@ def _contradiction(architecture: Mapping[str, Any], tensors: Mapping[str, NDArra
     if stored is None or stored.shape not in possible or not (stored == told).all():
         return "its E0s are not those of its tensors"
     numbers = [atomic_numbers[symbol] for symbol in architecture["elements"]]
-    scalars = {"atomic_numbers": numbers, "r_max": architecture["cutoff"], "num_interactions": layers}
-    for name, value in scalars.items():
+    same = {"atomic_numbers": numbers, "r_max": architecture["cutoff"], "num_interactions": layers}
+    for name, value in same.items():
         if name not in tensors or not np.array_equal(tensors[name], value):
             return f"tensor {name} is not what its architecture says"
     return ""
