@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from forcebase.errors import ForcebaseError, ModelError
+from forcebase.errors import ModelError
 from forcebase.models.golden_probe import probe_of_all
 from forcebase.models.mace_calculator import freeze, load_mace
 from forcebase.models.network_form import build_network, describe_network, pickled
@@ -19,8 +20,7 @@ from forcebase.models.neutral_form import METADATA, NeutralForm, is_neutral, rea
 
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "scalars": {"hidden_irreps": "4x0e"},
-    "one layer": {"num_interactions": 1},
+    "one layer of scalars": {"num_interactions": 1, "hidden_irreps": "4x0e"},
     "three layers, cubic": {"num_interactions": 3, "correlation": 3},
     "ZBL, distances transformed": {"pair_repulsion": True, "distance_transform": "Agnesi"},
     "two heads": {
@@ -29,11 +29,9 @@ KINDS: dict[str, dict[str, Any]] = {
         "atomic_inter_scale": [1.3, 0.7],
         "atomic_inter_shift": [0.1, -0.2],
     },
-    "density": {
+    "density, charges": {
         "interaction_cls": "RealAgnosticDensityResidualInteractionBlock",
         "interaction_cls_first": "RealAgnosticDensityInteractionBlock",
-    },
-    "charges": {
         "embedding_specs": {
             "total_charge": {
                 "type": "categorical",
@@ -54,8 +52,13 @@ def answers(network: Any, dtype: str, head: str | None) -> list[np.ndarray]:
     return [labels.energies, labels.forces, labels.stresses]
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        *((kind, "float64") for kind in KINDS),
+        *((kind, "float32") for kind in ("plain", "ZBL, distances transformed", "two heads")),
+    ],
+)
 def test_the_rebuilt_model_answers_with_the_same_bits(random_network, kind, dtype) -> None:
     import mace.modules as modules
 
@@ -213,7 +216,7 @@ def entry(**changes: Any) -> Callable[[dict], Any]:
         (entry(shape=[10**18, 10**18]), "no possible shape"),
         (entry(shape=[-1, 2]), "no possible shape"),
         (entry(shape=[1.5, 2]), "no possible shape"),
-        (entry(shape=[50_000, 50_000]), "bytes of tensors"),
+        (entry(shape=[500, 500]), "bytes of tensors"),
         (entry(shape=[1] * 40), "no possible shape"),
         (entry(dtype="OBJECT"), "has type OBJECT"),
         (entry(data_offsets=[0, 10**12]), "cut off or damaged"),
@@ -244,10 +247,8 @@ def test_what_is_cut_off_or_bent_is_refused_or_the_same(form) -> None:
     for place in rng.integers(0, header + 8, size=150):
         bent = bytearray(whole)
         bent[place] = rng.integers(0, 256)
-        try:
+        with contextlib.suppress(ModelError):
             read_neutral(bytes(bent))
-        except ForcebaseError as error:
-            assert "\n" not in error.message
 
 
 def test_only_a_neutral_form_calls_itself_one(form) -> None:

@@ -65,13 +65,13 @@ def import_archives(db: Any, paths: list[Path], bars: Any, as_json: bool) -> Non
     """Read archives and say what is new."""
     from forcebase.archive import read_archive
 
-    models = {"_cls": "Method.ModelMethod"}
+    models = {"_cls": "Method.ModelMethod", "neutral": {"$exists": False}}
     before = db.methods.count(models)
     reports = [read_archive(db, path, progress=bars) for path in paths]
     new_models = db.methods.count(models) - before
     if new_models:
         error_console.print(
-            f"{new_models} new models came with it: a model's file runs code when it is used. "
+            f"{new_models} new models came with it whose file runs code when it is used. "
             "Import only archives of those whom you trust.",
             soft_wrap=True,
         )
