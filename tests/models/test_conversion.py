@@ -14,6 +14,7 @@ import torch
 from forcebase.errors import MissingDependencyError, ModelError
 from forcebase.models import conversion
 from forcebase.models.conversion import convert_mace
+from forcebase.models.mace_conversion import convert_file
 from forcebase.models.network_form import describe_network
 
 PROBE = """
@@ -69,10 +70,7 @@ def test_what_the_process_finds_in_its_environment(monkeypatch, tmp_path) -> Non
     ("data", "words"),
     [
         (pickle.dumps(Runs(os._exit, 7)), "ended with code 7"),
-        (pickle.dumps(Runs(os.kill, 0, 9)), "ended by signal 9"),
         (saved({"model": {}, "epoch": 3}), "It holds a dict, no MACE of energies"),
-        (saved(torch.nn.Linear(2, 2)), "It holds a Linear, no MACE of energies"),
-        (b"no model", "cannot read it: UnpicklingError"),
     ],
 )
 def test_what_is_no_mace_is_refused_by_a_line(data, words) -> None:
@@ -80,6 +78,38 @@ def test_what_is_no_mace_is_refused_by_a_line(data, words) -> None:
         convert_mace(data)
     assert words in caught.value.message
     assert caught.value.hint
+
+
+def test_what_else_is_no_mace(tmp_path, random_network) -> None:
+    """Asked in this process, which these files do nothing to."""
+    unlike = random_network("float64")
+    unlike.cueq_config = object()
+    compiled = torch.jit.script(torch.nn.Linear(2, 2))
+    for given, words in (
+        (saved(torch.nn.Linear(2, 2)), "It holds a Linear, no MACE"),
+        (b"no model", "cannot read it: UnpicklingError"),
+        (b"", "cannot read it: EOFError"),
+        (unlike, "made for cuEquivariance or LAMMPS"),
+        (compiled, "It holds a RecursiveScriptModule, no MACE"),
+    ):
+        with pytest.raises(ModelError) as caught:
+            if isinstance(given, bytes):
+                (tmp_path / "given").write_bytes(given)
+                convert_file(tmp_path / "given", tmp_path / "target")
+            else:
+                describe_network(given)
+        assert words in caught.value.message
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_network_that_answers_otherwise_is_not_taken(tmp_path, random_network) -> None:
+    """Something outside its numbers and architecture, as only the pickle can hold it."""
+    network = random_network("float64")
+    network.interactions[1].avg_num_neighbors = 5.0
+    (tmp_path / "given").write_bytes(saved(network))
+    with pytest.raises(ModelError, match=r"answers otherwise: off by .* in float64"):
+        convert_file(tmp_path / "given", tmp_path / "target")
+    assert not (tmp_path / "target").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux'")
@@ -109,14 +139,15 @@ def test_a_confined_process_has_no_network_and_little_of_the_rest(tmp_path) -> N
 
 def test_a_report_that_a_pickle_wrote_is_not_believed(monkeypatch) -> None:
     """It ran in the process, so it can write what it likes there; here that is checked."""
-    for lie in ('{"deviation": 0.0, "confined": true}', "[]", "{", '{"deviation": "none"}'):
-        script = f"open('report', 'w').write({lie!r}), open('target', 'wb').write(b'x' * 99)"
-        lying = pickle.dumps((Runs(eval, script), Runs(os._exit, 0)))
-        with pytest.raises(ModelError):
+    lie = """{"deviation": 0.0, "confined": true}"""
+    for script, words in (
+        (f"open('report', 'w').write({lie!r}), open('target', 'wb').write(b'x' * 99)", "refused"),
+        ("open('report', 'w').write('[' * 90_000)", "could not be converted"),
+        (f"open('report', 'w').write({lie!r}), os.symlink('/etc/passwd', 'target')", "refused"),
+    ):
+        lying = pickle.dumps((Runs(eval, script, {"os": os}), Runs(os._exit, 0)))
+        with pytest.raises(ModelError, match=words):
             convert_mace(lying)
-    link = pickle.dumps((Runs(os.symlink, "/etc/passwd", "target"), Runs(os._exit, 0)))
-    with pytest.raises(ModelError):
-        convert_mace(link)
 
 
 def test_without_mace_it_says_so(monkeypatch, tmp_path) -> None:

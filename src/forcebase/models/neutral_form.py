@@ -9,9 +9,10 @@ and numbers with limits and with each other, before anything is built.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -172,12 +173,19 @@ def _check_header(header: Mapping[str, Any], data: bytes) -> None:
         shape = entry.get("shape") if isinstance(entry, dict) else None
         if dtype not in DTYPES:
             raise refused(f"tensor {name[:80]!r} has type {str(dtype)[:20]}")
-        sizes_known = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
-        if not sizes_known or len(shape) > 8 or max(shape, default=0) > len(data):
+        if not _possible(shape, len(data)):
             raise refused(f"tensor {name[:80]!r} has no possible shape: {str(shape)[:80]}")
-        total += int(np.prod([float(n) for n in shape])) * np.dtype(DTYPES[dtype]).itemsize
+        total += math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
     if total > len(data):
         raise refused(f"{len(data):,} bytes say that they hold {total:,} bytes of tensors")
+
+
+def _possible(shape: Any, largest: int) -> TypeGuard[list[int]]:
+    return (
+        isinstance(shape, list)
+        and len(shape) <= 8
+        and all(type(n) is int and 0 <= n <= largest for n in shape)
+    )
 
 
 def _irreps(text: str) -> list[tuple[int, int]]:
