@@ -121,6 +121,10 @@ def _random_network(dtype: str, **changes: Any) -> Any:
     torch.set_default_dtype(getattr(torch, dtype))
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        network = modules.ScaleShiftMACE(**settings)
+        if settings.pop("unscaled", False):
+            del settings["atomic_inter_scale"], settings["atomic_inter_shift"]
+            network = modules.MACE(**settings)
+        else:
+            network = modules.ScaleShiftMACE(**settings)
     torch.set_default_dtype(before)
     return network

@@ -80,6 +80,15 @@ def test_what_is_no_mace_is_refused_by_a_line(data, words) -> None:
     assert caught.value.hint
 
 
+def take(given, folder) -> None:
+    """Convert a file's bytes, or describe a network."""
+    if isinstance(given, bytes):
+        (folder / "given").write_bytes(given)
+        convert_file(folder / "given", folder / "target")
+    else:
+        describe_network(given)
+
+
 def test_what_else_is_no_mace(tmp_path, random_network) -> None:
     """Asked in this process, which these files do nothing to."""
     unlike = random_network("float64")
@@ -93,11 +102,7 @@ def test_what_else_is_no_mace(tmp_path, random_network) -> None:
         (compiled, "It holds a RecursiveScriptModule, no MACE"),
     ):
         with pytest.raises(ModelError) as caught:
-            if isinstance(given, bytes):
-                (tmp_path / "given").write_bytes(given)
-                convert_file(tmp_path / "given", tmp_path / "target")
-            else:
-                describe_network(given)
+            take(given, tmp_path)
         assert words in caught.value.message
     assert not (tmp_path / "target").exists()
 

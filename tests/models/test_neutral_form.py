@@ -20,6 +20,7 @@ from forcebase.models.neutral_form import METADATA, NeutralForm, is_neutral, rea
 
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
+    "without scale and shift": {"unscaled": True},
     "one layer of scalars": {"num_interactions": 1, "hidden_irreps": "4x0e"},
     "three layers, cubic": {"num_interactions": 3, "correlation": 3},
     "ZBL, distances transformed": {"pair_repulsion": True, "distance_transform": "Agnesi"},

@@ -17,6 +17,7 @@ from forcebase.blob import DATA_STORE, Blob
 from forcebase.database.database import Database
 from forcebase.digest import content_digest
 from forcebase.frames import Frames
+from forcebase.models.loading import neutral_of
 from forcebase.outputs import MACE, CandidatesOutput, CurationOutput, ModelOutput
 from forcebase.records import Dataset, ModelMethod
 from forcebase.records.dataset import DROPPED
@@ -60,9 +61,17 @@ def publish_dataset(db: Database, dataset: Dataset) -> OutputReference:
 
 
 def publish_model(db: Database, model: ModelMethod) -> OutputReference:
-    """Publish a model as a `ModelOutput`; its weights are checked against their digest."""
+    """Publish a model as a `ModelOutput`; what it is loaded from is checked against its digest.
+
+    Raises:
+        IntegrityError: it is not that of the digest.
+        ModelError: a MACE without a neutral form.
+    """
+    output = stored_model(db, model)
+    if model.kind == MACE:
+        neutral_of(output)
     digest = content_digest([model.id, model.neutral]) if model.neutral else model.id
-    return _publish(db, "model", digest, dict(stored_model(db, model)))
+    return _publish(db, "model", digest, dict(output))
 
 
 def stored_model(db: Database, model: ModelMethod) -> ModelOutput:
