@@ -85,7 +85,7 @@ EMBEDDING: dict[str, Check] = {
     "type": _one_of("categorical", "continuous"),
     "per": _one_of("graph", "node"),
     "emb_dim": _whole(1, MAX_CHANNELS),
-    "num_classes": _whole(1, 10_000),
+    "num_classes": _whole(1, 2000),
     "in_dim": _whole(1, MAX_CHANNELS),
     "offset": _whole(-10_000, 10_000),
     "use_bias": _flag,

@@ -83,8 +83,8 @@ def convert_mace(weights: bytes) -> Converted:
             )
         if "error" in report:
             kind = ERRORS.get(str(report["error"]), ModelError)
-            hint = str(report["hint"]) if report.get("hint") else None
-            raise kind(f"The file is not taken. {report.get('message')}", hint=hint)
+            hint = _line(report["hint"]) if report.get("hint") else None
+            raise kind(f"The file is not taken. {_line(report.get('message'))}", hint=hint)
         neutral = _content(folder / "target", LARGEST_FILE)
         read_neutral(neutral)
         return Converted(neutral, float(report["deviation"]), report.get("confined") is True)
@@ -113,8 +113,8 @@ def _run(folder: Path) -> tuple[int, str]:
             process.wait()
             if process.stdin:
                 process.stdin.close()
-    lines = _content(folder / "log", 1 << 30)[-4000:].decode(errors="replace").strip().splitlines()
-    return code, lines[-1][:300] if lines and code > 0 else ""
+    lines = _content(folder / "log", 1 << 20).decode(errors="replace").strip().splitlines()
+    return code, _line(lines[-1]) if lines and code > 0 else ""
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -148,6 +148,12 @@ def _content(path: Path, largest: int) -> bytes:
         return b""
     with os.fdopen(handle, "rb") as file:
         return file.read(largest)
+
+
+def _line(text: Any) -> str:
+    """What the process said, in a line that does nothing to a terminal."""
+    words = " ".join(str(text).split())
+    return "".join(letter for letter in words if letter.isprintable())[:400]
 
 
 def _why(code: int) -> str:
