@@ -28,6 +28,7 @@ import torch
 from ase import Atoms
 from ase.io import read
 
+from forcebase.models.conversion import convert_mace
 from forcebase.models.force_constants import compute_force_constants
 from forcebase.models.mace_calculator import LoadedModel, load_mace
 from forcebase.models.relaxation import relax
@@ -80,12 +81,15 @@ def parse() -> argparse.Namespace:
 def load(arguments: argparse.Namespace) -> LoadedModel:
     if arguments.weights is not None:
         weights = arguments.weights.read_bytes()
-        return load_mace(weights, arguments.sha256 or hashlib.sha256(weights).hexdigest())
+        sha256 = hashlib.sha256(weights).hexdigest()
+        if arguments.sha256 not in (None, sha256):
+            raise SystemExit(f"{arguments.weights} has digest {sha256}")
+        return load_mace(convert_mace(weights).neutral, sha256)
     from forcebase.cli.console import open_database
 
     with open_database() as db:
-        digest = db.require_model(arguments.model).weights
-        return load_mace(db.blobs.get(digest), digest)
+        model = db.require_model(arguments.model)
+        return load_mace(db.blobs.get(model.neutral), model.weights)
 
 
 def structure(arguments: argparse.Namespace, model: LoadedModel, size: int) -> Atoms:

@@ -26,6 +26,7 @@ from ase.io import read, write
 
 from forcebase.digest import bytes_digest
 from forcebase.frames import Frames
+from forcebase.models.conversion import convert_mace
 from forcebase.models.evaluation import evaluate
 from forcebase.models.foreign.engine import Labels
 from forcebase.models.mace_calculator import LoadedModel, load_mace
@@ -41,7 +42,7 @@ def main() -> None:
     arguments = parse()
     torch.set_num_threads(1)
     weights = read_weights(arguments)
-    model = load_mace(weights, bytes_digest(weights))
+    model = load_mace(convert_mace(weights).neutral, bytes_digest(weights))
     structures = draw(arguments.configurations)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.model"

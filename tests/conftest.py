@@ -82,7 +82,7 @@ class QuickModel:
 
     def load(self) -> LoadedModel:
         """The model in float64, loaded once a process."""
-        return load_mace(self.output["weights"].data, self.output["weights_sha256"])
+        return load_mace(self.output["neutral"].data, self.output["weights_sha256"])
 
 
 @pytest.fixture(scope="session")

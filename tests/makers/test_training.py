@@ -12,6 +12,7 @@ from forcebase.frames import Frames
 from forcebase.makers.training import MACETrainMaker, member_frames, split_frames
 from forcebase.models.evaluation import evaluate
 from forcebase.models.golden_probe import check_probe
+from forcebase.models.neutral_form import read_neutral
 from forcebase.models.training_settings import QUICK
 from forcebase.outputs import ModelOutput
 
@@ -25,6 +26,7 @@ def test_the_output_says_all_that_made_the_model(quick_model) -> None:
     output = quick_model.output
     assert set(output) == set(ModelOutput.__annotations__)
     assert output["weights"].sha256 == output["weights_sha256"]
+    assert read_neutral(output["neutral"].data).elements == ["Se", "W"]
     assert output["hyperparameters"] == asdict(QUICK)
     assert output["elements"] == ["Se", "W"]
     assert output["e0s"] == quick_model.selection["e0s"]
@@ -70,7 +72,7 @@ def test_a_flow_trains_and_its_weights_go_to_the_data_store(quick_model, db, tmp
     assert len(output["learning_curve"]) == 1
     raw = db.job_store.docs_store.query_one({"uuid": trained.uuid})
     assert "zlib_base64" not in raw["output"]["weights"]
-    assert raw["output"]["weights"]["store"] == "data"
+    assert raw["output"]["weights"]["store"] == raw["output"]["neutral"]["store"] == "data"
     assert len(str(raw)) < 20_000 < len(output["weights"].data)
     loaded = db.job_store.get_output(trained.uuid, load=True)
     assert Blob.from_dict(loaded["weights"]) == output["weights"]

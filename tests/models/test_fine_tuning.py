@@ -25,7 +25,7 @@ def test_a_child_that_learns_nothing_is_its_parent_but_for_the_zero_of_energy(
     e0s = shifted_e0s(model, frames)
     settings = replace(training.settings, epochs=1, lr=1e-13, ema_decay=0.0)
     trained = train_mace(training.splits, e0s, settings, tmp_path, parent=model)
-    child = load_mace(trained.weights, bytes_digest(trained.weights))
+    child = load_mace(trained.neutral, bytes_digest(trained.weights))
     before, after = evaluate(frames, model).frames, evaluate(frames, child).frames
     assert np.allclose(after.forces, before.forces, atol=1e-8)
     assert np.allclose(after.stresses, before.stresses, atol=1e-8)
@@ -49,6 +49,7 @@ def test_only_a_mace_can_be_a_parent(training):
     parent = {
         "kind": "CHGNet",
         "weights": weights,
+        "neutral": Blob(training.trained.neutral),
         "weights_sha256": weights.sha256,
         "dtype": "float64",
         "head": None,

@@ -63,9 +63,11 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(training, tmp_pa
         folder = tmp_path / str(seed)
         folder.mkdir()
         settings = replace(training.settings, seed=seed)
-        weights.append(train_mace(training.splits, training.e0s, settings, folder).weights)
-    assert weights[0] == training.trained.weights
-    assert weights[1] != training.trained.weights
+        weights.append(train_mace(training.splits, training.e0s, settings, folder))
+    for form in ("weights", "neutral"):
+        first, second = (getattr(trained, form) for trained in weights)
+        assert first == getattr(training.trained, form)
+        assert second != first
 
 
 @pytest.mark.slow

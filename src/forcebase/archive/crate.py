@@ -16,7 +16,7 @@ from bson import decode
 
 from forcebase.archive.contents import ACTIVITIES, Contents
 from forcebase.archive.layout import MANIFEST, METADATA, PREVIEW, Member
-from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, references_of
+from forcebase.integrity.references import REFERENCES, blobs_of, references_of
 
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 PROV = "http://www.w3.org/ns/prov#"
@@ -98,8 +98,9 @@ class Facts:
         if made_by := (document.get("provenance") or {}).get("activity"):
             entity["wasGeneratedBy"] = {"@id": _id(ACTIVITIES, made_by)}
             self._used.setdefault(made_by, set()).update(_id(*parent) for parent in parents)
-        if blob := document.get(BLOB_FIELDS.get(collection, "")):
-            entity["encoding"] = {"@id": f"blobs/{blob}"}
+        if blobs := sorted(set(blobs_of(collection, document))):
+            files = [{"@id": f"blobs/{blob}"} for blob in blobs]
+            entity["encoding"] = files[0] if len(files) == 1 else files
         self.entities[collection, record] = entity
 
     def described(

@@ -56,11 +56,11 @@ def export(
 def import_archives(db: Any, paths: list[Path], bars: Any, as_json: bool) -> None:
     """Read archives and say what is new."""
     from forcebase.archive import read_archive
+    from forcebase.database.trust import waiting
 
-    models = {"_cls": "Method.ModelMethod"}
-    before = db.methods.count(models)
+    before = set(waiting(db))
     reports = [read_archive(db, path, progress=bars) for path in paths]
-    new_models = db.methods.count(models) - before
+    new_models = len(set(waiting(db)) - before)
     if new_models:
         note(
             f"{new_models} new models came with it. A model runs code when it is used: none of "

@@ -225,9 +225,18 @@ def _told(error: BaseException) -> Any:
 
 
 def _quieten_libraries() -> None:
-    """What libraries log and deprecate is not for the user of a command."""
+    """What libraries log and deprecate is not for the user of a command; our own words are."""
     logging.getLogger().addHandler(logging.NullHandler())
+    logging.getLogger("forcebase").addHandler(_Notes(logging.WARNING))
     warnings.simplefilter("ignore")
+
+
+class _Notes(logging.Handler):
+    """What forcebase has to say beside its answer, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one note."""
+        note(("Note:", "bold"), f"  {record.getMessage()}")
 
 
 def _one_line(error: Exception) -> str:

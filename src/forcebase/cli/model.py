@@ -14,6 +14,7 @@ from forcebase.errors import InputError, ModelError
 from forcebase.paths import check_folder
 
 app = CommandGroup(help="Models from elsewhere: add them, check them.")
+Format = Literal["model", "neutral"]
 DType = Literal["float64", "float32"]
 
 
@@ -39,17 +40,22 @@ def add(
 ) -> None:
     """Add a model: its weights are kept, and named by their digest.
 
-    The file of a model is a pickle, which runs code when it is loaded: add only files that you
-    would run. What is in the database already is found again.
+    The file of a model is a pickle, which runs code when it is opened: add only files that you
+    would run. That of a MACE is opened once, in a process without network, and kept as numbers
+    and architecture, from which it is loaded ever after; such a neutral form (`forcebase model
+    export --format neutral`) can be added too, and runs nothing. What is in the database already
+    is found again.
 
     Examples:
       forcebase model add mace my.model --name my-mace
+      forcebase model add mace from-a-colleague.safetensors
       forcebase model add sevennet 7net-l3i5 --name l3i5
       forcebase model add chgnet 0.3.0 --name chgnet
       forcebase model add ase ase.calculators.emt:EMT --elements Cu,Au
       forcebase model add ase mace.calculators:MACECalculator --weights model_paths=my.model \\
         --keyword device=cpu --keyword default_dtype=float64 --elements W,Se
     """
+    from forcebase.database.neutral_models import same_models
     from forcebase.model_library import add_model
     from forcebase.models.sources import Source
 
@@ -68,6 +74,7 @@ def add(
         model = add_model(db, wanted)
         if name:
             db.labels.name(name, "methods", model.id)
+        same = same_models(db.raw, [model.id]).get(model.id, [])
     summary = {
         "id": model.id,
         "title": model.title,
@@ -76,12 +83,71 @@ def add(
         "package": model.package or "",
         "runs": model.environment.get("where", "here"),
         "weights": model.weights,
+        "neutral": model.neutral or "",
     }
     if as_json:
-        print_json({**summary, "elements": list(model.elements)})
+        print_json({**summary, "elements": list(model.elements), "same_as": same})
         return
+    if same:
+        summary["same as"] = f"{', '.join(m[:10] for m in same)}: another file of the same numbers"
     for key, value in summary.items():
         say(f"{key:<9} {value}")
+
+
+@app.command()
+def convert(
+    model: Annotated[str, typer.Argument(help="MACE: id, name or tag.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Open the file of a MACE that came without a neutral form, and keep that.
+
+    The file is a pickle, which runs code when it is opened: only you can say whether you trust
+    where it came from. It is opened in a process of its own, without network where the system
+    permits, and with limits; the neutral form is held to the file's answers and to the golden
+    probe. Where there is one already it is compared with the file.
+
+    Example:
+      forcebase model convert mace-of-a-colleague
+    """
+    from forcebase.model_library import convert_model
+
+    with open_database() as db:
+        converted, notes = convert_model(db, db.require_model(model))
+    if as_json:
+        print_json({"id": converted.id, "neutral": converted.neutral, "notes": notes})
+        return
+    say(f"{converted.title}: neutral form {converted.neutral}")
+    for remark in notes:
+        note(remark)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="Model: id, name or tag.")],
+    out: Annotated[Path, typer.Option("--out", help="A new file.")],
+    format: Annotated[Format, typer.Option(help="model or neutral.")] = "model",
+    as_json: JsonOption = False,
+) -> None:
+    """Give a model's file back, for ASE, LAMMPS or its own package.
+
+    `model` is the very file that was added or trained. Where a MACE is there only in its neutral
+    form, its file is made from that by the installed MACE. `neutral` is the neutral form: numbers
+    and architecture in one safetensors file, that nobody need be trusted for.
+
+    Examples:
+      forcebase model export wse2-mace --out wse2.model       # MACECalculator(model_paths=...)
+      mace_create_lammps_model wse2.model                     # MACE's own, for LAMMPS
+      forcebase model export wse2-mace --out wse2.safetensors --format neutral
+    """
+    from forcebase.model_library import export_model
+
+    with open_database() as db:
+        chosen = db.require_model(model)
+        what = export_model(db, chosen, out, format)
+    if as_json:
+        print_json({"model": chosen.id, "file": str(out), "format": format, "what": what})
+        return
+    say(f"{out}: {chosen.title}, {what}, {out.stat().st_size:,} bytes")
 
 
 @app.command()

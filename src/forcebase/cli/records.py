@@ -48,6 +48,7 @@ def ls(
       forcebase ls activities kind=failure mended=false
     """
     from forcebase.database.collections import COUNT_AT_MOST
+    from forcebase.database.neutral_models import same_models
     from forcebase.integrity.taint import stale_among
 
     with open_database() as db:
@@ -57,12 +58,14 @@ def ls(
         found = records.find(tag=tag, limit=limit, **wanted)
         total = records.count_some(**wanted) if tag is None else len(found)
         stale = stale_among(db, collection, [r.id for r in found])
+        same = same_models(db.raw, [r.id for r in found]) if collection == "methods" else {}
         if as_json:
             from forcebase.database.collections import summary
 
             print_json(
                 [
                     {**summary(r), "labels": db.labels.of(r.id), "stale": stale.get(r.id)}
+                    | ({"same_as": same[r.id]} if r.id in same else {})
                     for r in found
                 ]
             )
@@ -75,6 +78,10 @@ def ls(
         if stale:
             titles.append("stale")
             rows = [[*row, stale.get(r.id, "")] for row, r in zip(rows, found, strict=True)]
+        if same:
+            titles.append("same as")
+            others = [[other[:SHORT] for other in same.get(r.id, [])] for r in found]
+            rows = [[*row, " ".join(some)] for row, some in zip(rows, others, strict=True)]
         more = "at least " if total == COUNT_AT_MOST else ""
         print_table(f"{collection}: {len(found)} of {more}{total}", titles, rows)
 

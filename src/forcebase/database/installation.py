@@ -10,6 +10,7 @@ from pymongo import IndexModel, UpdateOne
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import CollectionInvalid, OperationFailure
 
+from forcebase.database.neutral_models import convert_all
 from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION, collection_schemas
 from forcebase.errors import DatabaseError
 from forcebase.records import Record
@@ -60,7 +61,7 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (3, 4): _seal,  # checksums of records, taints
     (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
-    (6, 7): _nothing,  # quarantine of models; names that can stand in a path
+    (6, 7): convert_all,  # neutral forms of MACE models
 }
 
 

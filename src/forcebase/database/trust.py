@@ -7,7 +7,7 @@ runs. `may_run` is what every way to a model asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from pymongo import UpdateOne
 from forcebase.database.database import Database
 from forcebase.errors import InputError, ModelError
 from forcebase.models.foreign.ase_calculator import CALLABLE_PACKAGES, package_of
+from forcebase.outputs import MACE
 from forcebase.records import ModelMethod, Quarantine
 from forcebase.records.base import utc_now
 
@@ -63,7 +64,12 @@ def what_runs(db: Database, model: ModelMethod) -> WhatRuns:
 
 
 def may_run(db: Database, model: ModelMethod) -> str | None:
-    """Give the reason why a model must not run; None where it may."""
+    """Give the reason why a model must not run; None where it may.
+
+    A MACE in its neutral form is numbers and an architecture, and runs nothing of its own.
+    """
+    if _is_neutral({"kind": model.kind, "neutral": model.neutral}):
+        return None
     found = db.raw[_PLACE].find_one({"_id": model.id, "trusted_at": None})
     if found is None:
         return None
@@ -125,4 +131,9 @@ def trust(db: Database, model: ModelMethod) -> None:
 def waiting(db: Database) -> list[str]:
     """Ids of the models in the database that nobody trusted yet."""
     ids = [found["_id"] for found in db.raw[_PLACE].find({"trusted_at": None}, {"_id": 1})]
-    return sorted(found["_id"] for found in db.methods.by_ids(ids, {"_id": 1}))
+    found = db.methods.by_ids(ids, {"kind": 1, "neutral": 1})
+    return sorted(model["_id"] for model in found if not _is_neutral(model))
+
+
+def _is_neutral(model: Mapping[str, Any]) -> bool:
+    return model["kind"] == MACE and bool(model.get("neutral"))

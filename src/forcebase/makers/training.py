@@ -81,13 +81,14 @@ class MACETrainMaker(Maker):
                 lambda epoch: _report(epoch, settings.epochs),
                 tuned,
             )
-        weights = Blob(trained.weights)
-        model = load_mace(weights.data, weights.sha256, settings.dtype)
+        weights, neutral = Blob(trained.weights), Blob(trained.neutral)
+        model = load_mace(neutral.data, weights.sha256, settings.dtype)
         return {
             "forcebase": "model",
             "kind": "MACE",
             "weights": weights,
             "weights_sha256": weights.sha256,
+            "neutral": neutral,
             "dtype": settings.dtype,
             "head": None,
             "elements": model.elements,

@@ -13,9 +13,9 @@ from ase.data import atomic_numbers, chemical_symbols
 from forcebase.errors import ModelError
 from forcebase.frames import Frames
 from forcebase.models.evaluation import evaluate
-from forcebase.models.loading import MACE
+from forcebase.models.loading import neutral_of
 from forcebase.models.mace_calculator import LoadedModel, load_mace
-from forcebase.outputs import ModelOutput
+from forcebase.outputs import MACE, ModelOutput
 from forcebase.physics.reference_energies import fit_e0s
 
 FILE = "parent.model"
@@ -29,13 +29,13 @@ def load_parent(parent: ModelOutput, dtype: str) -> LoadedModel:
         dtype: of the training.
 
     Raises:
-        ModelError: it is no MACE, or has several readout heads.
+        ModelError: it is no MACE, has no neutral form, or has several readout heads.
     """
     if parent["kind"] != MACE:
         raise ModelError(
             f"A {parent['kind']} model cannot be tuned here.", hint="Give a MACE as the parent."
         )
-    loaded = load_mace(parent["weights"].data, parent["weights_sha256"], dtype, parent["head"])
+    loaded = load_mace(neutral_of(parent), parent["weights_sha256"], dtype, parent["head"])
     heads = list(getattr(loaded.network, "heads", None) or ["Default"])
     if len(heads) > 1:
         raise ModelError(

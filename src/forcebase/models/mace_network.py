@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True, eq=False)
 class MaceNetwork:
-    """A network from a file.
+    """A network that was loaded.
 
     Attributes:
         network: the torch module, its parameters frozen.
-        weights_sha256: digest of the file that it was loaded from.
+        weights_sha256: digest of the file that was given for it, which names it.
         dtype: float64 or float32.
         device: as torch names it.
         head: readout head, None for a model with one.

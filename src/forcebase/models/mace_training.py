@@ -24,9 +24,9 @@ from forcebase.models.boundaries import close_boundaries
 from forcebase.models.fine_tuning import write_parent
 from forcebase.models.mace_calculator import LoadedModel
 from forcebase.models.mace_package import require_mace
+from forcebase.models.mace_process import MODEL_FILE, NAME, NEUTRAL_FILE
 from forcebase.models.training_settings import TrainingSettings
 
-NAME = "model"
 POLL_SECONDS = 0.2
 KEYS = {"energy": "REF_energy", "forces": "REF_forces", "stress": "REF_stress"}
 
@@ -52,7 +52,9 @@ class TrainedModel:
     """What a training leaves."""
 
     weights: bytes
-    """MACE's model file, saved for the CPU: a pickle."""
+    """MACE's model file, saved for the CPU: a pickle, which is not opened here."""
+    neutral: bytes
+    """The same as a neutral form."""
     learning_curve: list[Epoch]
     seconds: float
 
@@ -114,7 +116,8 @@ def train_mace(
             cast(IO[bytes], process.stdin).close()
     _check(process.returncode, curve, splits, folder)
     return TrainedModel(
-        weights=(folder / f"{NAME}.model").read_bytes(),
+        weights=(folder / MODEL_FILE).read_bytes(),
+        neutral=(folder / NEUTRAL_FILE).read_bytes(),
         learning_curve=curve,
         seconds=time.perf_counter() - started,
     )
@@ -216,7 +219,7 @@ def _epoch(entry: dict[str, Any], seconds: float) -> Epoch | None:
 
 def _check(code: int, curve: list[Epoch], splits: Mapping[str, Frames], folder: Path) -> None:
     log = (folder / "output.log").read_text(errors="replace")
-    if code != 0 or not (folder / f"{NAME}.model").is_file():
+    if code != 0 or not (folder / MODEL_FILE).is_file() or not (folder / NEUTRAL_FILE).is_file():
         raise ModelError(
             f"MACE's training ended with code {code}: {_last_words(log)}",
             hint="Check the settings and the dataset; with code -9, the memory.",

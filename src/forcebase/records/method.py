@@ -83,10 +83,11 @@ class DFTMethod(Method):
 class ModelMethod(Method):
     """A model: its weights' digest and what else changes its answers."""
 
-    meta: ClassVar[dict[str, Any]] = {"indexes": ["weights", "dataset"]}
+    meta: ClassVar[dict[str, Any]] = {"indexes": ["weights", "neutral", "dataset"]}
 
     kind = StringField(required=True, help_text="as MACE")
     weights = StringField(required=True, regex=DIGEST_PATTERN, help_text="blob of the model file")
+    neutral = StringField(regex=DIGEST_PATTERN, help_text="of a MACE: blob of its neutral form")
     dtype = StringField(required=True, choices=("float64", "float32"))
     head = StringField(help_text="readout head of a multi-head model")
     arguments = DictField(help_text="of another package: what else changes the answers")
