@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -58,7 +57,7 @@ def check_metrics(db, metrics):
     assert metrics["band_mae_THz"] == bands["band_mae_THz"]
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_the_demo_leaves_a_report_and_is_found_again(db, settings, tmp_path):
     out = tmp_path / "report"
     done = demo(settings, tmp_path, out)
@@ -81,18 +80,15 @@ def test_the_demo_leaves_a_report_and_is_found_again(db, settings, tmp_path):
         m.calculation for m in db.members.find()
     }
 
-    before, started = counts(db), time.monotonic()
+    before = counts(db)
     again = demo(settings, tmp_path, out)
-    seconds = time.monotonic() - started
     assert again.returncode == 0, again.stderr
     assert counts(db) == before
     repeated = json.loads((out / "metrics.json").read_text())
     assert repeated["records"] == metrics["records"]
     assert {name: repeated[name] for name in METRICS} == {name: metrics[name] for name in METRICS}
-    assert seconds < 90
 
 
-@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_to_is_said_before_the_training(settings, tmp_path):
     (tmp_path / "file").write_text("")
     done = demo(settings, tmp_path, tmp_path / "file" / "report")

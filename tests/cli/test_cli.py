@@ -5,19 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import PATIENCE, wait_until
 
 from forcebase.actions import build_dataset
 from forcebase.cli.console import open_database
 from forcebase.cli.main import app, main
 from forcebase.comparison import compare
-from forcebase.database.database import Database
 from forcebase.errors import DatabaseError
 from forcebase.ingest.importing import import_paths
 from forcebase.settings import Settings
@@ -32,17 +30,14 @@ FILES = (
 
 
 @pytest.fixture(scope="module")
-def filled(server_home, data_folder):
+def filled(new_database, imported):
     """The real data, a dataset and a comparison, in a database for reading commands."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / name for name in FILES])
+    db = new_database()
+    imported(db, *FILES)
     build_dataset(db, "d", {"elements": ["Se", "W"]})
     db.labels.name("gpaw-pbe", "methods", db.methods.one().id)
     compare(db, "gpaw-pbe", "gpaw-pbe", "d@1:test")
-    yield db
-    db.client.drop_database(settings.database)
-    db.close()
+    return db
 
 
 def environment(settings, **changes):
@@ -185,9 +180,9 @@ def test_short_ids_stand_for_records(filled, as_json):
     assert found["masses"] == record.masses.tolist()
 
 
-def test_a_stored_defect_phonon_is_looked_at(settings, db, data_folder, tmp_path):
+def test_a_stored_defect_phonon_is_looked_at(settings, db, data_folder, tmp_path, imported):
     """The DFT vacancy alone: local DOS, modes and pictures from the record, held to nothing."""
-    import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
+    imported(db, "phonopy_wse2_gpaw_3x3.yaml")
     import_paths(db, [data_folder.parent / "wse2_gpaw_vacancy"])
     out = tmp_path / "pictures"
     listed = forcebase(settings, "ls", "phonons", "defect.name=v_Se", "--json")
@@ -405,37 +400,32 @@ def test_a_closed_pipe_is_no_error(filled):
     assert done.stderr == ""
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_interrupted_training_leaves_nothing_behind(filled, tmp_path):
     before = {n: filled.raw[n].count_documents({}) for n in filled.record_collections}
     running = subprocess.Popen(
-        [COMMAND, "train", "d@1", "--epochs", "500"],
+        [COMMAND, "train", "d@1", "--epochs", "100000"],
         env=environment(filled.settings, TMPDIR=str(tmp_path)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
     )
-    children = _wait_for_mace(running)
+    children = _wait_for_mace(running, tmp_path)
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130, (out, err)
     assert err.strip().splitlines()[-1].startswith("Interrupted.")
     assert "Traceback" not in out + err
-    _, alive = psutil.wait_procs(children, timeout=15)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
     assert alive == []
     assert {n: filled.raw[n].count_documents({}) for n in filled.record_collections} == before
     assert list(tmp_path.glob("forcebase-*")) == []
 
 
-def _wait_for_mace(running):
-    """The children, once MACE has begun to train."""
-    for _ in range(240):
-        assert running.poll() is None, running.communicate()
-        children = psutil.Process(running.pid).children(recursive=True)
-        if any("mace" in " ".join(child.cmdline()) for child in children):
-            time.sleep(6)
-            return children
-        time.sleep(0.5)
-    pytest.fail("MACE was not started within two minutes")
-    return []
+def _wait_for_mace(running, folder):
+    """The children, once MACE has trained for an epoch."""
+    results = "**/results/*_train.txt"
+    wait_until(lambda: list(folder.glob(results)) or running.poll() is not None)
+    assert running.poll() is None, running.communicate()
+    return psutil.Process(running.pid).children(recursive=True)

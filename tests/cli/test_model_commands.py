@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from forcebase.ingest.importing import import_paths
-
 COMMAND = Path(sys.executable).parent / "forcebase"
 ADRIFT = """
 from ase.calculators.emt import EMT
@@ -47,7 +45,6 @@ def answer(done):
     return json.loads(done.stdout)
 
 
-@pytest.mark.slow
 def test_a_calculator_is_added_named_and_checked(db, forcebase):
     add = ("model", "add", "ase", "ase.calculators.emt:EMT", "--elements", "Cu,Au", "--name", "emt")
     added = answer(forcebase(*add, "--json"))
@@ -62,7 +59,6 @@ def test_a_calculator_is_added_named_and_checked(db, forcebase):
     assert all(finding["passed"] for finding in report["findings"])
 
 
-@pytest.mark.slow
 def test_a_model_that_breaks_the_contract_is_added_and_fails_its_check(db, forcebase, tmp_path):
     (tmp_path / "adrift.py").write_text(ADRIFT)
     done = forcebase("model", "add", "ase", "adrift:Adrift", "--elements", "Cu", "--name", "bad")
@@ -92,10 +88,10 @@ def test_what_cannot_be_added_is_said_in_a_line(db, forcebase, arguments, said):
     assert db.methods.count() == 0
 
 
-@pytest.mark.slow
-def test_a_file_is_added_used_and_tuned(db, forcebase, quick_model, data_folder, tmp_path):
+@pytest.mark.training
+def test_a_file_is_added_used_and_tuned(db, forcebase, quick_model, tmp_path, imported):
     (tmp_path / "quick.model").write_bytes(quick_model.output["weights"].data)
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    imported(db, "wse2_gpaw_pbe.extxyz")
     added = answer(forcebase("model", "add", "mace", "quick.model", "--name", "parent", "--json"))
     assert added["elements"] == ["Se", "W"]
     done = forcebase("dataset", "build", "cells", "kind=pristine-1x1", "method_class=dft")

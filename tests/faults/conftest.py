@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 from pymongo.errors import PyMongoError
+from waiting import wait_until
 
 from forcebase.database.database import Database
 from forcebase.database.server import EmbeddedServer
@@ -117,21 +117,12 @@ class Site:
         found = self.db.raw["jf_jobs"].find({}, {"job.name": 1, "state": 1}).sort("index", 1)
         return {job["job"]["name"]: job["state"] for job in found}
 
-    def wait_until_completed(self, seconds: float = 400) -> None:
+    def wait_until_completed(self) -> None:
         """Wait until all jobs of the queue are."""
-        completed = {"COMPLETED"}
-        try:
-            self.wait_for(lambda: set(self.states().values()) == completed, seconds)
-        except AssertionError:
-            raise AssertionError(f"{self.states()}\n{self.log('runner')[-3000:]}") from None
-
-    def wait_for(self, what: Callable[[], Any], seconds: float = 300, often: float = 0.1) -> Any:
-        """Ask again and again until the answer is something."""
-        deadline = time.monotonic() + seconds
-        while not (found := what()):
-            assert time.monotonic() < deadline, f"nothing after {seconds} s"
-            time.sleep(often)
-        return found
+        wait_until(
+            lambda: set(self.states().values()) == {"COMPLETED"},
+            lambda: f"{self.states()}\n{self.log('runner')[-3000:]}",
+        )
 
     def doctor(self) -> dict[str, dict[str, Any]]:
         """What is not well, by what it is."""
@@ -230,12 +221,9 @@ def own_site(tmp_path, projects) -> Iterator[Site]:
 
 
 @pytest.fixture
-def here(server_home) -> Iterator[Database]:
+def here(other_db) -> Database:
     """Another database: what an undisturbed run gives."""
-    opened = Database(Settings(home=server_home, database=f"test_here_{time.time_ns()}"))
-    yield opened
-    opened.client.drop_database(opened.settings.database)
-    opened.close()
+    return other_db
 
 
 @pytest.fixture

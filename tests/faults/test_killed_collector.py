@@ -21,10 +21,11 @@ from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames
 from forcebase.database.reading import read_frames
 from forcebase.ingest.collect import collect
-from forcebase.ingest.importing import import_paths
 from forcebase.launch import load_flow
 from forcebase.makers.curation import CurateMaker
 from forcebase.makers.prediction import PredictMaker
+
+pytestmark = pytest.mark.faults
 
 FORK = multiprocessing.get_context("fork")
 WRITES = {"insert", "update", "delete", "findAndModify", "commitTransaction"}
@@ -62,9 +63,9 @@ def give(output: dict) -> dict:
 
 
 @pytest.fixture
-def stored(db, quick_model, spreading, data_folder) -> Database:
+def stored(db, quick_model, spreading, imported) -> Database:
     """A JobStore with structures, a model, predictions and a dataset of real jobs."""
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    imported(db, "wse2_gpaw_pbe.extxyz")
     frames = publish_frames(db, read_frames(db, {"n_atoms": 3}))
     model = give({**quick_model.output, "dataset": None, "dataset_job": None})
     predicting = PredictMaker(split=None).make(model.output, frames)
@@ -115,7 +116,6 @@ def start_anew(stored, undisturbed) -> Callable[[], None]:
     return restore
 
 
-@pytest.mark.slow
 def test_killed_at_every_write(stored, undisturbed, start_anew, contents, monkeypatch):
     monkeypatch.setattr(blobs, "WRITER_SECONDS", 0.2)  # or each killed writer of a blob takes 10 s
     n = 0

@@ -126,7 +126,6 @@ def test_no_convergence_is_an_error(layer: Structure, store: JobStore) -> None:
 
 
 @pytest.mark.dft
-@pytest.mark.slow
 def test_the_data_which_comes_along_is_reproduced(store: JobStore) -> None:
     pytest.importorskip("gpaw")
     frames = read(DATA / "wse2_gpaw_pbe.extxyz", ":")

@@ -6,46 +6,29 @@ import numpy as np
 import pytest
 
 from forcebase.blob import Blob
-from forcebase.digest import bytes_digest
 from forcebase.errors import ModelError
 from forcebase.ingest.outputs import model_batch
 from forcebase.makers.training import MACETrainMaker
 from forcebase.models.evaluation import evaluate
 from forcebase.models.fine_tuning import load_parent, shifted_e0s
 from forcebase.models.mace_calculator import load_mace
-from forcebase.models.mace_training import train_mace
 from forcebase.models.training_settings import QUICK
 from forcebase.outputs import model_id
 
 
-def test_a_child_that_learns_nothing_is_its_parent_but_for_the_zero_of_energy(
-    training, model, tmp_path
-):
-    frames = training.splits["train"]
-    e0s = shifted_e0s(model, frames)
-    settings = replace(training.settings, epochs=1, lr=1e-13, ema_decay=0.0)
-    trained = train_mace(training.splits, e0s, settings, tmp_path, parent=model)
-    child = load_mace(trained.weights, bytes_digest(trained.weights))
-    before, after = evaluate(frames, model).frames, evaluate(frames, child).frames
-    assert np.allclose(after.forces, before.forces, atol=1e-8)
-    assert np.allclose(after.stresses, before.stresses, atol=1e-8)
-    shift = {s: e0s[s] - old for s, old in training.e0s.items()}
-    expected = [sum(shift[s] for s in atoms.symbols) for atoms in frames.atoms()]
-    assert np.allclose(after.energies - before.energies, expected, atol=1e-7)
-    assert abs((after.energies - frames.energies).mean()) < 1e-6
-
-
-def test_shifted_e0s_take_up_another_zero_of_energy(training, model):
-    frames = training.splits["train"]
+def test_shifted_e0s_take_up_another_zero_of_energy(quick_model, model):
+    frames = quick_model.splits["train"]
     own = evaluate(frames, model).frames.energies
     moved = replace(frames, energies=own + 7.0 * frames.n_atoms)
-    shifts = {s: e0 - training.e0s[s] for s, e0 in shifted_e0s(model, moved).items()}
+    shifts = {
+        s: e0 - quick_model.selection["e0s"][s] for s, e0 in shifted_e0s(model, moved).items()
+    }
     total = [sum(shifts[s] for s in atoms.symbols) for atoms in frames.atoms()]
     assert np.allclose(total, 7.0 * frames.n_atoms, atol=1e-6)
 
 
-def test_only_a_mace_can_be_a_parent(training):
-    weights = Blob(training.trained.weights)
+def test_only_a_mace_can_be_a_parent(quick_model):
+    weights = Blob(quick_model.output["weights"].data)
     parent = {
         "kind": "CHGNet",
         "weights": weights,
@@ -71,16 +54,38 @@ def test_an_id_covers_what_changes_the_answers():
     assert model_id({**model, "package": None, "arguments": {}}) == model_id(model)
 
 
-def test_the_child_names_its_parent(db, store, quick_model, tmp_path, monkeypatch):
+@pytest.mark.training
+def test_a_child_that_learns_nothing_is_its_parent_but_for_the_zero_of_energy(
+    db, store, quick_model, model, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
+    frames, old = quick_model.splits["train"], quick_model.selection["e0s"]
     candidates = {"forcebase": "candidates", "frames": quick_model.frames.to_blob()}
-    job = MACETrainMaker(settings=replace(QUICK, epochs=1)).make(
+    settings = replace(QUICK, epochs=1, lr=1e-13, ema_decay=0.0)
+    job = MACETrainMaker(settings=settings).make(
         candidates, quick_model.selection, parent=quick_model.output
     )
     output = job.run(store).output
-    assert output["parent"] == model_id(quick_model.output)
-    assert output["e0s"] != quick_model.output["e0s"]
+    assert output["e0s"] == pytest.approx(shifted_e0s(model, frames))
+    _check_answers(output, frames, model, {s: e0 - old[s] for s, e0 in output["e0s"].items()})
+    _check_that_it_names_its_parent(db, output, model_id(quick_model.output))
+
+
+def _check_answers(output, frames, model, shift):
+    child = load_mace(output["weights"].data, output["weights_sha256"])
+    before, after = evaluate(frames, model).frames, evaluate(frames, child).frames
+    assert any(abs(moved) > 1e-3 for moved in shift.values())
+    assert np.allclose(after.forces, before.forces, atol=1e-8)
+    assert np.allclose(after.stresses, before.stresses, atol=1e-8)
+    expected = [sum(shift[s] for s in atoms.symbols) for atoms in frames.atoms()]
+    assert np.allclose(after.energies - before.energies, expected, atol=1e-7)
+    assert abs((after.energies - frames.energies).mean()) < 1e-6
+
+
+def _check_that_it_names_its_parent(db, output, parent):
+    assert output["parent"] == parent
     (child,) = model_batch(db, {**output, "dataset_job": None}).methods
-    edges = [(edge.role, edge.record) for edge in child.provenance.edges]
-    assert edges == [("parent model", output["parent"])]
-    assert child.parent == output["parent"]
+    assert [(edge.role, edge.record) for edge in child.provenance.edges] == [
+        ("parent model", parent)
+    ]
+    assert child.parent == parent

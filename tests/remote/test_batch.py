@@ -19,7 +19,7 @@ def note(number: int, path: Path) -> Job:
     return Job(eval, function_args=(told,), name=f"note {number}")
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 def test_many_small_jobs_are_done_each_once_in_few_submissions(db, remote, tmp_path):
     notes = tmp_path / "notes"
     wrong = Job(eval, function_args=("1 / 0",), name="wrong")

@@ -6,19 +6,14 @@ import importlib
 import inspect
 import json
 import socket
-import uuid
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jobflow import Flow, Job, Maker
 
 from forcebase import makers
-from forcebase.database.connection import open_client
 from forcebase.database.database import Database
 from forcebase.ingest.collect import collect
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import model_batch
 from forcebase.launch import load_flow, run_here
 from forcebase.records import Activity
@@ -47,14 +42,9 @@ MAKERS_OF_FLOWS = {"PhononMaker"}
 
 
 @pytest.fixture
-def here(settings) -> Iterator[Database]:
+def here(other_db) -> Database:
     """A second database: what is computed in this process."""
-    made = replace(settings, database=f"test_{uuid.uuid4().hex[:12]}")
-    opened = Database(made)
-    yield opened
-    opened.close()
-    with open_client(made) as client:
-        client.drop_database(made.database)
+    return other_db
 
 
 def record_ids(db: Database) -> dict[str, set[str]]:
@@ -91,7 +81,7 @@ def test_these_flows_have_jobs_of_all_makers():
     assert found - set().union(*MAKERS.values()) == MAKERS_OF_FLOWS
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 def test_a_worker_may_have_no_network_while_the_runner_reaches_the_database(db, cut_off):
     if "execution_cmd" not in cut_off.project.content["workers"]["cpu"]:
         pytest.skip("this machine does not let a test make a network namespace")
@@ -105,10 +95,11 @@ def test_a_worker_may_have_no_network_while_the_runner_reaches_the_database(db, 
     assert job.reason == "OSError: [Errno 101] Network is unreachable"
 
 
-@pytest.mark.slow
-def test_the_main_job(here, db, cut_off, data_folder):
+@pytest.mark.remote
+@pytest.mark.training
+def test_the_main_job(here, db, cut_off, imported):
     for database in (here, db):
-        import_paths(database, [data_folder])
+        imported(database)
     run_both(here, db, cut_off, "wse2_main_job.py", {"epochs": "1"})
     ids = record_ids(db)
     assert ids == record_ids(here)
@@ -118,12 +109,10 @@ def test_the_main_job(here, db, cut_off, data_folder):
     assert sent == {"cpu"}
 
 
-@pytest.mark.slow
-def test_the_vacancy_study_with_its_jobs_on_two_workers(
-    here, db, cut_off, data_folder, quick_model
-):
+@pytest.mark.remote
+def test_the_vacancy_study_with_its_jobs_on_two_workers(here, db, cut_off, imported, quick_model):
     for database in (here, db):
-        import_paths(database, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+        imported(database, "wse2_gpaw_unitcell.extxyz")
         batch = model_batch(database, {**quick_model.output, "dataset": None, "dataset_job": None})
         batch.write(database, Activity(id="training:1", kind="job", name="train"))
         database.labels.name("quick", "methods", batch.methods[0].id)
@@ -138,7 +127,7 @@ def test_the_vacancy_study_with_its_jobs_on_two_workers(
     assert {worker for name, worker in jobs.items() if "force constants" not in name} == {"cpu"}
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 @pytest.mark.dft
 def test_new_dft(here, db, cut_off):
     arguments = {"n_unit_cells": "1", "seed": "3", "workers": '{"GPAW": "gpu"}'}

@@ -91,7 +91,8 @@ def slurm_jobs(slurm) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.remote
 def test_jf_finds_nothing_to_complain_about(slurm):
     jf = Path(sys.executable).parent / "jf"
     command = [jf, "-p", slurm.project.name, "project", "check", "--worker", "slurm", "--errors"]
@@ -100,7 +101,8 @@ def test_jf_finds_nothing_to_complain_about(slurm):
     assert "✓ Worker slurm" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.remote
 def test_each_job_gets_the_resources_that_it_asks_for(db, slurm):
     jobs = [
         Job(operator.add, function_args=(n, 1), name=name)
@@ -129,7 +131,8 @@ def test_each_job_gets_the_resources_that_it_asks_for(db, slurm):
         assert "JobState=COMPLETED" in found[name]
 
 
-@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.remote
 def test_many_small_jobs_share_an_allocation(db, slurm):
     before = len(slurm_jobs(slurm))
     jobs = [Job(operator.add, function_args=(n, 1), name=f"small {n}") for n in range(8)]
@@ -141,7 +144,8 @@ def test_many_small_jobs_share_an_allocation(db, slurm):
     assert 1 <= len(slurm_jobs(slurm)) - before <= 2
 
 
-@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.remote
 @pytest.mark.dft
 def test_a_flow_of_forcebase_as_a_user_runs_it(db, slurm):
     launched = slurm.forcebase(
