@@ -10,7 +10,7 @@ from jobflow import Flow, Job
 from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 
-N_JOBS = 10
+N_JOBS = 5
 
 
 def note(number: int, path: Path) -> Job:

@@ -8,6 +8,8 @@ import pytest
 
 NEEDS = ("remote", "faults", "dft", "training", "slurm", "browser")
 """Markers that say what a test needs."""
+NOTHING = "nothing more"
+NEEDED = "needs"
 TOGETHER = ("slurm", "remote", "faults")
 """Tests of one of these never run beside another of it: they start processes and wait for them."""
 
@@ -15,10 +17,10 @@ TOGETHER = ("slurm", "remote", "faults")
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give each test its load group: that of what it needs, or its folder or file."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+        item.user_properties.append((NEEDED, _needs(item)))
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
 
 
 def _group(item: pytest.Item) -> str:
@@ -32,9 +34,14 @@ def _group(item: pytest.Item) -> str:
     return str(item.path.relative_to(item.config.rootpath))
 
 
-def _needs(keywords: object) -> list[str]:
-    found = [need for need in NEEDS if need in keywords]  # type: ignore[operator]
-    return found or ["nothing more"]
+def _needs(item: pytest.Item) -> list[str]:
+    found = [need for need in NEEDS if item.get_closest_marker(need)]
+    return found or [NOTHING]
+
+
+def _needed(report: pytest.TestReport) -> list[str]:
+    """What a test needed; a report comes from another process, without its markers."""
+    return dict(report.user_properties).get(NEEDED, [NOTHING])
 
 
 class Tally:
@@ -45,7 +52,7 @@ class Tally:
 
     def pytest_deselected(self, items: list[pytest.Item]) -> None:
         for item in items:
-            self.deselected.update(_needs(item.keywords))
+            self.deselected.update(_needs(item))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object, error: object) -> None:
@@ -64,12 +71,12 @@ class Tally:
         for outcome in ("passed", "failed", "xfailed", "xpassed"):
             for report in terminalreporter.stats.get(outcome, []):
                 if report.when == "call" or outcome == "failed":
-                    ran.update(_needs(report.keywords))
+                    ran.update(_needed(report))
         for report in terminalreporter.stats.get("skipped", []):
-            skipped.update(_needs(report.keywords))
+            skipped.update(_needed(report))
             reasons.setdefault(_reason(report), []).append(report.nodeid.split("@")[0])
         terminalreporter.section("what ran, by what it needs")
-        for need in (*NEEDS, "nothing more"):
+        for need in (*NEEDS, NOTHING):
             if not ran[need] + skipped[need] + self.deselected[need]:
                 continue
             terminalreporter.line(
