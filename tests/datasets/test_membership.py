@@ -2,11 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from forked import run_command
 
 from forcebase.actions import build_dataset
 from forcebase.curation.plan import Plan, change_steps, parse_step, plan_text, read_plan
@@ -15,8 +13,6 @@ from forcebase.datasets import diff, splits_of
 from forcebase.datasets.membership import Standing, why
 from forcebase.datasets.recipe import recipe_of
 from forcebase.errors import InputError, MixedMethodsError, NotFoundError
-
-COMMAND = Path(sys.executable).parent / "forcebase"
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +42,7 @@ def one(db, dataset, split):
 def forcebase(db, *arguments):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("FORCEBASE_")}
     place = {"FORCEBASE_HOME": str(db.settings.home), "FORCEBASE_DATABASE": db.settings.database}
-    return subprocess.run(
-        [COMMAND, *map(str, arguments)], env={**kept, **place}, capture_output=True, text=True
-    )
+    return run_command(arguments, {**kept, **place})
 
 
 def test_a_member_says_its_split_its_family_and_the_steps_it_passed(built):

@@ -23,7 +23,6 @@ from forcebase.remote.project import find_project
 from forcebase.remote.submission import submit
 
 HERE = Path(__file__).parent
-FLOWS = HERE.parents[1] / "flows"
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +148,7 @@ def test_many_small_jobs_share_an_allocation(db, slurm):
 @pytest.mark.dft
 def test_a_flow_of_forcebase_as_a_user_runs_it(db, slurm):
     launched = slurm.forcebase(
-        *("launch", FLOWS / "wse2_training_structures.py", "--set", "n_unit_cells=1"),
+        *("launch", HERE / "cheap_dft_flow.py", "--set", "n_unit_cells=1"),
         *("--remote", "--worker", "slurm", "--worker", "sample=cpu"),
         *("--resources", 'GPAW={"nodes": 1, "ntasks": 1, "time": "00:20:00"}', "--json"),
     )

@@ -82,6 +82,7 @@ def _begin(environment: Mapping[str, str], out: Path, err: Path, folder: Path | 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
     os.environ.update(environment)
+    sys.path[:0] = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
     if folder:
         os.chdir(folder)
     for number, path in ((0, Path(os.devnull)), (1, out), (2, err)):

@@ -10,17 +10,25 @@ NEEDS = ("remote", "faults", "dft", "training", "slurm", "browser")
 """Markers that say what a test needs."""
 NOTHING = "nothing more"
 NEEDED = "needs"
-TOGETHER = ("slurm", "remote", "faults")
+TOGETHER = ("faults", "remote", "slurm")
 """Tests of one of these never run beside another of it: they start processes and wait for them."""
+FIRST = (*TOGETHER, "dft", "training")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give each test its load group: that of what it needs, or its folder or file."""
+    if hasattr(config, "workerinput"):  # the longest groups first, so that none is left for the end
+        items.sort(key=_rank)
     for item in items:
         item.user_properties.append((NEEDED, _needs(item)))
         if config.pluginmanager.hasplugin("xdist"):
             item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _rank(item: pytest.Item) -> int:
+    needed = _needs(item)[0]
+    return FIRST.index(needed) if needed in FIRST else len(FIRST)
 
 
 def _group(item: pytest.Item) -> str:
@@ -28,7 +36,7 @@ def _group(item: pytest.Item) -> str:
     own = item.get_closest_marker("xdist_group")
     if own is not None:
         return str(own.kwargs.get("name") or own.args[0])
-    for need in TOGETHER:
+    for need in reversed(TOGETHER):  # Slurm's are of the queue too
         if item.get_closest_marker(need):
             return need
     return str(item.path.relative_to(item.config.rootpath))
