@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from forcebase.database.database import Database
 
@@ -28,7 +29,7 @@ def demo(settings, folder, out):
         env={**environment, "OMP_NUM_THREADS": "1", **place},
         capture_output=True,
         text=True,
-        timeout=580,
+        timeout=3 * PATIENCE,
         check=False,
         cwd=folder,
     )

@@ -54,7 +54,7 @@ def forcebase(settings, *arguments, cwd=None, **changes):
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -329,8 +329,14 @@ def test_a_database_that_goes_away_in_the_middle(monkeypatch, settings, db):
         opened.raw["structures"].find_one({"$nonsense": 1})
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """Half a second until no MongoDB answers, in forked processes too."""
+    monkeypatch.setattr("forcebase.database.connection.TIMEOUT_MS", 500)
+
+
 @pytest.mark.parametrize("command", [["ls", "structures"], ["demo"]])
-def test_a_database_that_is_not_there(filled, tmp_path, command):
+def test_a_database_that_is_not_there(filled, tmp_path, impatient, command):
     uri = "mongodb://user:secret@127.0.0.1:9/"
     done = forked(filled.settings, *command, FORCEBASE_MONGODB_URI=uri, cwd=tmp_path)
     assert done.returncode == 4
@@ -339,7 +345,7 @@ def test_a_database_that_is_not_there(filled, tmp_path, command):
     assert "Traceback" not in done.stderr
 
 
-def test_doctor_says_that_the_database_is_not_there(filled):
+def test_doctor_says_that_the_database_is_not_there(filled, impatient):
     uri = "mongodb://user:secret@127.0.0.1:9/"
     done = forked(filled.settings, "doctor", "--json", FORCEBASE_MONGODB_URI=uri)
     assert done.returncode == 1
@@ -384,7 +390,7 @@ def test_a_full_disk_is_one_line(filled):
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode != 0
@@ -399,7 +405,7 @@ def test_a_closed_pipe_is_no_error(filled):
         env=environment(filled.settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert done.stdout == "[\n"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from jobflow import Flow, run_locally
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from forcebase.ingest.collect import collect
 from forcebase.launch import load_flow, run_here
@@ -41,7 +41,7 @@ def test_killed_while_a_collector_writes(own_site, here, spreading, contents):
         wait_until(lambda n=before: site.db.activities.count() > n, often=0.01)
         time.sleep(chance.uniform(0, 0.05))
         site.kill_mongod()
-        interrupted += collector.wait(timeout=120) != 0
+        interrupted += collector.wait(timeout=PATIENCE) != 0
         site.forcebase("ls", "methods")  # any next command starts it again
         assert contents(site.db)  # whole, each of them
         if site.db.activities.count() == N_JOBS:

@@ -6,7 +6,7 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from forcebase.ingest.collect import collect
 from forcebase.launch import load_flow, run_here
@@ -55,7 +55,7 @@ def test_killed_at_each_step(site, here, spreading, record_ids):
     submit(site.db, load_flow(site.db, spreading, {"seed": "1"}), job_folder=spreading.parent)
     for moment in MOMENTS:
         runner = site.start_runner(dying_at(moment))
-        assert runner.wait(timeout=300) == -signal.SIGKILL, moment
+        assert runner.wait(timeout=PATIENCE) == -signal.SIGKILL, moment
         held = list(site.db.raw["jf_jobs"].find({"lock_id": {"$ne": None}}, {"state": 1}))
         assert held, moment
         site.forcebase("jobs", "unlock", "--older-than", "0")
@@ -123,7 +123,7 @@ def test_what_is_completed_but_was_not_told(site, spreading):
     """As when the server went away between the two: no lock says so."""
     submit(site.db, load_flow(site.db, spreading, {}), job_folder=spreading.parent)
     runner = site.start_runner(dying_at("completed, the next not told"))
-    assert runner.wait(timeout=300) == -signal.SIGKILL
+    assert runner.wait(timeout=PATIENCE) == -signal.SIGKILL
     free = {"$set": {"lock_id": None, "lock_time": None}}
     for name in ("jf_jobs", "jf_flows"):
         site.db.raw[name].update_many({}, free)
@@ -139,7 +139,7 @@ def test_new_jobs_that_are_in_the_queue_already(site, spreading):
     """A runner that meets them fails three times; running the job again would double them."""
     submit(site.db, load_flow(site.db, spreading, {}), job_folder=spreading.parent)
     runner = site.start_runner(dying_at("new jobs in the queue"))
-    assert runner.wait(timeout=300) == -signal.SIGKILL
+    assert runner.wait(timeout=PATIENCE) == -signal.SIGKILL
     free = {"$set": {"lock_id": None, "lock_time": None}}
     for name in ("jf_jobs", "jf_flows"):
         site.db.raw[name].update_many({}, free)

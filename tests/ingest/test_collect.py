@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 from jobflow.core.schemas import JobStoreDocument
 from monty.json import jsanitize
+from waiting import PATIENCE
 
 from forcebase.actions import dataset_recipe
 from forcebase.blob import DATA_STORE, Blob
@@ -182,7 +183,7 @@ def test_two_processes_at_once(db, dft_jobs, settings):
     for process in running:
         process.stdin.write("go\n")
         process.stdin.flush()
-    codes = [process.wait(timeout=120) for process in running]
+    codes = [process.wait(timeout=PATIENCE) for process in running]
     for process in running:
         process.stdin.close()
         process.stdout.close()

@@ -46,7 +46,7 @@ def network_namespace() -> list[str]:
     """The command that runs another one with no network at all; [] where that is not allowed."""
     for command in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
         try:
-            done = subprocess.run([*command, "true"], capture_output=True, timeout=30)
+            done = subprocess.run([*command, "true"], capture_output=True, timeout=PATIENCE)
         except OSError:
             continue
         if done.returncode == 0:

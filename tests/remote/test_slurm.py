@@ -16,6 +16,7 @@ import pytest
 from jobflow import Flow, Job
 from qtoolkit.core.data_objects import QResources
 from ruamel.yaml import YAML
+from waiting import PATIENCE
 
 from forcebase.ingest.collect import collect
 from forcebase.remote.placement import place
@@ -30,12 +31,12 @@ def slurm_conf(tmp_path_factory) -> Iterator[Path]:
     """A cluster of this machine, by the script that comes with the tests."""
     folder = tmp_path_factory.mktemp("slurm")
     script = [sys.executable, HERE / "start_slurm.py", folder]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(script, capture_output=True, text=True, timeout=PATIENCE)
     if done.returncode and not os.environ.get("FORCEBASE_GATE"):  # the gate has installed it
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
     yield folder / "slurm.conf"
-    subprocess.run([*script, "--stop"], check=True, timeout=120)
+    subprocess.run([*script, "--stop"], check=True, timeout=PATIENCE)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
 
 from forcebase.ingest.collect import collect
 from forcebase.ingest.outputs import model_batch
@@ -69,7 +69,7 @@ def ssh_server(tmp_path_factory) -> Iterator[SshServer]:
         yield SshServer(port, folder / "user")
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE)
 
 
 def _is_open(port: int) -> bool:
