@@ -134,7 +134,10 @@ class SlurmCluster:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [_find(program) or program, *arguments], capture_output=True, text=True, timeout=PATIENCE
+            [_find(program) or program, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         if done.returncode:
             raise NoSlurmError(f"{program} does not start: {done.stderr.strip()[-300:]}")
