@@ -15,7 +15,9 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ase.io import read
@@ -26,11 +28,11 @@ from forcebase.database.database import Database
 from forcebase.database.job_store import open_job_store
 from forcebase.database.server import EmbeddedServer
 from forcebase.frames import Frames
-from forcebase.makers import training
+from forcebase.makers import training as makers_training
 from forcebase.makers.training import MACETrainMaker, split_frames
 from forcebase.models.mace_calculator import LoadedModel, load_mace
-from forcebase.models.mace_training import Epoch, train_mace
-from forcebase.models.training_settings import QUICK
+from forcebase.models.mace_training import Epoch, TrainedModel, train_mace
+from forcebase.models.training_settings import QUICK, TrainingSettings
 from forcebase.outputs import CurationOutput, ModelOutput
 from forcebase.physics.reference_energies import fit_e0s
 from forcebase.settings import Settings
@@ -125,6 +127,18 @@ def imported(new_database, data_folder) -> ImportedFiles:
 
 
 @dataclass(frozen=True)
+class Training:
+    """A training, its inputs and what was heard of it; `folder` holds MACE's own files."""
+
+    splits: dict[str, Frames]
+    e0s: dict[str, float]
+    settings: TrainingSettings
+    folder: Path
+    heard: list[Epoch]
+    trained: TrainedModel
+
+
+@dataclass(frozen=True)
 class QuickModel:
     """A real MACE model of seconds: it works and is no good.
 
@@ -132,15 +146,13 @@ class QuickModel:
         frames: its 13 cells of 3, 11 and 12 atoms with PBE labels, the sizes mixed.
         selection: which of them are in which split, and the E0s.
         output: what `MACETrainMaker` returned.
-        heard: the epochs that were told while it was trained.
-        folder: MACE's own files of the training.
+        training: what its job did.
     """
 
     frames: Frames
     selection: CurationOutput
     output: ModelOutput
-    heard: list[Epoch]
-    folder: Path
+    training: Training
 
     @property
     def splits(self) -> dict[str, Frames]:
@@ -160,7 +172,7 @@ def quick_model(server_home, tmp_path_factory, data_folder):
         kept = folder / "output.pickle"
         if not kept.is_file():
             kept.write_bytes(pickle.dumps(_train(server_home, folder, frames, selection)))
-        return QuickModel(frames, selection, *pickle.loads(kept.read_bytes()), folder / "mace")
+        return QuickModel(frames, selection, *pickle.loads(kept.read_bytes()))
 
 
 @contextmanager
@@ -178,17 +190,20 @@ def _once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]
 
 def _train(
     home: Path, folder: Path, frames: Frames, selection: CurationOutput
-) -> tuple[ModelOutput, list[Epoch]]:
+) -> tuple[ModelOutput, Training]:
     """Run the maker's job, and keep what it hears and MACE's files, which it would delete."""
-    heard: list[Epoch] = []
+    done: list[Training] = []
 
-    def train_and_keep(splits, e0s, settings, place, on_epoch, parent):
-        def hear(epoch: Epoch) -> None:
-            heard.append(epoch)
-            on_epoch(epoch)
-
-        trained = train_mace(splits, e0s, settings, place, hear, parent)
-        shutil.copytree(place, folder / "mace", dirs_exist_ok=True)
+    def train_and_keep(*arguments: Any, **keywords: Any) -> TrainedModel:
+        given = signature(train_mace).bind(*arguments, **keywords)
+        heard: list[Epoch] = []
+        told = given.arguments["on_epoch"]
+        given.arguments["on_epoch"] = lambda epoch: (heard.append(epoch), told(epoch))
+        trained = train_mace(*given.args, **given.kwargs)
+        kept = folder / "mace"
+        shutil.copytree(given.arguments["folder"], kept, dirs_exist_ok=True)
+        splits, e0s, settings = (given.arguments[name] for name in ("splits", "e0s", "settings"))
+        done.append(Training(splits, e0s, settings, kept, heard, trained))
         return trained
 
     candidates = {"forcebase": "candidates", "frames": frames.to_blob()}
@@ -198,8 +213,8 @@ def _train(
     store = open_job_store(server.uri, "quick_model")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(training, "train_mace", train_and_keep)
-        return job.run(store).output, heard
+        patch.setattr(makers_training, "train_mace", train_and_keep)
+        return job.run(store).output, done[0]
 
 
 def _some_cells(path: Path) -> Frames:

@@ -94,7 +94,8 @@ def stored(db, quick_model, spreading, tmp_path, data_folder) -> Database:
 def undisturbed(stored, here, contents) -> dict[str, Any]:
     """What a collection of the same JobStore gives in another database."""
     for name in (*JOB_STORE, *IMPORTED):
-        here.raw[name].insert_many(list(stored.raw[name].find()))
+        if rows := list(stored.raw[name].find()):
+            here.raw[name].insert_many(rows)
     report = collect(here)
     assert (report.jobs, report.failed) == (N_JOBS, [])
     return contents(here)

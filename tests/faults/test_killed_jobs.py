@@ -45,10 +45,10 @@ def test_a_killed_job(site, here, spreading, record_ids):
 
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
-    """A disk of 300 kB."""
+    """A disk of 120 kB: enough for the input of a job, not for its output."""
     folder = tmp_path / "small"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
@@ -61,7 +61,7 @@ def test_a_full_disk(site, here, spreading, small_disk, record_ids):
     jobs = str(Path(site.project.content["workers"]["cpu"]["work_dir"]))
     site.project.path.write_text(text.replace(jobs, str(small_disk)))
     cell = load_flow(here, spreading, {"alone": "true"}).jobs[0].function_args[0]
-    maker = SampleStructuresMaker(plan=SamplingPlan(cells=(CellDraws(size=1, count=900),)))
+    maker = SampleStructuresMaker(plan=SamplingPlan(cells=(CellDraws(size=1, count=150),)))
     run_here(here, Flow([maker.make(cell)]))
     submit(site.db, Flow([maker.make(cell)]))
     site.start_runner()

@@ -35,8 +35,14 @@ def unit_cells(labelled: Frames) -> Frames:
 
 
 @pytest.fixture(scope="session")
+def training(quick_model) -> Any:
+    """The training of the session: splits, e0s, settings, folder, heard and trained."""
+    return quick_model.training
+
+
+@pytest.fixture(scope="session")
 def model(quick_model) -> LoadedModel:
-    """The trained model of the session, loaded."""
+    """What came of it, loaded."""
     return quick_model.load()
 
 

@@ -40,10 +40,8 @@ def test_a_file_that_is_no_model_is_an_error_with_a_name() -> None:
         load_mace(text, bytes_digest(text))
 
 
-def test_one_digest_is_loaded_once_and_frozen(quick_model, model) -> None:
-    first, again = (
-        load_mace(quick_model.output["weights"].data, model.weights_sha256) for _ in range(2)
-    )
+def test_one_digest_is_loaded_once_and_frozen(training, model) -> None:
+    first, again = (load_mace(training.trained.weights, model.weights_sha256) for _ in range(2))
     assert again is first
     assert not any(p.requires_grad for p in model.network.parameters())
     assert model.numbers == (34, 74)
@@ -51,11 +49,11 @@ def test_one_digest_is_loaded_once_and_frozen(quick_model, model) -> None:
 
 
 def test_float32_is_near_float64_and_neither_disturbs_the_other(
-    quick_model, model, unit_cells
+    training, model, unit_cells
 ) -> None:
     frames = unit_cells.take(range(3))
     before = evaluate(frames, model).frames
-    single = load_mace(quick_model.output["weights"].data, model.weights_sha256, dtype="float32")
+    single = load_mace(training.trained.weights, model.weights_sha256, dtype="float32")
     rough = evaluate(frames, single).frames
     after = evaluate(frames, model).frames
     assert rough.energies == pytest.approx(before.energies, abs=1e-3)
@@ -73,13 +71,13 @@ def test_unknown_elements_are_named(model) -> None:
 
 
 def test_a_calculator_keeps_its_precision_when_another_model_is_used(
-    quick_model, model, unit_cells
+    training, model, unit_cells
 ) -> None:
     frames = unit_cells.take([0])
     atoms = next(frames.atoms())
     calculator = model.calculator()
     before = calculator.get_potential_energy(atoms)
-    single = load_mace(quick_model.output["weights"].data, model.weights_sha256, dtype="float32")
+    single = load_mace(training.trained.weights, model.weights_sha256, dtype="float32")
     evaluate(frames, single)
     calculator.reset()
     assert calculator.get_potential_energy(atoms) == pytest.approx(before, abs=1e-12)
