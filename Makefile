@@ -1,4 +1,5 @@
 # make demo         the main job, from real DFT records to a validated MACE force field
+# make check        the tests that need no queue, no faults, no DFT, no training: minutes
 # make test         all tests
 # make fuzz         300 broken files of each kind that is imported
 # make lint         ruff, mypy, and whether schemas/ is in step
@@ -16,9 +17,15 @@ hash := \#
 HAS_LIBXC := $(shell echo '$(hash)include <xc.h>' | cc -E - >/dev/null 2>&1 && echo yes)
 comma := ,
 DEV := $(VENV)/.installed-dev$(if $(HAS_LIBXC),-dft)
+# A worker for each core, each with a database server of its own; tests that start processes and
+# wait for them keep to one worker. make test WORKERS=0 runs them one after another, in one process.
+WORKERS ?= logical
+PYTEST := $(RUN)/pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadgroup \
+	--no-loadscope-reorder
+QUICK := not remote and not faults and not dft and not training and not slurm and not browser
 EXTRAS := dev$(if $(HAS_LIBXC),$(comma)dft)
 
-.PHONY: demo full test fuzz lint schemas lock test-oldest test-newest clean
+.PHONY: demo full check test fuzz lint schemas lock test-oldest test-newest clean
 
 demo: $(VENV)/.installed
 	$(RUN)/forcebase demo --out $(OUT)
@@ -26,11 +33,14 @@ demo: $(VENV)/.installed
 full: $(VENV)/.installed
 	$(RUN)/forcebase demo --full --out $(OUT)-full
 
+check: $(DEV)
+	$(PYTEST) -m '$(QUICK)'
+
 test: $(DEV)
-	$(RUN)/pytest
+	$(PYTEST)
 
 fuzz: $(DEV)
-	FORCEBASE_FUZZ=300 $(RUN)/pytest tests/fuzz
+	FORCEBASE_FUZZ=300 $(PYTEST) tests/fuzz
 
 lint: $(DEV)
 	$(RUN)/ruff check .

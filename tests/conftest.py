@@ -1,27 +1,43 @@
-"""A real MongoDB for the tests: one embedded server a session, one database a test."""
+"""A real MongoDB for the tests: a server and a database a worker, emptied after each test."""
 
 from __future__ import annotations
 
+import suite_environment  # noqa: F401
+
+# isort: split
+
+import fcntl
+import os
+import pickle
 import shutil
 import signal
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ase.io import read
+from imported_files import ImportedFiles
+from shared_database import SharedDatabase
 
-from forcebase.database.connection import open_client
 from forcebase.database.database import Database
 from forcebase.database.job_store import open_job_store
 from forcebase.database.server import EmbeddedServer
 from forcebase.frames import Frames
+from forcebase.makers import training as makers_training
 from forcebase.makers.training import MACETrainMaker, split_frames
 from forcebase.models.mace_calculator import LoadedModel, load_mace
-from forcebase.models.training_settings import QUICK
+from forcebase.models.mace_training import Epoch, TrainedModel, train_mace
+from forcebase.models.training_settings import QUICK, TrainingSettings
 from forcebase.outputs import CurationOutput, ModelOutput
 from forcebase.physics.reference_energies import fit_e0s
 from forcebase.settings import Settings
+
+pytest_plugins = ("suite_plugin",)
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and their children too:
 # commands that are to be interrupted here must hear it.
@@ -32,34 +48,94 @@ DATA = Path(__file__).parents[1] / "data" / "wse2_gpaw"
 
 @pytest.fixture(scope="session")
 def server_home(tmp_path_factory):
-    """Home of the session's server, on a free port, stopped at the end."""
+    """Home of the worker's server, on a free port, stopped at the end."""
     home = tmp_path_factory.mktemp("forcebase")
     yield home
     EmbeddedServer(home).stop()
     shutil.rmtree(home)  # 300 MB, which pytest would keep
 
 
-@pytest.fixture
-def settings(server_home):
-    """Settings of a fresh database, dropped after the test."""
-    made = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    yield made
-    with open_client(made) as client:
-        client.drop_database(made.database)
+@pytest.fixture(scope="session")
+def new_settings(server_home) -> Callable[[], Settings]:
+    """A function that gives settings of a database that is not there yet."""
+    return lambda: Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="session")
+def new_database(new_settings) -> Iterator[Callable[[], Database]]:
+    """A function that makes a database of its own, for fixtures that outlive a test."""
+    made: list[Database] = []
+
+    def make() -> Database:
+        made.append(Database(new_settings()))
+        return made[-1]
+
+    yield make
+    for db in made:
+        db.client.drop_database(db.settings.database)
+        db.close()
+
+
+@pytest.fixture(scope="session")
+def shared_database(new_settings) -> Iterator[SharedDatabase]:
+    shared = SharedDatabase(new_settings())
+    yield shared
+    shared.close()
 
 
 @pytest.fixture
-def db(settings):
-    """A fresh database."""
+def settings(shared_database) -> Iterator[Settings]:
+    """Settings of an empty database, emptied again after the test."""
+    yield shared_database.settings
+    shared_database.empty()
+
+
+@pytest.fixture
+def db(settings) -> Iterator[Database]:
+    """An empty database."""
     opened = Database(settings)
     yield opened
     opened.close()
 
 
 @pytest.fixture(scope="session")
+def other_database(new_settings) -> Iterator[SharedDatabase]:
+    shared = SharedDatabase(new_settings())
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def other_db(other_database) -> Iterator[Database]:
+    """A second empty database on the same server."""
+    opened = Database(other_database.settings)
+    yield opened
+    opened.close()
+    other_database.empty()
+
+
+@pytest.fixture(scope="session")
 def data_folder():
     """The real DFT data that comes with the project."""
     return DATA
+
+
+@pytest.fixture(scope="session")
+def imported(new_database, data_folder) -> ImportedFiles:
+    """Puts files of the real data into a database: `imported(db, "wse2_gpaw_pbe.extxyz")`."""
+    return ImportedFiles(data_folder, new_database())
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training, its inputs and what was heard of it; `folder` holds MACE's own files."""
+
+    splits: dict[str, Frames]
+    e0s: dict[str, float]
+    settings: TrainingSettings
+    folder: Path
+    heard: list[Epoch]
+    trained: TrainedModel
 
 
 @dataclass(frozen=True)
@@ -70,11 +146,13 @@ class QuickModel:
         frames: its 13 cells of 3, 11 and 12 atoms with PBE labels, the sizes mixed.
         selection: which of them are in which split, and the E0s.
         output: what `MACETrainMaker` returned.
+        training: what its job did.
     """
 
     frames: Frames
     selection: CurationOutput
     output: ModelOutput
+    training: Training
 
     @property
     def splits(self) -> dict[str, Frames]:
@@ -87,19 +165,56 @@ class QuickModel:
 
 @pytest.fixture(scope="session")
 def quick_model(server_home, tmp_path_factory, data_folder):
-    """One MACE training for all tests of the session, by the maker, with QUICK settings."""
+    """One MACE training for all tests of all workers, by the maker, with QUICK settings."""
     frames = _some_cells(data_folder / "wse2_gpaw_pbe.extxyz")
     selection = _selection(frames)
-    job = MACETrainMaker(settings=QUICK).make(
-        {"forcebase": "candidates", "frames": frames.to_blob()}, selection
-    )
-    server = EmbeddedServer(server_home)
+    with _once(tmp_path_factory, "quick_model") as folder:
+        kept = folder / "output.pickle"
+        if not kept.is_file():
+            kept.write_bytes(pickle.dumps(_train(server_home, folder, frames, selection)))
+        return QuickModel(frames, selection, *pickle.loads(kept.read_bytes()))
+
+
+@contextmanager
+def _once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
+    """A folder that all workers of this run share, locked."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent
+    folder = folder / name
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+def _train(
+    home: Path, folder: Path, frames: Frames, selection: CurationOutput
+) -> tuple[ModelOutput, Training]:
+    """Run the maker's job, and keep what it hears and MACE's files, which it would delete."""
+    done: list[Training] = []
+
+    def train_and_keep(*arguments: Any, **keywords: Any) -> TrainedModel:
+        given = signature(train_mace).bind(*arguments, **keywords)
+        heard: list[Epoch] = []
+        told = given.arguments["on_epoch"]
+        given.arguments["on_epoch"] = lambda epoch: (heard.append(epoch), told(epoch))
+        trained = train_mace(*given.args, **given.kwargs)
+        kept = folder / "mace"
+        shutil.copytree(given.arguments["folder"], kept, dirs_exist_ok=True)
+        splits, e0s, settings = (given.arguments[name] for name in ("splits", "e0s", "settings"))
+        done.append(Training(splits, e0s, settings, kept, heard, trained))
+        return trained
+
+    candidates = {"forcebase": "candidates", "frames": frames.to_blob()}
+    job = MACETrainMaker(settings=QUICK).make(candidates, selection)
+    server = EmbeddedServer(home)
     server.start()
     store = open_job_store(server.uri, "quick_model")
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("quick"))
-        output = job.run(store).output
-    return QuickModel(frames, selection, output)
+        patch.chdir(folder)
+        patch.setattr(makers_training, "train_mace", train_and_keep)
+        return job.run(store).output, done[0]
 
 
 def _some_cells(path: Path) -> Frames:

@@ -5,19 +5,18 @@ import pytest
 
 import forcebase as fb
 from forcebase.errors import DatabaseError, InputError, NotFoundError
-from forcebase.ingest.importing import import_paths
 from forcebase.settings import Settings
 
 
 @pytest.fixture
-def connected(settings, data_folder, monkeypatch):
+def connected(settings, monkeypatch, imported):
     """`fb.connect()` by the environment, with the labelled cells and the phonon."""
     monkeypatch.setenv("FORCEBASE_HOME", str(settings.home))
     monkeypatch.setenv("FORCEBASE_DATABASE", settings.database)
     monkeypatch.delenv("FORCEBASE_MONGODB_URI", raising=False)
     db = fb.connect()
     names = ("wse2_gpaw_pbe.extxyz", "phonopy_wse2_gpaw_3x3.yaml")
-    import_paths(db, [data_folder / name for name in names])
+    imported(db, *names)
     yield db
     db.close()
 

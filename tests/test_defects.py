@@ -40,12 +40,12 @@ FLOW = Path(__file__).parents[1] / "flows" / "wse2_vacancy.py"
 
 
 @pytest.fixture
-def study(db, quick_model, data_folder):
+def study(db, quick_model, data_folder, imported):
     """A database with the unit cell, DFT phonons and the quick model: (db, model, unit cell)."""
     import_paths(
         db, [data_folder / "wse2_gpaw_unitcell.extxyz", data_folder.parent / "wse2_gpaw_vacancy"]
     )
-    import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
+    imported(db, "phonopy_wse2_gpaw_3x3.yaml")
     output = {**quick_model.output, "dataset": None, "dataset_job": None}
     batch = model_batch(db, output)
     batch.write(db, Activity(id="training:1", kind="job", name="train"))

@@ -1,7 +1,6 @@
 """Where records come from and what was made from them, on the real data."""
 
 import json
-import uuid
 from xml.etree import ElementTree
 
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from forcebase.actions import build_dataset
 from forcebase.blob import Blob
 from forcebase.comparison import compare
-from forcebase.database.database import Database
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.importing import import_paths
 from forcebase.integrity.subject import find_subject
@@ -17,15 +15,13 @@ from forcebase.integrity.taint import remove_taint, set_taint
 from forcebase.lineage import graph, steps, trace_down, trace_up
 from forcebase.lineage.picture import draw_lineage
 from forcebase.records import Calculation, ModelMethod
-from forcebase.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def story(server_home, data_folder):
+def story(new_database, imported):
     """Cells -> dataset -> a model with its labels -> a comparison."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    db = new_database()
+    imported(db, "wse2_gpaw_pbe.extxyz")
     dft = db.methods.one()
     dataset = build_dataset(db, "d", {})
     model = ModelMethod(
@@ -42,7 +38,7 @@ def story(server_home, data_folder):
     made = Calculation.of(structure, model, energy=reference.energy, forces=reference.forces)
     db.calculations.add([made])
     validation = compare(db, model.id, dft.id, "d:test")
-    yield (
+    return (
         db,
         {
             "dft": dft,
@@ -53,8 +49,6 @@ def story(server_home, data_folder):
             "validation": validation,
         },
     )
-    db.client.drop_database(settings.database)
-    db.close()
 
 
 def test_up_reaches_the_files(story):

@@ -4,10 +4,10 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 from forcebase.database.database import Database
 
@@ -29,7 +29,7 @@ def demo(settings, folder, out):
         env={**environment, "OMP_NUM_THREADS": "1", **place},
         capture_output=True,
         text=True,
-        timeout=580,
+        timeout=3 * PATIENCE,
         check=False,
         cwd=folder,
     )
@@ -47,7 +47,6 @@ def check_metrics(db, metrics):
             db.resolve(source)
         assert metrics["sources"][name], name
     assert 3.0 < metrics["lattice_constant_A"] < 3.7
-    assert metrics["dft_over_model_time"] > 10
     assert metrics["leakage"]["n_in_training"] == metrics["leakage"]["n_same_family"] == 0
     assert all(seconds >= 0 for seconds in metrics["seconds"].values())
     assert metrics["seconds"]
@@ -58,7 +57,7 @@ def check_metrics(db, metrics):
     assert metrics["band_mae_THz"] == bands["band_mae_THz"]
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_the_demo_leaves_a_report_and_is_found_again(db, settings, tmp_path):
     out = tmp_path / "report"
     done = demo(settings, tmp_path, out)
@@ -81,18 +80,15 @@ def test_the_demo_leaves_a_report_and_is_found_again(db, settings, tmp_path):
         m.calculation for m in db.members.find()
     }
 
-    before, started = counts(db), time.monotonic()
+    before = counts(db)
     again = demo(settings, tmp_path, out)
-    seconds = time.monotonic() - started
     assert again.returncode == 0, again.stderr
     assert counts(db) == before
     repeated = json.loads((out / "metrics.json").read_text())
     assert repeated["records"] == metrics["records"]
     assert {name: repeated[name] for name in METRICS} == {name: metrics[name] for name in METRICS}
-    assert seconds < 90
 
 
-@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_to_is_said_before_the_training(settings, tmp_path):
     (tmp_path / "file").write_text("")
     done = demo(settings, tmp_path, tmp_path / "file" / "report")

@@ -177,7 +177,7 @@ def test_chgnet_keeps_the_contract(db):
         add_model(db, Source("chgnet", "0.9"))
 
 
-@pytest.mark.slow
+@pytest.mark.training
 @pytest.mark.parametrize("kind", ["chgnet", "sevennet"])
 def test_bundled_models_keep_the_contract(db, kind):
     source = {"chgnet": "0.3.0", "sevennet": "7net-0"}[kind]

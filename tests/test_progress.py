@@ -6,6 +6,7 @@ import sys
 import threading
 
 import pytest
+from waiting import PATIENCE
 
 from forcebase.progress import VARIABLE, following, report
 
@@ -76,14 +77,14 @@ def test_half_a_line_is_not_read_before_its_other_half() -> None:
 
     with following(listen), open(os.environ[VARIABLE], "a") as file:  # noqa: PTH123
         report("first", 1, 1)
-        assert came.wait(5)
+        assert came.wait(PATIENCE)
         came.clear()
         file.write('{"stage": "second", "done": 1, ')
         file.flush()
         assert not came.wait(0.5)
         file.write('"total": 2, "numbers": {}}\n')
         file.flush()
-        assert came.wait(5)
+        assert came.wait(PATIENCE)
         report("third", 1, 1)
     assert [entry[0] for entry in heard] == ["first", "second", "third"]
 

@@ -11,6 +11,7 @@ from ase import Atoms
 from forcebase.database.database import Database
 from forcebase.database.neutral_models import convert_stored, keep_neutral
 from forcebase.database.publishing import stored_model
+from forcebase.database.trust import trust
 from forcebase.digest import content_digest
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.outputs import model_batch

@@ -1,19 +1,14 @@
 """A database worth an archive: real DFT, a dataset, a real model, comparisons, names, tags."""
 
-import uuid
-
 import pytest
 
 from forcebase.actions import build_dataset
 from forcebase.archive import write_archive
 from forcebase.comparison import compare
-from forcebase.database.database import Database
 from forcebase.ingest.batch import Batch
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import model_batch
 from forcebase.integrity.taint import set_taint
 from forcebase.records import Activity, Calculation
-from forcebase.settings import Settings
 
 FILES = (
     "wse2_gpaw_pbe.extxyz",
@@ -35,11 +30,10 @@ def _predict(db, model, dataset):
 
 
 @pytest.fixture(scope="session")
-def shelf(server_home, data_folder, quick_model):
+def shelf(new_database, quick_model, imported):
     """The database, with a validation on a dataset named "judged"."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / name for name in FILES])
+    db = new_database()
+    imported(db, *FILES)
     dataset = build_dataset(db, "d", {})
     made = model_batch(db, {**quick_model.output, "dataset": dataset.id})
     made.write(db, Activity(id="training:1", kind="job", name="train"))
@@ -52,9 +46,7 @@ def shelf(server_home, data_folder, quick_model):
     db.labels.name("judged", "validations", validation.id)
     compare(db, "mace", "gpaw-pbe")
     set_taint(db, "phonons", db.phonons.one().id, "too small a supercell")
-    yield db
-    db.client.drop_database(settings.database)
-    db.close()
+    return db
 
 
 @pytest.fixture(scope="session")
@@ -66,10 +58,6 @@ def judged(shelf, tmp_path_factory):
 
 
 @pytest.fixture
-def second(server_home):
+def second(other_db):
     """Another database, empty."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    yield db
-    db.client.drop_database(settings.database)
-    db.close()
+    return other_db

@@ -10,22 +10,17 @@ import pytest
 from forcebase.actions import build_dataset
 from forcebase.cli.main import main
 from forcebase.database.connection import open_client
-from forcebase.database.database import Database
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import model_batch
 from forcebase.records import Activity
 from forcebase.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def with_dataset(server_home, data_folder):
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+def with_dataset(new_database, imported):
+    db = new_database()
+    imported(db, "wse2_gpaw_pbe.extxyz")
     build_dataset(db, "d", {})
-    yield db
-    db.client.drop_database(settings.database)
-    db.close()
+    return db
 
 
 @pytest.fixture

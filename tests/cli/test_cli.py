@@ -5,19 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from forked import run_command
+from waiting import PATIENCE, wait_until
 
 from forcebase.actions import build_dataset
 from forcebase.cli.console import open_database
 from forcebase.cli.main import app, main
 from forcebase.comparison import compare
-from forcebase.database.database import Database
 from forcebase.errors import DatabaseError
 from forcebase.ingest.importing import import_paths
 from forcebase.settings import Settings
@@ -32,17 +31,14 @@ FILES = (
 
 
 @pytest.fixture(scope="module")
-def filled(server_home, data_folder):
+def filled(new_database, imported):
     """The real data, a dataset and a comparison, in a database for reading commands."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / name for name in FILES])
+    db = new_database()
+    imported(db, *FILES)
     build_dataset(db, "d", {"elements": ["Se", "W"]})
     db.labels.name("gpaw-pbe", "methods", db.methods.one().id)
     compare(db, "gpaw-pbe", "gpaw-pbe", "d@1:test")
-    yield db
-    db.client.drop_database(settings.database)
-    db.close()
+    return db
 
 
 def environment(settings, **changes):
@@ -58,9 +54,14 @@ def forcebase(settings, *arguments, cwd=None, **changes):
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=PATIENCE,
         check=False,
     )
+
+
+def forked(settings, *arguments, cwd=None, **changes):
+    """The same from this process, which spares each test the imports of another."""
+    return run_command(arguments, environment(settings, **changes), cwd)
 
 
 @dataclass(frozen=True)
@@ -185,15 +186,15 @@ def test_short_ids_stand_for_records(filled, as_json):
     assert found["masses"] == record.masses.tolist()
 
 
-def test_a_stored_defect_phonon_is_looked_at(settings, db, data_folder, tmp_path):
+def test_a_stored_defect_phonon_is_looked_at(settings, db, data_folder, tmp_path, imported):
     """The DFT vacancy alone: local DOS, modes and pictures from the record, held to nothing."""
-    import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
+    imported(db, "phonopy_wse2_gpaw_3x3.yaml")
     import_paths(db, [data_folder.parent / "wse2_gpaw_vacancy"])
     out = tmp_path / "pictures"
-    listed = forcebase(settings, "ls", "phonons", "defect.name=v_Se", "--json")
+    listed = forked(settings, "ls", "phonons", "defect.name=v_Se", "--json")
     assert [phonon["formula"] for phonon in json.loads(listed.stdout)] == ["Se7W4"]
     asked = ("defect", "wse2-dft-vacancy-phonon", "--edges", "3,4.5", "--out", out)
-    done = forcebase(settings, *asked, "--json")
+    done = forked(settings, *asked, "--json")
     assert done.returncode == 0, done.stderr
     (size,) = json.loads(done.stdout)["supercells"]
     assert (size["name"], size["size"], size["reference"]) == ("v_Se", "2x2", None)
@@ -328,19 +329,25 @@ def test_a_database_that_goes_away_in_the_middle(monkeypatch, settings, db):
         opened.raw["structures"].find_one({"$nonsense": 1})
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """Half a second until no MongoDB answers, in forked processes too."""
+    monkeypatch.setattr("forcebase.database.connection.TIMEOUT_MS", 500)
+
+
 @pytest.mark.parametrize("command", [["ls", "structures"], ["demo"]])
-def test_a_database_that_is_not_there(filled, tmp_path, command):
+def test_a_database_that_is_not_there(filled, tmp_path, impatient, command):
     uri = "mongodb://user:secret@127.0.0.1:9/"
-    done = forcebase(filled.settings, *command, FORCEBASE_MONGODB_URI=uri, cwd=tmp_path)
+    done = forked(filled.settings, *command, FORCEBASE_MONGODB_URI=uri, cwd=tmp_path)
     assert done.returncode == 4
     assert "127.0.0.1:9" in done.stderr
     assert "secret" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_doctor_says_that_the_database_is_not_there(filled):
+def test_doctor_says_that_the_database_is_not_there(filled, impatient):
     uri = "mongodb://user:secret@127.0.0.1:9/"
-    done = forcebase(filled.settings, "doctor", "--json", FORCEBASE_MONGODB_URI=uri)
+    done = forked(filled.settings, "doctor", "--json", FORCEBASE_MONGODB_URI=uri)
     assert done.returncode == 1
     finding = next(f for f in json.loads(done.stdout) if f["what"] == "MongoDB")
     assert not finding["ok"]
@@ -348,14 +355,14 @@ def test_doctor_says_that_the_database_is_not_there(filled):
 
 
 def test_threads_that_are_no_number(filled):
-    done = forcebase(filled.settings, "ls", "structures", FORCEBASE_THREADS="abc")
+    done = forked(filled.settings, "ls", "structures", FORCEBASE_THREADS="abc")
     assert "'abc'" in refused(done, 2)
 
 
 def test_import_of_a_bad_file_names_it(filled, tmp_path):
     bad = tmp_path / "bad.extxyz"
     bad.write_bytes(bytes(range(256)))
-    done = forcebase(filled.settings, "import", bad)
+    done = forked(filled.settings, "import", bad)
     assert done.returncode == 2
     assert "bad.extxyz" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -364,7 +371,7 @@ def test_import_of_a_bad_file_names_it(filled, tmp_path):
 def test_import_says_what_is_new(settings, db, data_folder):
     path = data_folder / "wse2_gpaw_unitcell.extxyz"
     for n_new in (1, 0):
-        done = forcebase(settings, "import", path, "--json")
+        done = forked(settings, "import", path, "--json")
         assert json.loads(done.stdout)["added"].get("calculations", 0) == n_new
 
 
@@ -372,7 +379,7 @@ def test_import_says_what_is_new(settings, db, data_folder):
     ("arguments", "code"), [(["show", "nobody"], 3), (["ls", "structures", "colour=red"], 2)]
 )
 def test_scripts_get_the_code_of_an_error(filled, arguments, code):
-    refused(forcebase(filled.settings, *arguments), code)
+    refused(forked(filled.settings, *arguments), code)
 
 
 def test_a_full_disk_is_one_line(filled):
@@ -383,7 +390,7 @@ def test_a_full_disk_is_one_line(filled):
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode != 0
@@ -398,44 +405,39 @@ def test_a_closed_pipe_is_no_error(filled):
         env=environment(filled.settings),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert done.stdout == "[\n"
     assert done.stderr == ""
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_interrupted_training_leaves_nothing_behind(filled, tmp_path):
     before = {n: filled.raw[n].count_documents({}) for n in filled.record_collections}
     running = subprocess.Popen(
-        [COMMAND, "train", "d@1", "--epochs", "500"],
+        [COMMAND, "train", "d@1", "--epochs", "100000"],
         env=environment(filled.settings, TMPDIR=str(tmp_path)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
     )
-    children = _wait_for_mace(running)
+    children = _wait_for_mace(running, tmp_path)
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130, (out, err)
     assert err.strip().splitlines()[-1].startswith("Interrupted.")
     assert "Traceback" not in out + err
-    _, alive = psutil.wait_procs(children, timeout=15)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
     assert alive == []
     assert {n: filled.raw[n].count_documents({}) for n in filled.record_collections} == before
     assert list(tmp_path.glob("forcebase-*")) == []
 
 
-def _wait_for_mace(running):
-    """The children, once MACE has begun to train."""
-    for _ in range(240):
-        assert running.poll() is None, running.communicate()
-        children = psutil.Process(running.pid).children(recursive=True)
-        if any("mace" in " ".join(child.cmdline()) for child in children):
-            time.sleep(6)
-            return children
-        time.sleep(0.5)
-    pytest.fail("MACE was not started within two minutes")
-    return []
+def _wait_for_mace(running, folder):
+    """The children, once MACE has trained for an epoch."""
+    results = "**/results/*_train.txt"
+    wait_until(lambda: list(folder.glob(results)) or running.poll() is not None)
+    assert running.poll() is None, running.communicate()
+    return psutil.Process(running.pid).children(recursive=True)

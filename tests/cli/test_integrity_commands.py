@@ -3,27 +3,20 @@
 import json
 import os
 import sys
-import uuid
 
 import pytest
 
 from forcebase.actions import build_dataset
 from forcebase.cli.main import main
-from forcebase.database.database import Database
-from forcebase.ingest.importing import import_paths
-from forcebase.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def filled(server_home, data_folder):
+def filled(new_database, imported):
     """Real calculations and a dataset of them."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    db = new_database()
+    imported(db, "wse2_gpaw_pbe.extxyz")
     build_dataset(db, "d", {})
-    yield db
-    db.client.drop_database(settings.database)
-    db.close()
+    return db
 
 
 @pytest.fixture

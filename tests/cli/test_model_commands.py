@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import run_command
+from waiting import PATIENCE
 
 from forcebase.cli.main import main
-from forcebase.ingest.importing import import_paths
 
 COMMAND = Path(sys.executable).parent / "forcebase"
 ADRIFT = """
@@ -23,20 +24,32 @@ class Adrift(EMT):
 
 
 @pytest.fixture
-def forcebase(settings, tmp_path):
-    """The command, in a folder from which modules can be imported."""
+def environment(settings, tmp_path):
+    """That of a folder from which modules can be imported."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("FORCEBASE_")}
     place = {"FORCEBASE_HOME": str(settings.home), "FORCEBASE_DATABASE": settings.database}
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    return {**kept, **place, "PYTHONPATH": path}
+
+
+@pytest.fixture
+def forcebase(environment, tmp_path):
+    """The command, in a process that has all imports done."""
+    return lambda *arguments: run_command(arguments, environment, tmp_path)
+
+
+@pytest.fixture
+def forcebase_with_torch(environment, tmp_path):
+    """The command in a process of its own from the start: torch's gradients bear no fork."""
 
     def run(*arguments):
         return subprocess.run(
             [COMMAND, *map(str, arguments)],
-            env={**kept, **place, "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+            env=environment,
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -48,7 +61,6 @@ def answer(done):
     return json.loads(done.stdout)
 
 
-@pytest.mark.slow
 def test_a_calculator_is_added_named_and_checked(db, forcebase):
     add = ("model", "add", "ase", "ase.calculators.emt:EMT", "--elements", "Cu,Au", "--name", "emt")
     added = answer(forcebase(*add, "--json"))
@@ -63,7 +75,6 @@ def test_a_calculator_is_added_named_and_checked(db, forcebase):
     assert all(finding["passed"] for finding in report["findings"])
 
 
-@pytest.mark.slow
 def test_a_model_that_breaks_the_contract_is_added_and_fails_its_check(db, forcebase, tmp_path):
     (tmp_path / "adrift.py").write_text(ADRIFT)
     done = forcebase("model", "add", "ase", "adrift:Adrift", "--elements", "Cu", "--name", "bad")
@@ -93,21 +104,25 @@ def test_what_cannot_be_added_is_said_in_a_line(db, forcebase, arguments, said):
     assert db.methods.count() == 0
 
 
-@pytest.mark.slow
-def test_a_file_is_added_used_and_tuned(db, forcebase, quick_model, data_folder, tmp_path):
+@pytest.mark.training
+def test_a_file_is_added_used_and_tuned(
+    db, forcebase, forcebase_with_torch, quick_model, tmp_path, imported
+):
     (tmp_path / "quick.model").write_bytes(quick_model.output["weights"].data)
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
-    added = answer(forcebase("model", "add", "mace", "quick.model", "--name", "parent", "--json"))
+    imported(db, "wse2_gpaw_pbe.extxyz")
+    added = answer(
+        forcebase_with_torch("model", "add", "mace", "quick.model", "--name", "parent", "--json")
+    )
     assert added["elements"] == ["Se", "W"]
     done = forcebase("dataset", "build", "cells", "kind=pristine-1x1", "method_class=dft")
     assert done.returncode == 0, done.stderr
     tune = ("train", "cells", "--from", "parent", "--epochs", "1", "--name", "child")
-    done = forcebase(*tune)
+    done = forcebase_with_torch(*tune)
     assert done.returncode == 0, done.stderr
     child = db.require_model("child")
     assert child.parent == added["id"]
     assert added["id"][:10] in forcebase("trace", "child").stdout
-    done = forcebase("predict", "child", "--dataset", "cells", "--split", "test")
+    done = forcebase_with_torch("predict", "child", "--dataset", "cells", "--split", "test")
     assert done.returncode == 0, done.stderr
     assert db.calculations.find(method=child.id)
 

@@ -10,16 +10,15 @@ from typer.testing import CliRunner
 from forcebase.blob import Blob
 from forcebase.cli.main import app
 from forcebase.errors import InputError
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import phonon_record
 from forcebase.records import ModelMethod
 from forcebase.spectra import crystal_of
 
 
 @pytest.fixture
-def run(db, settings, data_folder, monkeypatch):
+def run(db, settings, monkeypatch, imported):
     """Run a command on a database with the DFT phonon, and two of a model: `here` and `far`."""
-    import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
+    imported(db, "phonopy_wse2_gpaw_3x3.yaml")
     dft = db.phonons.one()
     store(db, dft, "here", 1.1, 0.02)
     store(db, dft, "far", 1.101, 0.05)

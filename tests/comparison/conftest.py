@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from forcebase.blob import Blob
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import phonon_record
 from forcebase.records import ModelMethod, Structure
 from forcebase.spectra import crystal_of
@@ -14,9 +13,9 @@ PROTOCOL = {"displacement_A": 0.02, "symmetrized": True, "drift_removed": True}
 
 
 @pytest.fixture
-def dft_phonon(db, data_folder):
+def dft_phonon(db, imported):
     """The record of the 3x3 supercell, PBE."""
-    import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
+    imported(db, "phonopy_wse2_gpaw_3x3.yaml")
     return db.phonons.one()
 
 

@@ -11,7 +11,6 @@ from forcebase.comparison.labels import select_pairs
 from forcebase.comparison.leakage import Only
 from forcebase.comparison.noise import noise_floors
 from forcebase.errors import InputError, IntegrityError, NotFoundError
-from forcebase.ingest.importing import import_paths
 from forcebase.records import Calculation, ModelMethod
 from forcebase.records.base import document_checksum
 from forcebase.report.matrix import write_matrix_picture
@@ -20,9 +19,9 @@ SHIFTS = {"Se": 0.3, "W": -1.2}
 
 
 @pytest.fixture
-def dft(db, data_folder):
+def dft(db, imported):
     """The database with the labelled cells, and their method."""
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    imported(db, "wse2_gpaw_pbe.extxyz")
     return db.methods.one()
 
 

@@ -9,7 +9,6 @@ from forcebase.comparison import compare, compare_labels, compare_phonons, join
 from forcebase.database.reading import read_frames
 from forcebase.datasets import dataset_frames
 from forcebase.errors import InputError, NotFoundError
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import phonon_record
 from forcebase.physics.harmonic_crystal import from_phonopy_yaml
 from forcebase.records import Calculation, ModelMethod
@@ -20,9 +19,9 @@ FORCE_OFF = 0.05
 
 
 @pytest.fixture
-def dft(db, data_folder):
+def dft(db, imported):
     """The database with the labelled cells, and their method."""
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    imported(db, "wse2_gpaw_pbe.extxyz")
     return db.methods.one()
 
 
@@ -107,9 +106,9 @@ def test_cells_that_the_model_was_not_asked_for_are_counted(db, dft):
     assert found.on["n_missing"] == db.calculations.count(kind="pristine-1x1", method=dft.id) - 4
 
 
-def test_forces_by_distance_from_the_defect(db, dft, data_folder):
+def test_forces_by_distance_from_the_defect(db, dft, imported):
     """A host and its edges make another record, which names the host; none changes nothing."""
-    import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+    imported(db, "wse2_gpaw_unitcell.extxyz")
     model = a_model(db, "off")
     predict(db, model, db.calculations.find(method=dft.id), ENERGY_OFF, FORCE_OFF)
     plain = compare(db, "off", dft.id)
@@ -131,8 +130,8 @@ def test_forces_by_distance_from_the_defect(db, dft, data_folder):
     assert sum(row["n_atoms"] for row in rows) == finer.metrics["overall"]["n_atoms"]
 
 
-def test_a_host_of_another_crystal_and_edges_without_one_are_refused(db, dft, data_folder):
-    import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
+def test_a_host_of_another_crystal_and_edges_without_one_are_refused(db, dft, imported):
+    imported(db, "phonopy_wse2_gpaw_3x3.yaml")
     cell = db.calculations.find(method=dft.id, kind="Se-vacancy-2x2")[0].structure
     with pytest.raises(InputError, match=r"Structure \w{10}: The cell of \w+ repeats no"):
         compare(db, dft.id, dft.id, host=cell)
@@ -211,8 +210,8 @@ def test_a_split_that_there_is_not(db, dft):
 
 
 @pytest.fixture
-def phonon(db, data_folder):
-    import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
+def phonon(db, imported):
+    imported(db, "phonopy_wse2_gpaw_3x3.yaml")
     return db.phonons.one()
 
 

@@ -153,7 +153,6 @@ def test_get_one_and_missing(db):
         db.structures.get("f" * 64)
 
 
-@pytest.mark.slow
 def test_more_ids_than_one_query_holds_can_be_looked_up(db):
     record = a_structure()
     db.structures.add([record])

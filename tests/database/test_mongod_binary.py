@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import PATIENCE
 
 from forcebase.database import mongod_binary
 from forcebase.database.mongod_binary import find_mongod
@@ -82,7 +83,7 @@ def test_an_ordinary_user_can_run_what_root_installed():
     child = context.Process(target=start_as, args=(user, folder / "home", answer))
     child.start()
     try:
-        assert answer.get(timeout=60) == (True, user.pw_uid)
+        assert answer.get(timeout=PATIENCE) == (True, user.pw_uid)
     finally:
-        child.join(60)
+        child.join(PATIENCE)
         shutil.rmtree(folder)

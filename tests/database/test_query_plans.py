@@ -13,7 +13,6 @@ from forcebase.comparison import compare
 from forcebase.database import collections, connection, pieces
 from forcebase.database.database import Database
 from forcebase.errors import InputError
-from forcebase.ingest.importing import import_paths
 from forcebase.makers.phonon import PhononMaker
 from forcebase.records import Calculation
 
@@ -51,11 +50,11 @@ def recorder(monkeypatch):
 
 
 @pytest.fixture
-def filled(settings, recorder, data_folder):
+def filled(settings, recorder, imported):
     """The real data, a model that labelled nothing, a dataset, and many records more."""
     opened = Database(settings)
     names = ("wse2_gpaw_pbe.extxyz", "phonopy_wse2_gpaw_3x3.yaml")
-    import_paths(opened, [data_folder / name for name in names])
+    imported(opened, *names)
     build_dataset(opened, "d", {"elements": ["Se", "W"]})
     method = opened.methods.one()
     opened.labels.name("pbe", "methods", method.id)

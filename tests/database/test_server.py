@@ -16,6 +16,7 @@ import psutil
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
+from waiting import PATIENCE
 
 from forcebase.database import mongod_binary, replica_set
 from forcebase.database.mongod_process import HOST, find_process, free_port, launch
@@ -159,7 +160,7 @@ def test_stop_is_clean_and_keeps_data_and_port(server):
 
 def test_concurrent_starts_make_one_server_that_outlives_them(home):
     starters = [start_elsewhere(home) for _ in range(3)]
-    pids = {int(starter.communicate(timeout=60)[0]) for starter in starters}
+    pids = {int(starter.communicate(timeout=PATIENCE)[0]) for starter in starters}
     assert [starter.returncode for starter in starters] == [0, 0, 0]
     assert pids == {EmbeddedServer(home).status().pid}
 

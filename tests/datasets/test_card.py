@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import uuid
 
 import numpy as np
 import pytest
@@ -11,26 +10,20 @@ from matplotlib.image import imread
 
 from forcebase.actions import build_dataset
 from forcebase.curation.plan import Plan
-from forcebase.database.database import Database
 from forcebase.datasets.card import make_card
 from forcebase.datasets.card_text import COLOURS, html, markdown, write_card
 from forcebase.datasets.frozen import dataset_frames
 from forcebase.errors import InputError
-from forcebase.ingest.importing import import_paths
-from forcebase.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def carded(server_home, data_folder):
+def carded(new_database, imported):
     """Version 2 of a dataset, with a licence, and its card."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    db = new_database()
+    imported(db, "wse2_gpaw_pbe.extxyz")
     build_dataset(db, "d", {"kind": ["pristine-1x1", "pristine-2x2"]})
     dataset = build_dataset(db, "d", {}, plan=Plan(licence="CC-BY-4.0"))
-    yield db, dataset, make_card(db, dataset)
-    db.client.drop_database(settings.database)
-    db.close()
+    return db, dataset, make_card(db, dataset)
 
 
 def test_counts_and_ranges_are_those_of_the_members(carded):

@@ -1,20 +1,16 @@
 """Datasets through real imports and the real flow: versions, splits, differences, exports."""
 
-import uuid
-
 import numpy as np
 import pytest
 import yaml
 from ase.io import read, write
 
 from forcebase.actions import build_dataset
-from forcebase.database.database import Database
 from forcebase.database.reading import read_frames
 from forcebase.datasets import dataset_frames, diff, families_of, splits_of
 from forcebase.datasets.export import export
 from forcebase.errors import InputError, MixedMethodsError, NotFoundError
 from forcebase.ingest.importing import import_paths
-from forcebase.settings import Settings
 
 FILES = (
     "wse2_gpaw_pbe.extxyz",
@@ -26,20 +22,17 @@ FILTERS = {"elements": ["Se", "W"]}
 
 
 @pytest.fixture(scope="module")
-def grown(server_home, data_folder):
+def grown(new_database, data_folder, imported):
     """A database where version 1 was built, then more records came, then version 2."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / name for name in FILES])
+    db = new_database()
+    imported(db, *FILES)
     first = build_dataset(db, "d", FILTERS)
     again = build_dataset(db, "d", FILTERS)
     n_before = db.datasets.count()
     further = data_folder.parent / "wse2_gpaw_new"
     assert import_paths(db, [further]).failed == []
     second = build_dataset(db, "d", FILTERS)
-    yield db, first, again, n_before, second
-    db.client.drop_database(settings.database)
-    db.close()
+    return db, first, again, n_before, second
 
 
 def test_the_same_records_give_the_same_version(grown):
@@ -163,9 +156,9 @@ def test_filters_that_find_nothing(grown):
 
 
 @pytest.fixture
-def two_methods(db, tmp_path, data_folder):
+def two_methods(db, tmp_path, data_folder, imported):
     """The 1x1 cells twice: by GPAW PBE, and by another functional 3 eV away."""
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    imported(db, "wse2_gpaw_pbe.extxyz")
     content = yaml.safe_load((data_folder / "method.yaml").read_text())
     content["method"]["functional"] = "PBEsol"
     del content["files"]["wse2_gpaw_pbe.extxyz"]["logs"]

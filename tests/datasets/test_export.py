@@ -13,15 +13,14 @@ from forcebase.actions import build_dataset
 from forcebase.datasets import dataset_frames
 from forcebase.datasets.export import ExportFormat, export
 from forcebase.errors import InputError
-from forcebase.ingest.importing import import_paths
 from forcebase.records import Dataset
 from forcebase.records.dataset import SPLITS
 from forcebase.safety.files import below
 
 
 @pytest.fixture
-def dataset(db, data_folder):
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+def dataset(db, imported):
+    imported(db, "wse2_gpaw_pbe.extxyz")
     return build_dataset(db, "d", {})
 
 

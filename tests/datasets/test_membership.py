@@ -2,33 +2,24 @@
 
 import json
 import os
-import subprocess
-import sys
-import uuid
-from pathlib import Path
 
 import pytest
+from forked import run_command
 
 from forcebase.actions import build_dataset
 from forcebase.curation.plan import Plan, change_steps, parse_step, plan_text, read_plan
 from forcebase.curation.steps import default_steps
-from forcebase.database.database import Database
 from forcebase.datasets import diff, splits_of
 from forcebase.datasets.membership import Standing, why
 from forcebase.datasets.recipe import recipe_of
 from forcebase.errors import InputError, MixedMethodsError, NotFoundError
-from forcebase.ingest.importing import import_paths
-from forcebase.settings import Settings
-
-COMMAND = Path(sys.executable).parent / "forcebase"
 
 
 @pytest.fixture(scope="module")
-def built(server_home, data_folder):
+def built(new_database, imported):
     """The real cells, the usual dataset of them, and one of 20 records of each kind."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    db = new_database()
+    imported(db, "wse2_gpaw_pbe.extxyz")
     usual = build_dataset(db, "d", {"elements": ["Se", "W"]})
     plan = Plan(
         filters={"kind": ["pristine-1x1", "pristine-2x2"]},
@@ -41,9 +32,7 @@ def built(server_home, data_folder):
         seed=2,
         licence="CC-BY-4.0",
     )
-    yield db, usual, build_dataset(db, "d", {}, plan=plan), plan
-    db.client.drop_database(settings.database)
-    db.close()
+    return db, usual, build_dataset(db, "d", {}, plan=plan), plan
 
 
 def one(db, dataset, split):
@@ -53,9 +42,7 @@ def one(db, dataset, split):
 def forcebase(db, *arguments):
     kept = {k: v for k, v in os.environ.items() if not k.startswith("FORCEBASE_")}
     place = {"FORCEBASE_HOME": str(db.settings.home), "FORCEBASE_DATABASE": db.settings.database}
-    return subprocess.run(
-        [COMMAND, *map(str, arguments)], env={**kept, **place}, capture_output=True, text=True
-    )
+    return run_command(arguments, {**kept, **place})
 
 
 def test_a_member_says_its_split_its_family_and_the_steps_it_passed(built):
@@ -162,7 +149,6 @@ def test_unconverged_records_are_dropped_by_the_step_that_was_asked_for(built):
         db.calculations.raw.update_one({"_id": victim}, {"$set": {"converged": True}})
 
 
-@pytest.mark.slow
 def test_the_commands_say_the_same(built, tmp_path):
     db, usual, few, _ = built
     dropped = one(db, usual, "dropped")

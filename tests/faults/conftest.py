@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +15,10 @@ from typing import Any
 
 import psutil
 import pytest
+from forked import Forked, run_command, start_command, start_runner
 from pymongo.errors import PyMongoError
+from queue_delays import ask_often
+from waiting import PATIENCE, wait_until
 
 from forcebase.database.database import Database
 from forcebase.database.server import EmbeddedServer
@@ -25,12 +26,6 @@ from forcebase.records.base import document_checksum
 from forcebase.remote.project import RemoteProject, init_project
 from forcebase.settings import Settings
 
-RUNNER = """
-import sys
-from jobflow_remote.jobs.runner import Runner
-{before}
-Runner(project_name=sys.argv[1]).run()
-"""
 VOLATILE = ("created_at", "checksum")
 
 
@@ -42,7 +37,7 @@ class Site:
     project: RemoteProject
     folder: Path
     environment: dict[str, str]
-    processes: list[subprocess.Popen] = field(default_factory=list)
+    processes: list[Forked] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
@@ -50,44 +45,33 @@ class Site:
 
     def forcebase(self, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess:
         """Run a command of forcebase to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "forcebase.cli.main", *map(str, arguments)],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        done = run_command(arguments, self.environment)
         assert not check or done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr
         return done
 
-    def start_forcebase(self, *arguments: str) -> subprocess.Popen:
+    def start_forcebase(self, *arguments: str) -> Forked:
         """Start a command of forcebase; its output goes to a file."""
-        return self._start([sys.executable, "-m", "forcebase.cli.main", *arguments], arguments[0])
+        log = self.folder / f"{arguments[0]}.log"
+        return self._started(start_command(arguments, self.environment, log))
 
-    def start_runner(self, before: str = "") -> subprocess.Popen:
+    def start_runner(self, before: str = "") -> Forked:
         """Start a runner, after some code that it is to run first."""
-        code = RUNNER.format(before=before)
-        return self._start(
-            [sys.executable, "-W", "ignore", "-c", code, self.project.name], "runner"
-        )
+        log = self.folder / "runner.log"
+        return self._started(start_runner(self.project.name, self.environment, log, before=before))
 
-    def _start(self, command: list[str], name: str) -> subprocess.Popen:
-        with (self.folder / f"{name}.log").open("a") as log:
-            started = subprocess.Popen(
-                command, env=self.environment, stdout=log, stderr=subprocess.STDOUT
-            )
-        self.processes.append(started)
-        return started
+    def _started(self, process: Forked) -> Forked:
+        self.processes.append(process)
+        return process
 
     def log(self, name: str) -> str:
         """What the processes of a name printed."""
         return (self.folder / f"{name}.log").read_text()
 
-    def kill(self, process: subprocess.Popen) -> None:
+    def kill(self, process: Forked) -> None:
         """kill -9."""
         process.kill()
-        process.wait(timeout=30)
+        process.wait()
 
     def kill_mongod(self) -> None:
         """kill -9 of the embedded server."""
@@ -95,7 +79,7 @@ class Site:
         assert pid is not None
         process = psutil.Process(pid)
         process.send_signal(signal.SIGKILL)
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE)
 
     def answers(self) -> bool:
         """Whether the server is there."""
@@ -117,21 +101,12 @@ class Site:
         found = self.db.raw["jf_jobs"].find({}, {"job.name": 1, "state": 1}).sort("index", 1)
         return {job["job"]["name"]: job["state"] for job in found}
 
-    def wait_until_completed(self, seconds: float = 400) -> None:
+    def wait_until_completed(self) -> None:
         """Wait until all jobs of the queue are."""
-        completed = {"COMPLETED"}
-        try:
-            self.wait_for(lambda: set(self.states().values()) == completed, seconds)
-        except AssertionError:
-            raise AssertionError(f"{self.states()}\n{self.log('runner')[-3000:]}") from None
-
-    def wait_for(self, what: Callable[[], Any], seconds: float = 300, often: float = 0.1) -> Any:
-        """Ask again and again until the answer is something."""
-        deadline = time.monotonic() + seconds
-        while not (found := what()):
-            assert time.monotonic() < deadline, f"nothing after {seconds} s"
-            time.sleep(often)
-        return found
+        wait_until(
+            lambda: set(self.states().values()) == {"COMPLETED"},
+            lambda: f"{self.states()}\n{self.log('runner')[-3000:]}",
+        )
 
     def doctor(self) -> dict[str, dict[str, Any]]:
         """What is not well, by what it is."""
@@ -154,9 +129,10 @@ def _contents(db: Database) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, collection in db.record_collections.items():
         found[name] = {}
+        for record in collection.find():
+            assert record.digest() == record.id
         for row in collection.raw.find():
             assert row["checksum"] == document_checksum(row), f"{name} {row['_id']}"
-            assert collection.get(row["_id"]).digest() == row["_id"]
             row["provenance"].pop("activity", None)
             found[name][row["_id"]] = {k: v for k, v in row.items() if k not in VOLATILE}
     found["members"] = {row["_id"]: row for row in db.members.raw.find()}
@@ -197,9 +173,7 @@ def projects(tmp_path, monkeypatch) -> Path:
 def _make_site(settings: Settings, folder: Path) -> Site:
     """The project of a database, in which failed steps are tried again at once."""
     db = Database(settings)
-    project, _ = init_project(settings)
-    text = project.path.read_text()
-    project.path.write_text(re.sub(r"delta_retry: .*", "delta_retry: [1, 1, 1]", text))
+    project = ask_often(init_project(settings)[0], settings)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -230,12 +204,9 @@ def own_site(tmp_path, projects) -> Iterator[Site]:
 
 
 @pytest.fixture
-def here(server_home) -> Iterator[Database]:
+def here(other_db) -> Database:
     """Another database: what an undisturbed run gives."""
-    opened = Database(Settings(home=server_home, database=f"test_here_{time.time_ns()}"))
-    yield opened
-    opened.client.drop_database(opened.settings.database)
-    opened.close()
+    return other_db
 
 
 @pytest.fixture

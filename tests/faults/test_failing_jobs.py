@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import psutil
 import pytest
 from ase.build import mx2
 from jobflow import Flow
 from pymatgen.io.ase import AseAtomsAdaptor
+from waiting import wait_until
 
 from forcebase.blob import Blob
 from forcebase.errors import CalculationError, ModelError
@@ -39,12 +41,14 @@ def reasons(db) -> dict[str, str]:
     return {found.name: found.reason for found in db.activities.find(kind="failure")}
 
 
-@pytest.mark.slow
+@pytest.mark.training
 def test_a_training_that_diverges_here(db, quick_model):
     with pytest.raises(ModelError, match="diverged"):
         run_here(db, Flow([diverging(quick_model)]))
     assert "diverged: its loss is not a finite number" in reasons(db)["train MACE"]
     assert db.methods.count() == 0
+    children = psutil.Process().children(recursive=True)
+    assert not [c for c in children if "forcebase.models.mace_process" in c.cmdline()]
 
 
 @pytest.mark.dft
@@ -56,13 +60,14 @@ def test_dft_that_does_not_converge_here(db):
     assert db.calculations.count() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.remote
+@pytest.mark.training
 @pytest.mark.dft
 def test_both_in_the_queue(site, quick_model):
     pytest.importorskip("gpaw")
     submit(site.db, Flow([diverging(quick_model), hasty()]))
     site.start_runner()
-    site.wait_for(lambda: set(site.states().values()) == {"FAILED"})
+    wait_until(lambda: set(site.states().values()) == {"FAILED"})
     collect(site.db)
     found = reasons(site.db)
     assert "diverged: its loss is not a finite number" in found["train MACE"]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ase.io import read, write
 from jobflow import Flow, job, run_locally
 from pymongo import monitoring
+from waiting import PATIENCE
 
 from forcebase.blob import Blob
 from forcebase.curation.pipeline import CurationRecipe
@@ -26,12 +29,15 @@ from forcebase.launch import load_flow
 from forcebase.makers.curation import CurateMaker
 from forcebase.makers.prediction import PredictMaker
 
+pytestmark = pytest.mark.faults
+
 FORK = multiprocessing.get_context("fork")
 WRITES = {"insert", "update", "delete", "findAndModify", "commitTransaction"}
 BLOBS = ("blobs.files", "blobs.chunks")
 JOB_STORE = ("outputs", "data.files", "data.chunks")
 IMPORTED = ("structures", "methods", "calculations", "activities", *BLOBS)
-N_JOBS = 6
+N_JOBS = 4
+N_CELLS = 12
 
 
 class Executioner(monitoring.CommandListener):
@@ -61,15 +67,24 @@ def give(output: dict) -> dict:
     return output
 
 
+@pytest.fixture(autouse=True)
+def _short_patience_with_writers(monkeypatch):
+    """Or each killed writer of a blob takes 10 s."""
+    monkeypatch.setattr(blobs, "WRITER_SECONDS", 0.2)
+
+
 @pytest.fixture
-def stored(db, quick_model, spreading, data_folder) -> Database:
+def stored(db, quick_model, spreading, tmp_path, data_folder) -> Database:
     """A JobStore with structures, a model, predictions and a dataset of real jobs."""
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
-    frames = publish_frames(db, read_frames(db, {"n_atoms": 3}))
+    cells = [atoms for atoms in read(data_folder / "wse2_gpaw_pbe.extxyz", ":") if len(atoms) == 3]
+    write(tmp_path / "cells.extxyz", cells[:N_CELLS])
+    shutil.copy(data_folder / "method.yaml", tmp_path)
+    import_paths(db, [tmp_path / "cells.extxyz"])
+    frames = publish_frames(db, read_frames(db, {}))
     model = give({**quick_model.output, "dataset": None, "dataset_job": None})
     predicting = PredictMaker(split=None).make(model.output, frames)
     curating = CurateMaker(recipe=CurationRecipe("drawn")).make(frames)
-    drawing = load_flow(db, spreading, {"seed": "5"})
+    drawing = load_flow(db, spreading, {"seed": "5", "alone": "true"})
     flow = Flow([model, predicting, curating, drawing])
     run_locally(flow, log=False, store=db.job_store, allow_external_references=True)
     return db
@@ -79,7 +94,8 @@ def stored(db, quick_model, spreading, data_folder) -> Database:
 def undisturbed(stored, here, contents) -> dict[str, Any]:
     """What a collection of the same JobStore gives in another database."""
     for name in (*JOB_STORE, *IMPORTED):
-        here.raw[name].insert_many(list(stored.raw[name].find()))
+        if rows := list(stored.raw[name].find()):
+            here.raw[name].insert_many(rows)
     report = collect(here)
     assert (report.jobs, report.failed) == (N_JOBS, [])
     return contents(here)
@@ -115,15 +131,13 @@ def start_anew(stored, undisturbed) -> Callable[[], None]:
     return restore
 
 
-@pytest.mark.slow
-def test_killed_at_every_write(stored, undisturbed, start_anew, contents, monkeypatch):
-    monkeypatch.setattr(blobs, "WRITER_SECONDS", 0.2)  # or each killed writer of a blob takes 10 s
+def test_killed_at_every_write(stored, undisturbed, start_anew, contents):
     n = 0
     while True:
         n += 1
         start_anew()
         process = collect_in(stored.settings, Executioner(n))
-        process.join(timeout=60)
+        process.join(timeout=PATIENCE)
         if process.exitcode == 0:
             break
         assert process.exitcode == -signal.SIGKILL
@@ -152,7 +166,7 @@ def test_three_at_once(stored, undisturbed, start_anew, contents):
         start_anew()
         processes = [collect_in(stored.settings) for _ in range(3)]
         for process in processes:
-            process.join(timeout=60)
+            process.join(timeout=PATIENCE)
         assert [process.exitcode for process in processes] == [0, 0, 0]
         assert not collect(stored).failed
         assert contents(stored) == undisturbed

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from jobflow import Flow
+from waiting import wait_until
 
 from forcebase.ingest.collect import collect
 from forcebase.launch import load_flow, run_here
@@ -16,15 +17,16 @@ from forcebase.physics.sampling import CellDraws, SamplingPlan
 from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 
+pytestmark = pytest.mark.faults
 
-@pytest.mark.slow
+
 def test_a_killed_job(site, here, spreading, record_ids):
     assert not run_here(here, load_flow(here, spreading, {"alone": "true"})).failed
     submit(site.db, load_flow(site.db, spreading, {"alone": "true"}))
     site.start_runner()
-    folder = site.wait_for(lambda: list_jobs(site.db)[0].folder)
-    site.wait_for(lambda: site.process_of(folder), often=0.02).kill()
-    site.wait_for(lambda: "FAILED" in site.states().values())
+    folder = wait_until(lambda: list_jobs(site.db)[0].folder)
+    wait_until(lambda: site.process_of(folder), often=0.02).kill()
+    wait_until(lambda: "FAILED" in site.states().values())
     assert site.forcebase("collect").stdout.count("failed draw 1") == 1
     for _ in range(2):
         assert collect(site.db).failures == []
@@ -43,10 +45,10 @@ def test_a_killed_job(site, here, spreading, record_ids):
 
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
-    """A disk of 300 kB."""
+    """A disk of 120 kB: enough for the input of a job, not for its output."""
     folder = tmp_path / "small"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
@@ -54,17 +56,16 @@ def small_disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.slow
 def test_a_full_disk(site, here, spreading, small_disk, record_ids):
     text = site.project.path.read_text()
     jobs = str(Path(site.project.content["workers"]["cpu"]["work_dir"]))
     site.project.path.write_text(text.replace(jobs, str(small_disk)))
     cell = load_flow(here, spreading, {"alone": "true"}).jobs[0].function_args[0]
-    maker = SampleStructuresMaker(plan=SamplingPlan(cells=(CellDraws(size=1, count=900),)))
+    maker = SampleStructuresMaker(plan=SamplingPlan(cells=(CellDraws(size=1, count=150),)))
     run_here(here, Flow([maker.make(cell)]))
     submit(site.db, Flow([maker.make(cell)]))
     site.start_runner()
-    site.wait_for(lambda: "FAILED" in site.states().values())
+    wait_until(lambda: "FAILED" in site.states().values())
     assert [name for name, _ in collect(site.db).failures] == ["sample structures"]
     told = site.db.activities.one(kind="failure").reason
     assert f"The disk of {small_disk}" in told

@@ -7,12 +7,15 @@ import time
 
 import pytest
 from jobflow import Flow, run_locally
+from waiting import PATIENCE, wait_until
 
 from forcebase.ingest.collect import collect
 from forcebase.launch import load_flow, run_here
 from forcebase.makers.sampling import SampleStructuresMaker
 from forcebase.physics.sampling import CellDraws, SamplingPlan
 from forcebase.remote.submission import submit
+
+pytestmark = pytest.mark.faults
 
 N_JOBS = 12
 
@@ -25,7 +28,6 @@ def drawings(spreading, db) -> Flow:
     return Flow(jobs)
 
 
-@pytest.mark.slow
 def test_killed_while_a_collector_writes(own_site, here, spreading, contents):
     site, chance = own_site, random.Random(1)
     flow = drawings(spreading, site.db)
@@ -36,10 +38,10 @@ def test_killed_while_a_collector_writes(own_site, here, spreading, contents):
     for _ in range(3):
         before = site.db.activities.count()
         collector = site.start_forcebase("collect")
-        site.wait_for(lambda n=before: site.db.activities.count() > n, often=0.01)
+        wait_until(lambda n=before: site.db.activities.count() > n, often=0.01)
         time.sleep(chance.uniform(0, 0.05))
         site.kill_mongod()
-        interrupted += collector.wait(timeout=120) != 0
+        interrupted += collector.wait(timeout=PATIENCE) != 0
         site.forcebase("ls", "methods")  # any next command starts it again
         assert contents(site.db)  # whole, each of them
         if site.db.activities.count() == N_JOBS:
@@ -50,7 +52,6 @@ def test_killed_while_a_collector_writes(own_site, here, spreading, contents):
     assert contents(site.db) == contents(here)
 
 
-@pytest.mark.slow
 def test_killed_while_a_runner_and_a_watch_work(own_site, here, spreading, record_ids):
     """The watch starts the server again and goes on; the runner too, or the next one."""
     site = own_site
@@ -58,13 +59,13 @@ def test_killed_while_a_runner_and_a_watch_work(own_site, here, spreading, recor
     submit(site.db, load_flow(site.db, spreading, {"seed": "1"}), job_folder=spreading.parent)
     watch = site.start_forcebase("collect", "--watch", "--json")
     runner = site.start_runner()
-    site.wait_for(lambda: site.states()["draw 1"] != "READY")
+    wait_until(lambda: site.states()["draw 1"] != "READY")
     site.kill_mongod()
-    site.wait_for(site.answers)  # the watch has started it
-    site.wait_for(lambda: "COMPLETED" in site.states().values())
+    wait_until(site.answers)  # the watch has started it
+    wait_until(lambda: "COMPLETED" in site.states().values())
     assert watch.poll() is None
     site.kill_mongod()
-    site.wait_for(site.answers)
+    wait_until(site.answers)
     site.kill(runner)  # or it may rest for two minutes from the steps that failed
     site.forcebase("jobs", "unlock", "--older-than", "0")
     if "jobs" in site.doctor():
@@ -72,6 +73,6 @@ def test_killed_while_a_runner_and_a_watch_work(own_site, here, spreading, recor
     site.start_runner()
     site.wait_until_completed()
     jobs = {"kind": "job"}
-    site.wait_for(lambda: site.db.activities.count(jobs) == 3)
+    wait_until(lambda: site.db.activities.count(jobs) == 3)
     assert watch.poll() is None
     assert record_ids(site.db) == record_ids(here)

@@ -6,12 +6,14 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from waiting import PATIENCE, wait_until
 
 from forcebase.ingest.collect import collect
 from forcebase.launch import load_flow, run_here
 from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 
+pytestmark = pytest.mark.faults
 KILL = """
 import os, signal
 from {module} import {owner}
@@ -47,14 +49,13 @@ def dying_at(moment: str) -> str:
     return KILL.format(module=module, owner=owner, name=name, when=when.format(condition=condition))
 
 
-@pytest.mark.slow
 def test_killed_at_each_step(site, here, spreading, record_ids):
     """Six runners, each killed inside a step; the seventh ends what they left."""
     assert not run_here(here, load_flow(here, spreading, {"seed": "1"})).failed
     submit(site.db, load_flow(site.db, spreading, {"seed": "1"}), job_folder=spreading.parent)
     for moment in MOMENTS:
         runner = site.start_runner(dying_at(moment))
-        assert runner.wait(timeout=300) == -signal.SIGKILL, moment
+        assert runner.wait(timeout=PATIENCE) == -signal.SIGKILL, moment
         held = list(site.db.raw["jf_jobs"].find({"lock_id": {"$ne": None}}, {"state": 1}))
         assert held, moment
         site.forcebase("jobs", "unlock", "--older-than", "0")
@@ -69,7 +70,6 @@ def test_killed_at_each_step(site, here, spreading, record_ids):
     assert collect(site.db).jobs == 0
 
 
-@pytest.mark.slow
 def test_a_lock_that_is_a_day_old(site, spreading):
     submit(site.db, load_flow(site.db, spreading, {"alone": "true"}), job_folder=spreading.parent)
     day = datetime.now(UTC) - timedelta(days=1)
@@ -89,7 +89,6 @@ def test_a_lock_that_is_a_day_old(site, spreading):
     site.wait_until_completed()
 
 
-@pytest.mark.slow
 def test_killed_at_any_moment_while_it_holds_a_lock(site, spreading):
     submit(site.db, load_flow(site.db, spreading, {"alone": "true"}), job_folder=spreading.parent)
 
@@ -103,7 +102,7 @@ def test_killed_at_any_moment_while_it_holds_a_lock(site, spreading):
         return False
 
     runner = site.start_runner()
-    site.wait_for(stopped_with_a_lock, often=0.001)
+    wait_until(stopped_with_a_lock, often=0.001)
     site.kill(runner)
     (job,) = [job for job in list_jobs(site.db) if job.locked is not None]
     long_ago = datetime.now(UTC) - timedelta(hours=1)
@@ -120,12 +119,11 @@ def test_killed_at_any_moment_while_it_holds_a_lock(site, spreading):
     site.wait_until_completed()
 
 
-@pytest.mark.slow
 def test_what_is_completed_but_was_not_told(site, spreading):
     """As when the server went away between the two: no lock says so."""
     submit(site.db, load_flow(site.db, spreading, {}), job_folder=spreading.parent)
     runner = site.start_runner(dying_at("completed, the next not told"))
-    assert runner.wait(timeout=300) == -signal.SIGKILL
+    assert runner.wait(timeout=PATIENCE) == -signal.SIGKILL
     free = {"$set": {"lock_id": None, "lock_time": None}}
     for name in ("jf_jobs", "jf_flows"):
         site.db.raw[name].update_many({}, free)
@@ -137,19 +135,16 @@ def test_what_is_completed_but_was_not_told(site, spreading):
     site.wait_until_completed()
 
 
-@pytest.mark.slow
 def test_new_jobs_that_are_in_the_queue_already(site, spreading):
     """A runner that meets them fails three times; running the job again would double them."""
     submit(site.db, load_flow(site.db, spreading, {}), job_folder=spreading.parent)
     runner = site.start_runner(dying_at("new jobs in the queue"))
-    assert runner.wait(timeout=300) == -signal.SIGKILL
+    assert runner.wait(timeout=PATIENCE) == -signal.SIGKILL
     free = {"$set": {"lock_id": None, "lock_time": None}}
     for name in ("jf_jobs", "jf_flows"):
         site.db.raw[name].update_many({}, free)
     site.start_runner()
-    site.wait_for(
-        lambda: "REMOTE_ERROR" in str(list(site.db.raw["jf_jobs"].find({}, {"state": 1})))
-    )
+    wait_until(lambda: "REMOTE_ERROR" in str(list(site.db.raw["jf_jobs"].find({}, {"state": 1}))))
     assert [name for name, _ in collect(site.db).failures] == ["spread"]
     assert "forcebase jobs rerun --failed" in site.doctor()["jobs"]["advice"]
     site.forcebase("jobs", "rerun", "--failed")

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from jobflow import Flow, Job
 from jobflow.core.job import store_inputs
+from waiting import PATIENCE
 
 from forcebase.errors import InputError
 from forcebase.remote.queue import list_jobs, rerun, unlock
@@ -71,7 +72,7 @@ def test_a_process_that_the_queue_does_not_know_is_ended(site, chain, tmp_path):
         left = {"state": "UPLOADED", "run_dir": str(folder), "lock_id": "killed"}
         site.db.raw["jf_jobs"].update_one({"job.name": "add"}, {"$set": left})
         assert unlock(site.project, list_jobs(site.db), []) == 1
-        assert running.wait(timeout=10) == -9
+        assert running.wait(timeout=PATIENCE) == -9
     finally:
         running.kill()
     job = site.db.raw["jf_jobs"].find_one({"job.name": "add"})

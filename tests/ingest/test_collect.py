@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import pytest
 from jobflow.core.schemas import JobStoreDocument
 from monty.json import jsanitize
+from waiting import PATIENCE
 
 from forcebase.actions import dataset_recipe
 from forcebase.blob import DATA_STORE, Blob
@@ -19,7 +20,6 @@ from forcebase.database.database import Database
 from forcebase.database.reading import read_frames
 from forcebase.errors import InputError
 from forcebase.ingest.collect import _activity_id, _read, collect
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import READERS
 from forcebase.outputs import PredictionsOutput
 from forcebase.records import ModelMethod
@@ -183,7 +183,7 @@ def test_two_processes_at_once(db, dft_jobs, settings):
     for process in running:
         process.stdin.write("go\n")
         process.stdin.flush()
-    codes = [process.wait(timeout=120) for process in running]
+    codes = [process.wait(timeout=PATIENCE) for process in running]
     for process in running:
         process.stdin.close()
         process.stdout.close()
@@ -261,9 +261,9 @@ def test_another_dataset_of_the_same_name_and_version_is_refused_and_named(db, d
     assert db.members.count() == len(dft_jobs) + 1
 
 
-def test_predictions_wait_for_their_model(db, data_folder):
+def test_predictions_wait_for_their_model(db, imported):
     """A job whose model is not collected yet fails with a hint, and is taken up later."""
-    import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+    imported(db, "wse2_gpaw_unitcell.extxyz")
     frames = read_frames(db, {})
     weights = b"some weights"
     model = ModelMethod(
@@ -296,9 +296,9 @@ def test_weights_that_do_not_match_their_digest_are_refused(db):
         READERS["model"](db, {"weights": Blob(b"other"), "weights_sha256": "0" * 64})
 
 
-def test_curation_of_records_gives_members_that_trace_back(db, data_folder):
+def test_curation_of_records_gives_members_that_trace_back(db, imported):
     """A recipe's drops keep their reasons."""
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    imported(db, "wse2_gpaw_pbe.extxyz")
     query = db.calculations.selector(kind="pristine-1x1")
     frames = read_frames(db, query)
     output = curate(frames, dataset_recipe(db, "d", {}, frames))

@@ -42,9 +42,9 @@ def test_the_output_alone_is_enough(db, tmp_path, document):
     assert db.structures.one().family == db.structures.one().id
 
 
-def test_it_is_of_the_method_of_the_first_data(db, tmp_path, document, data_folder):
+def test_it_is_of_the_method_of_the_first_data(db, tmp_path, document, imported):
     """Else the two could not meet in one dataset."""
-    import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+    imported(db, "wse2_gpaw_unitcell.extxyz")
     imported(db, tmp_path, document)
     assert db.methods.count() == 1
     family = document["metadata"]["forcebase"]["family"]

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import operator
 import threading
-import time
 
 import pytest
 from jobflow import Flow, Job, OutputReference, job, run_locally
+from waiting import PATIENCE, wait_until
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames
 from forcebase.database.reading import read_frames
 from forcebase.ingest.collect import CollectReport
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.watching import watch
 from forcebase.makers.prediction import PredictMaker
 from forcebase.outputs import ModelOutput
@@ -34,18 +33,20 @@ class Watch:
         for report in watch(self._db, stop=self.done.is_set):
             self.reports.append(report)
 
-    def wait_for(self, name: str, seconds: float = 30) -> float:
-        """Seconds until a job of this name was collected."""
-        start = time.monotonic()
-        while time.monotonic() - start < seconds:
-            if any(name in report.names for report in self.reports):
-                return time.monotonic() - start
-            time.sleep(0.05)
-        raise AssertionError(f"{name} was not collected: {self.reports}")
+    def wait_for(self, name: str) -> None:
+        """Wait until a job of this name was collected."""
+        wait_until(
+            lambda: any(name in report.names for report in self.reports),
+            lambda: f"{name} was not collected: {self.reports}",
+        )
+
+    def wait_for_unknown(self, name: str) -> None:
+        """Wait until a job of this name, of which nothing can be made, was told."""
+        wait_until(lambda: any(name in report.unknown for report in self.reports))
 
     def end(self) -> None:
         self.done.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=PATIENCE)
         assert not self._thread.is_alive()
         self._db.close()
 
@@ -77,7 +78,7 @@ def test_what_is_there_and_what_comes_become_records(settings, db, quick_model, 
         frames, n = published(db, data_folder)
         predicting = PredictMaker(name="after").make(model_of(quick_model), frames)
         run(db, predicting)
-        assert started.wait_for("after") < 10
+        started.wait_for("after")
     finally:
         started.end()
     assert db.methods.count(kind="MACE") == 1
@@ -88,10 +89,7 @@ def test_an_output_waits_for_the_model_it_is_of(db, watching, quick_model, data_
     """As when a second collector has the model in its hands."""
     frames, _ = published(db, data_folder)
     run(db, PredictMaker(name="predict").make(model_of(quick_model), frames))
-    deadline = time.monotonic() + 30
-    while not any(report.failed for report in watching.reports):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: any(report.failed for report in watching.reports))
     model = give(model_of(quick_model))
     model.name = "model"
     run(db, model)
@@ -103,12 +101,8 @@ def test_an_output_waits_for_the_model_it_is_of(db, watching, quick_model, data_
 def test_what_has_no_shape_is_told_once(db, watching):
     run(db, Job(operator.add, function_args=(1, 2), name="foreign"))
     run(db, Job(operator.add, function_args=(3, 4), name="other"))
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        told = [name for report in watching.reports for name in report.unknown]
-        if "other" in told:
-            break
-        time.sleep(0.05)
+    watching.wait_for_unknown("other")
+    told = [name for report in watching.reports for name in report.unknown]
     assert sorted(told) == ["foreign", "other"]
 
 
@@ -125,16 +119,13 @@ def test_a_job_that_fails_in_the_queue_is_recorded(db, watching):
     }
     db.raw["jf_jobs"].insert_one(document)
     db.raw["jf_jobs"].update_one({"db_id": "1"}, {"$set": {"state": "FAILED"}})
-    deadline = time.monotonic() + 30
-    while not db.activities.count(kind="failure"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: db.activities.count(kind="failure"))
     assert db.activities.one(kind="failure").error == "ValueError: no"
 
 
-def published(db, data_folder) -> tuple[OutputReference, int]:
+def published(db, imported) -> tuple[OutputReference, int]:
     """A few cells with DFT labels as a job's input, and their number."""
-    import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+    imported(db, "wse2_gpaw_unitcell.extxyz")
     frames = read_frames(db, {})
     return publish_frames(db, frames), len(frames)
 

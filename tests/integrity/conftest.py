@@ -1,6 +1,5 @@
 """A database with everything in it that can be damaged, and ways to damage it and mend it again."""
 
-import uuid
 from contextlib import contextmanager
 
 import pytest
@@ -8,12 +7,9 @@ from bson import Binary
 
 from forcebase.actions import build_dataset
 from forcebase.comparison import compare
-from forcebase.database.database import Database
 from forcebase.ingest.batch import Batch
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import model_batch
 from forcebase.records import Activity, Calculation
-from forcebase.settings import Settings
 
 FILES = (
     "wse2_gpaw_pbe.extxyz",
@@ -24,11 +20,10 @@ FILES = (
 
 
 @pytest.fixture(scope="session")
-def filled(server_home, data_folder, quick_model):
+def filled(new_database, quick_model, imported):
     """Real DFT, a dataset, a real model with a label, comparisons, a name: all of it sound."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / name for name in FILES])
+    db = new_database()
+    imported(db, *FILES)
     dataset = build_dataset(db, "d", {})
     made = model_batch(db, {**quick_model.output, "dataset": dataset.id})
     made.write(db, Activity(id="training:1", kind="job", name="train"))
@@ -41,9 +36,7 @@ def filled(server_home, data_folder, quick_model):
     db.labels.name("gpaw-pbe", "methods", reference.method)
     compare(db, model.id, reference.method, "d:test")
     compare(db, model.id, reference.method)
-    yield db
-    db.client.drop_database(settings.database)
-    db.close()
+    return db
 
 
 class Damage:

@@ -1,30 +1,24 @@
 """What a bad record makes stale: all that depends on it, now and later, and nothing else."""
 
-import uuid
-
 import pytest
 from ase.build import bulk
 
 from forcebase.actions import build_dataset
 from forcebase.comparison import compare
-from forcebase.database.database import Database
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.batch import Batch
-from forcebase.ingest.importing import import_paths
 from forcebase.integrity import taint as taints
 from forcebase.integrity.taint import remove_taint, set_taint, stale_among
 from forcebase.records import Activity, Calculation, ModelMethod, Structure
 from forcebase.records.dataset import DROPPED
-from forcebase.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def story(server_home, data_folder):
+def story(new_database, imported):
     """Two imports -> a dataset -> a model -> labels by two jobs -> comparisons."""
-    settings = Settings(home=server_home, database=f"test_{uuid.uuid4().hex[:12]}")
-    db = Database(settings)
-    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
-    import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+    db = new_database()
+    imported(db, "wse2_gpaw_pbe.extxyz")
+    imported(db, "wse2_gpaw_unitcell.extxyz")
     dft = db.methods.one()
     dataset = build_dataset(db, "d", {})
     model = ModelMethod(
@@ -39,9 +33,7 @@ def story(server_home, data_folder):
         label(db, model, db.members.one(dataset=dataset.id, split=split).structure, split)
     compare(db, model.id, dft.id, "d:test")
     compare(db, model.id, dft.id)
-    yield db, dft, dataset, model
-    db.client.drop_database(settings.database)
-    db.close()
+    return db, dft, dataset, model
 
 
 def label(db, model, structure_id, job):

@@ -87,7 +87,7 @@ def test_the_document_says_all_that_was_done(layer: Structure, store: JobStore) 
     assert document.converged
     assert 3 < document.n_iterations < 60
     assert document.convergence["forces_eV_per_A"] == document.scf_criteria["forces"]["atol"]
-    assert 0 < document.wall_time < 100
+    assert document.wall_time > 0
     assert document.structure == layer
     np.testing.assert_allclose(document.output.forces, document.forces, atol=1e-12)
     np.testing.assert_allclose(
@@ -126,7 +126,6 @@ def test_no_convergence_is_an_error(layer: Structure, store: JobStore) -> None:
 
 
 @pytest.mark.dft
-@pytest.mark.slow
 def test_the_data_which_comes_along_is_reproduced(store: JobStore) -> None:
     pytest.importorskip("gpaw")
     frames = read(DATA / "wse2_gpaw_pbe.extxyz", ":")

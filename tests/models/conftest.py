@@ -1,9 +1,8 @@
-"""A real MACE model of seconds, trained once a session, and what it was trained on."""
+"""Labelled cells, the trained model of the session, and models of random weights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,7 @@ from ase.io import read
 from forcebase.digest import bytes_digest
 from forcebase.frames import Frames
 from forcebase.models.mace_calculator import LoadedModel, load_mace
-from forcebase.models.mace_training import Epoch, TrainedModel, train_mace
 from forcebase.models.network_form import describe_network
-from forcebase.models.training_settings import QUICK, TrainingSettings
-from forcebase.physics.reference_energies import fit_e0s
-
-
-@dataclass(frozen=True)
-class Training:
-    """A training, its inputs and what was heard of it."""
-
-    splits: dict[str, Frames]
-    e0s: dict[str, float]
-    settings: TrainingSettings
-    folder: Path
-    heard: list[Epoch]
-    trained: TrainedModel
 
 
 @pytest.fixture(scope="session")
@@ -51,22 +35,15 @@ def unit_cells(labelled: Frames) -> Frames:
 
 
 @pytest.fixture(scope="session")
-def training(unit_cells: Frames, tmp_path_factory: pytest.TempPathFactory) -> Training:
-    """A training of seconds, on layers that are not periodic across."""
-    layers = replace(unit_cells, pbc=unit_cells.pbc & [True, True, False])
-    splits = {"train": layers.take(range(10)), "valid": layers.take(range(10, 14))}
-    e0s = fit_e0s(unit_cells.numbers, unit_cells.owners, unit_cells.energies)
-    settings = replace(QUICK, epochs=3)
-    folder = tmp_path_factory.mktemp("training")
-    heard: list[Epoch] = []
-    trained = train_mace(splits, e0s, settings, folder, heard.append)
-    return Training(splits, e0s, settings, folder, heard, trained)
+def training(quick_model) -> Any:
+    """The training of the session: splits, e0s, settings, folder, heard and trained."""
+    return quick_model.training
 
 
 @pytest.fixture(scope="session")
-def model(training: Training) -> LoadedModel:
+def model(quick_model) -> LoadedModel:
     """What came of it, loaded."""
-    return load_mace(training.trained.neutral, bytes_digest(training.trained.weights))
+    return quick_model.load()
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
+from waiting import PATIENCE, wait_until
 
 PARENT = """
 import sys
@@ -26,7 +26,7 @@ train_mace(splits, e0s, replace(QUICK, epochs=100000), Path("run"))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.training
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_to_the_parent_alone_ends_the_training(unit_cells, tmp_path, number) -> None:
     (tmp_path / "frames").write_bytes(unit_cells.take(range(2)).to_blob().data)
@@ -34,14 +34,12 @@ def test_a_signal_to_the_parent_alone_ends_the_training(unit_cells, tmp_path, nu
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT], cwd=tmp_path, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 180
-    while not list(tmp_path.glob("run/results/*_train.txt")):
-        assert parent.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    results = "run/results/*_train.txt"
+    wait_until(lambda: list(tmp_path.glob(results)) or parent.poll() is not None)
+    assert parent.poll() is None
     (training,) = psutil.Process(parent.pid).children()
     assert os.getsid(training.pid) == training.pid  # a terminal's Ctrl-C does not reach it
     parent.send_signal(number)
-    assert parent.wait(20) == -number
-    _, alive = psutil.wait_procs([training], timeout=20)
+    assert parent.wait(PATIENCE) == -number
+    _, alive = psutil.wait_procs([training], timeout=PATIENCE)
     assert not alive

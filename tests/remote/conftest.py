@@ -9,15 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from forked import run_command, start_runner
+from queue_delays import ask_often
 from ruamel.yaml import YAML
+from waiting import PATIENCE
 
 from forcebase.remote.project import RemoteProject, find_project, init_project
-
-RUN = """
-import sys
-from jobflow_remote.jobs.runner import Runner
-Runner(project_name=sys.argv[1]).run_all_jobs(max_seconds=int(sys.argv[2]))
-"""
 
 
 @dataclass(frozen=True)
@@ -27,32 +24,29 @@ class Remote:
     project: RemoteProject
     environment: dict[str, str]
 
-    def run_queue(self, seconds: int = 900) -> None:
+    def run_queue(self) -> None:
         """Have a runner, a process of its own, work the queue off."""
-        subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", RUN, self.project.name, str(seconds)],
-            env=self.environment,
-            check=True,
-            timeout=seconds + 60,
-        )
+        log = self.project.path.with_suffix(".log")
+        runner = start_runner(self.project.name, self.environment, log, until_idle=True)
+        try:
+            code = runner.wait(4 * PATIENCE)
+        except BaseException:
+            runner.kill()
+            raise
+        assert code == 0, log.read_text()[-3000:]
 
     def forcebase(self, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess:
         """Run a command of forcebase."""
-        return subprocess.run(
-            [sys.executable, "-m", "forcebase.cli.main", *map(str, arguments)],
-            env=self.environment,
-            check=check,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        done = run_command(arguments, self.environment)
+        assert not check or done.returncode == 0, done.stderr
+        return done
 
 
 def network_namespace() -> list[str]:
     """The command that runs another one with no network at all; [] where that is not allowed."""
     for command in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
         try:
-            done = subprocess.run([*command, "true"], capture_output=True, timeout=30)
+            done = subprocess.run([*command, "true"], capture_output=True, timeout=PATIENCE)
         except OSError:
             continue
         if done.returncode == 0:
@@ -71,7 +65,7 @@ def projects(tmp_path, monkeypatch):
 @pytest.fixture
 def remote(db, settings, projects):
     """The project of the test's database."""
-    project, _ = init_project(settings)
+    project = ask_often(init_project(settings)[0], settings)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

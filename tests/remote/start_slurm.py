@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
-PATIENCE = 60.0
+PATIENCE = 180.0
 """s until the node is idle."""
 CONFIGURATION = """
 ClusterName=forcebase
@@ -134,7 +134,10 @@ class SlurmCluster:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
-            [_find(program) or program, *arguments], capture_output=True, text=True, timeout=60
+            [_find(program) or program, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         if done.returncode:
             raise NoSlurmError(f"{program} does not start: {done.stderr.strip()[-300:]}")
@@ -154,7 +157,7 @@ class SlurmCluster:
     def _command(self, *words: str) -> subprocess.CompletedProcess:
         environment = {**os.environ, "SLURM_CONF": str(self.configuration)}
         return subprocess.run(
-            words, env=environment, capture_output=True, text=True, timeout=60, check=False
+            words, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
 

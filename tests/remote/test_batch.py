@@ -10,7 +10,7 @@ from jobflow import Flow, Job
 from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 
-N_JOBS = 10
+N_JOBS = 5
 
 
 def note(number: int, path: Path) -> Job:
@@ -19,7 +19,7 @@ def note(number: int, path: Path) -> Job:
     return Job(eval, function_args=(told,), name=f"note {number}")
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 def test_many_small_jobs_are_done_each_once_in_few_submissions(db, remote, tmp_path):
     notes = tmp_path / "notes"
     wrong = Job(eval, function_args=("1 / 0",), name="wrong")

@@ -13,7 +13,6 @@ from jobflow import Flow, Job
 from forcebase.blob import Blob
 from forcebase.errors import InputError
 from forcebase.ingest.collect import collect
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import model_batch
 from forcebase.launch import load_flow
 from forcebase.makers.phonon import PhononMaker
@@ -34,11 +33,11 @@ def largest_document(collection) -> int:
 
 
 @pytest.fixture
-def phonon_output(db, quick_model, data_folder):
+def phonon_output(db, quick_model, imported):
     """A phonon of the quick model, of the unit cell alone, as a job gives it."""
     from jobflow import run_locally
 
-    import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+    imported(db, "wse2_gpaw_unitcell.extxyz")
     unit_cell = db.require_structure("wse2-unit-cell").to_pymatgen()
     maker = PhononMaker(relax_maker=RelaxMaker(fmax=0.05))
     flow = maker.make(quick_model.output, unit_cell, [[1, 0, 0], [0, 1, 0], [0, 0, 1]])
@@ -49,7 +48,7 @@ def phonon_output(db, quick_model, data_folder):
     return {key: value for key, value in output.items() if key != "force_constants"}
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 def test_a_model_of_30_mb_and_force_constants_of_20_mb(db, remote, quick_model, phonon_output):
     # of another package than MACE, whose file goes to the jobs
     model = {**quick_model.output, "kind": "ASE", "dataset": None, "dataset_job": None}
@@ -87,7 +86,7 @@ def _as_text(output: dict) -> str:
     return MontyEncoder().encode(output)
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 def test_an_output_too_large_for_a_document_fails_where_it_runs(db, remote):
     submit(db, Flow([Job(operator.mul, function_args=("x", 18_000_000), name="large")]))
     remote.run_queue()

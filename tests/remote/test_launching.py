@@ -34,7 +34,7 @@ def flow_file(tmp_path):
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 def test_jobs_of_a_flow_file_run_on_a_worker(db, remote, flow_file):
     done = remote.forcebase(
         "launch", flow_file, "--remote", "--set", "number=10", "--worker", "second=gpu", "--json"

@@ -71,7 +71,7 @@ def test_a_flow_without_jobs_is_refused(db, remote):
         submit(db, Flow([], name="all done"))
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 def test_a_failed_job_is_told_recorded_and_run_again(db, remote, tmp_path):
     (tmp_path / "b").write_text("0")
     code = f"1 / int(open({str(tmp_path / 'b')!r}).read())"

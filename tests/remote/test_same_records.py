@@ -6,19 +6,15 @@ import importlib
 import inspect
 import json
 import socket
-import uuid
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from jobflow import Flow, Job, Maker
+from same_records import check_same, exact_ids
 
 from forcebase import makers
-from forcebase.database.connection import open_client
 from forcebase.database.database import Database
 from forcebase.ingest.collect import collect
-from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import model_batch
 from forcebase.launch import load_flow, run_here
 from forcebase.records import Activity
@@ -26,8 +22,11 @@ from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 
 FLOWS = Path(__file__).parents[2] / "flows"
+CHEAP_DFT, QUICK_MAIN_JOB = (
+    str(Path(__file__).with_name(name)) for name in ("cheap_dft_flow.py", "quick_main_job_flow.py")
+)
 MAKERS = {
-    "wse2_main_job.py": {
+    QUICK_MAIN_JOB: {
         "CurateMaker",
         "MACETrainMaker",
         "PredictMaker",
@@ -35,7 +34,7 @@ MAKERS = {
         "ForceConstantsMaker",
     },
     "wse2_vacancy.py": {"RelaxMaker", "DefectMaker", "ForceConstantsMaker"},
-    "wse2_training_structures.py": {
+    CHEAP_DFT: {
         "SampleStructuresMaker",
         "LabelStructuresMaker",
         "GPAWStaticMaker",
@@ -47,21 +46,9 @@ MAKERS_OF_FLOWS = {"PhononMaker"}
 
 
 @pytest.fixture
-def here(settings) -> Iterator[Database]:
+def here(other_db) -> Database:
     """A second database: what is computed in this process."""
-    made = replace(settings, database=f"test_{uuid.uuid4().hex[:12]}")
-    opened = Database(made)
-    yield opened
-    opened.close()
-    with open_client(made) as client:
-        client.drop_database(made.database)
-
-
-def record_ids(db: Database) -> dict[str, set[str]]:
-    return {
-        name: {found["_id"] for found in records.raw.find({}, {"_id": 1})}
-        for name, records in db.record_collections.items()
-    }
+    return other_db
 
 
 def run_both(here, db, cut_off, flow_file: str, arguments: dict[str, str]) -> None:
@@ -91,7 +78,7 @@ def test_these_flows_have_jobs_of_all_makers():
     assert found - set().union(*MAKERS.values()) == MAKERS_OF_FLOWS
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 def test_a_worker_may_have_no_network_while_the_runner_reaches_the_database(db, cut_off):
     if "execution_cmd" not in cut_off.project.content["workers"]["cpu"]:
         pytest.skip("this machine does not let a test make a network namespace")
@@ -105,48 +92,45 @@ def test_a_worker_may_have_no_network_while_the_runner_reaches_the_database(db, 
     assert job.reason == "OSError: [Errno 101] Network is unreachable"
 
 
-@pytest.mark.slow
-def test_the_main_job(here, db, cut_off, data_folder):
+@pytest.mark.remote
+@pytest.mark.training
+def test_the_main_job(here, db, cut_off, imported):
     for database in (here, db):
-        import_paths(database, [data_folder])
-    run_both(here, db, cut_off, "wse2_main_job.py", {"epochs": "1"})
-    ids = record_ids(db)
-    assert ids == record_ids(here)
-    assert len(ids["datasets"]) == 1
-    assert len(ids["phonons"]) == 2
+        imported(database)
+    run_both(here, db, cut_off, QUICK_MAIN_JOB, {"epochs": "1"})
+    check_same(here, db)
+    assert db.datasets.count() == 1
+    assert db.phonons.count() == 2
+    assert db.calculations.count(method_class="model") > 0
     sent = {job["worker"] for job in db.raw["jf_jobs"].find()}
     assert sent == {"cpu"}
 
 
-@pytest.mark.slow
-def test_the_vacancy_study_with_its_jobs_on_two_workers(
-    here, db, cut_off, data_folder, quick_model
-):
+@pytest.mark.remote
+def test_the_vacancy_study_with_its_jobs_on_two_workers(here, db, cut_off, imported, quick_model):
     for database in (here, db):
-        import_paths(database, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+        imported(database, "wse2_gpaw_unitcell.extxyz")
         batch = model_batch(database, {**quick_model.output, "dataset": None, "dataset_job": None})
         batch.write(database, Activity(id="training:1", kind="job", name="train"))
         database.labels.name("quick", "methods", batch.methods[0].id)
     arguments = {"model": "quick", "sizes": "[2]", "fmax": "1e-4"}
     workers = json.dumps({"force constants": "gpu"})
     run_both(here, db, cut_off, "wse2_vacancy.py", {**arguments, "workers": workers})
-    ids = record_ids(db)
-    assert ids == record_ids(here)
-    assert len(ids["phonons"]) == 2
+    check_same(here, db)
+    assert db.phonons.count() == 2
     jobs = {job["job"]["name"]: job["worker"] for job in db.raw["jf_jobs"].find()}
     assert {worker for name, worker in jobs.items() if "force constants" in name} == {"gpu"}
     assert {worker for name, worker in jobs.items() if "force constants" not in name} == {"cpu"}
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 @pytest.mark.dft
 def test_new_dft(here, db, cut_off):
     arguments = {"n_unit_cells": "1", "seed": "3", "workers": '{"GPAW": "gpu"}'}
-    run_both(here, db, cut_off, "wse2_training_structures.py", arguments)
-    ids = record_ids(db)
-    assert ids["structures"] == record_ids(here)["structures"]
-    assert ids["methods"] == record_ids(here)["methods"]
+    run_both(here, db, cut_off, CHEAP_DFT, arguments)
+    assert exact_ids(db)["structures"] == exact_ids(here)["structures"]
+    assert exact_ids(db)["methods"] == exact_ids(here)["methods"]
     one, other = here.calculations.one(), db.calculations.one()
-    assert one.energy == pytest.approx(other.energy, abs=1e-9)
+    assert one.energy == pytest.approx(other.energy, abs=1e-6)
     workers = {job["job"]["name"]: job["worker"] for job in db.raw["jf_jobs"].find()}
     assert {worker for name, worker in workers.items() if name.startswith("GPAW")} == {"gpu"}

@@ -16,6 +16,7 @@ import pytest
 from jobflow import Flow, Job
 from qtoolkit.core.data_objects import QResources
 from ruamel.yaml import YAML
+from waiting import PATIENCE
 
 from forcebase.ingest.collect import collect
 from forcebase.remote.placement import place
@@ -23,7 +24,6 @@ from forcebase.remote.project import find_project
 from forcebase.remote.submission import submit
 
 HERE = Path(__file__).parent
-FLOWS = HERE.parents[1] / "flows"
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +31,12 @@ def slurm_conf(tmp_path_factory) -> Iterator[Path]:
     """A cluster of this machine, by the script that comes with the tests."""
     folder = tmp_path_factory.mktemp("slurm")
     script = [sys.executable, HERE / "start_slurm.py", folder]
-    done = subprocess.run(script, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(script, capture_output=True, text=True, timeout=PATIENCE)
     if done.returncode and not os.environ.get("FORCEBASE_GATE"):  # the gate has installed it
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
     yield folder / "slurm.conf"
-    subprocess.run([*script, "--stop"], check=True, timeout=120)
+    subprocess.run([*script, "--stop"], check=True, timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -91,7 +91,8 @@ def slurm_jobs(slurm) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.remote
 def test_jf_finds_nothing_to_complain_about(slurm):
     jf = Path(sys.executable).parent / "jf"
     command = [jf, "-p", slurm.project.name, "project", "check", "--worker", "slurm", "--errors"]
@@ -100,7 +101,8 @@ def test_jf_finds_nothing_to_complain_about(slurm):
     assert "✓ Worker slurm" in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.remote
 def test_each_job_gets_the_resources_that_it_asks_for(db, slurm):
     jobs = [
         Job(operator.add, function_args=(n, 1), name=name)
@@ -129,7 +131,8 @@ def test_each_job_gets_the_resources_that_it_asks_for(db, slurm):
         assert "JobState=COMPLETED" in found[name]
 
 
-@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.remote
 def test_many_small_jobs_share_an_allocation(db, slurm):
     before = len(slurm_jobs(slurm))
     jobs = [Job(operator.add, function_args=(n, 1), name=f"small {n}") for n in range(8)]
@@ -141,11 +144,12 @@ def test_many_small_jobs_share_an_allocation(db, slurm):
     assert 1 <= len(slurm_jobs(slurm)) - before <= 2
 
 
-@pytest.mark.slow
+@pytest.mark.slurm
+@pytest.mark.remote
 @pytest.mark.dft
 def test_a_flow_of_forcebase_as_a_user_runs_it(db, slurm):
     launched = slurm.forcebase(
-        *("launch", FLOWS / "wse2_training_structures.py", "--set", "n_unit_cells=1"),
+        *("launch", HERE / "cheap_dft_flow.py", "--set", "n_unit_cells=1"),
         *("--remote", "--worker", "slurm", "--worker", "sample=cpu"),
         *("--resources", 'GPAW={"nodes": 1, "ntasks": 1, "time": "00:20:00"}', "--json"),
     )

@@ -8,13 +8,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from waiting import PATIENCE, wait_until
 
 from forcebase.ingest.collect import collect
 from forcebase.ingest.outputs import model_batch
@@ -65,22 +65,19 @@ def ssh_server(tmp_path_factory) -> Iterator[SshServer]:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd of root wants it
     process = subprocess.Popen([program, "-D", "-e", "-f", str(folder / "config")])
     try:
-        _wait_for(port)
+        wait_until(lambda: _is_open(port))
         yield SshServer(port, folder / "user")
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=PATIENCE)
 
 
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+def _is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        return True
+    except OSError:
+        return False
 
 
 @pytest.fixture
@@ -102,7 +99,7 @@ def over_ssh(remote, ssh_server, settings, tmp_path):
     return replace(remote, project=find_project(settings))
 
 
-@pytest.mark.slow
+@pytest.mark.remote
 def test_inputs_and_outputs_are_moved(db, over_ssh, quick_model, tmp_path):
     batch = model_batch(
         db,

@@ -14,7 +14,7 @@ from forcebase.models.training_settings import QUICK
 from forcebase.report.gathering import gather
 from forcebase.report.main_result import MainResult
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.training
 
 
 @pytest.fixture

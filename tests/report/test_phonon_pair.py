@@ -8,7 +8,6 @@ from matplotlib.image import imread
 
 from forcebase.comparison import compare
 from forcebase.errors import InputError
-from forcebase.ingest.importing import import_paths
 from forcebase.physics.force_constant_errors import compare_force_constants
 from forcebase.physics.phonon_comparison import compare_bands
 from forcebase.report.phonon_pair import draw_phonon_pair, write_phonon_picture
@@ -47,8 +46,8 @@ def test_errors_of_force_constants_stand_at_their_distance(figure, spectra):
     assert errors.get_ydata().tolist() == [row.frobenius for row in rows]
 
 
-def test_a_picture_is_written_from_the_records(db, data_folder, tmp_path):
-    import_paths(db, [data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
+def test_a_picture_is_written_from_the_records(db, tmp_path, imported):
+    imported(db, "phonopy_wse2_gpaw_3x3.yaml")
     same = compare(db, "wse2-dft-phonon", "wse2-dft-phonon")
     write_phonon_picture(db, same, tmp_path / "pair.png")
     assert imread(tmp_path / "pair.png").shape[:2] == (1152, 1600)

@@ -1,0 +1,172 @@
+"""Processes that go on from the tests' own: real ones, but without the start of another Python.
+
+That start is 2 s of imports, and a hundred tests have one. What a fresh interpreter does of its own
+(imports, the entry point, threads of torch) is tested where commands are run by their path.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from waiting import PATIENCE
+
+FORK = multiprocessing.get_context("fork")
+SHORTEST = 0.1
+"""s; a runner rests a second after each round."""
+
+
+class Forked:
+    """A function in a process of its own, with the methods of `subprocess.Popen` that tests use.
+
+    Args:
+        function: what it does; its process ends with it, or with the code of its SystemExit.
+        environment: all its environment variables.
+        out: file that its output is added to.
+        err: the same of its errors; that of its output without one.
+        folder: where it runs.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[], None],
+        environment: Mapping[str, str],
+        out: Path,
+        err: Path | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        def run() -> None:
+            _begin(environment, out, err or out, folder)
+            function()
+
+        self._process = FORK.Process(target=run)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid or 0)
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Wait for its exit code; that of a signal is negative."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired(repr(self._process), timeout)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+
+
+def _begin(environment: Mapping[str, str], out: Path, err: Path, folder: Path | None) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
+    if folder:
+        os.chdir(folder)
+    for number, path in ((0, Path(os.devnull)), (1, out), (2, err)):
+        flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        opened = os.open(path, flags, 0o600)
+        os.dup2(opened, number)
+        os.close(opened)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
+    sys.stdout, sys.stderr = (_text_stream(number) for number in (1, 2))
+
+
+def _text_stream(number: int) -> io.TextIOWrapper:
+    raw = io.FileIO(number, "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), line_buffering=True)
+
+
+def start_command(
+    arguments: tuple[object, ...], environment: Mapping[str, str], out: Path, **places: Path
+) -> Forked:
+    """Start a command of forcebase."""
+
+    def run() -> None:
+        from forcebase.cli.main import main
+
+        sys.argv = ["forcebase", *map(str, arguments)]
+        main()
+
+    return Forked(run, environment, out, **places)
+
+
+def run_command(
+    arguments: tuple[object, ...], environment: Mapping[str, str], folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of forcebase to its end."""
+    with tempfile.TemporaryDirectory() as written:
+        out, err = Path(written) / "out", Path(written) / "err"
+        places = {"folder": folder} if folder else {}
+        started = start_command(arguments, environment, out, err=err, **places)
+        try:
+            code = started.wait()
+        except BaseException:
+            started.kill()
+            raise
+        return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
+
+
+def start_runner(
+    project: str,
+    environment: Mapping[str, str],
+    out: Path,
+    *,
+    before: str = "",
+    until_idle: bool = False,
+) -> Forked:
+    """Start a runner of jobflow-remote that rests less than they do.
+
+    Args:
+        project: its name.
+        environment: with JFREMOTE_PROJECTS_FOLDER.
+        out: file that its output is added to.
+        before: code that it is to run first.
+        until_idle: it ends when there is no job left that can run.
+    """
+
+    def run() -> None:
+        import jobflow_remote
+        from jobflow_remote.jobs import runner
+
+        jobflow_remote.SETTINGS = jobflow_remote.JobflowRemoteSettings()  # of this environment
+        rest_less(runner)
+        exec(before, {})
+        made = runner.Runner(project_name=project)
+        if until_idle:
+            made.run_all_jobs(max_seconds=round(3 * PATIENCE))
+        else:
+            made.run()
+
+    return Forked(run, environment, out)
+
+
+def rest_less(runner: types.ModuleType) -> None:
+    """Have a runner look at the queue again after a tenth of a second."""
+
+    def sleep(seconds: float) -> None:
+        time.sleep(min(seconds, SHORTEST))
+
+    runner.time = types.SimpleNamespace(**{**vars(time), "sleep": sleep})

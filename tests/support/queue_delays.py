@@ -1,0 +1,25 @@
+"""A project of jobflow-remote whose runner asks often, so that tests need not wait for it."""
+
+from __future__ import annotations
+
+import re
+
+from forcebase.remote.project import RemoteProject, find_project
+from forcebase.settings import Settings
+
+DELAYS = ("delay_checkout", "delay_check_run_status", "delay_advance_status", "delay_update_batch")
+
+OTHERS = {"delta_retry": "[0.5, 0.5, 0.5]", "delay_refresh_limited": "1", "max_wait": "2"}
+
+
+def ask_often(project: RemoteProject, settings: Settings) -> RemoteProject:
+    """Write short delays into the project's file, and give the project anew."""
+    text = project.path.read_text()
+    for name in DELAYS:
+        text, n = re.subn(rf"\b{name}: \S+", f"{name}: 0.2", text)
+        assert n == 1, name
+    for name, value in OTHERS.items():
+        text, n = re.subn(rf"\b{name}: .*", f"{name}: {value}", text, count=1)
+        assert n == 1, name
+    project.path.write_text(text)
+    return find_project(settings, project.name)

@@ -1,0 +1,108 @@
+"""Which tests share a worker, and what was run and what was not, said at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+NEEDS = ("remote", "faults", "dft", "training", "slurm", "browser")
+"""Markers that say what a test needs."""
+NOTHING = "nothing more"
+NEEDED = "needs"
+TOGETHER = ("faults", "remote", "slurm")
+"""Tests of one of these never run beside another of it: they start processes and wait for them."""
+FIRST = (*TOGETHER, "dft", "training")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give each test its load group: that of what it needs, or its folder or file."""
+    if hasattr(config, "workerinput"):  # the longest groups first, so that none is left for the end
+        items.sort(key=_rank)
+    for item in items:
+        item.user_properties.append((NEEDED, _needs(item)))
+        if config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _rank(item: pytest.Item) -> int:
+    needed = _needs(item)[0]
+    return FIRST.index(needed) if needed in FIRST else len(FIRST)
+
+
+def _group(item: pytest.Item) -> str:
+    """Tests of one file share what it makes once; a marker `xdist_group` of its own comes first."""
+    own = item.get_closest_marker("xdist_group")
+    if own is not None:
+        return str(own.kwargs.get("name") or own.args[0])
+    for need in reversed(TOGETHER):  # Slurm's are of the queue too
+        if item.get_closest_marker(need):
+            return need
+    return str(item.path.relative_to(item.config.rootpath))
+
+
+def _needs(item: pytest.Item) -> list[str]:
+    found = [need for need in NEEDS if item.get_closest_marker(need)]
+    return found or [NOTHING]
+
+
+def _needed(report: pytest.TestReport) -> list[str]:
+    """What a test needed; a report comes from another process, without its markers."""
+    return dict(report.user_properties).get(NEEDED, [NOTHING])
+
+
+class Tally:
+    """Counts what was left out before anything ran; a worker tells it to the process above."""
+
+    def __init__(self) -> None:
+        self.deselected: Counter[str] = Counter()
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            self.deselected.update(_needs(item))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object, error: object) -> None:
+        told = getattr(node, "workeroutput", {}).get("deselected")
+        if told:  # every worker leaves out the same
+            self.deselected = Counter(told)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["deselected"] = dict(self.deselected)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        ran: Counter[str] = Counter()
+        skipped: Counter[str] = Counter()
+        reasons: dict[str, list[str]] = {}
+        for outcome in ("passed", "failed", "xfailed", "xpassed"):
+            for report in terminalreporter.stats.get(outcome, []):
+                if report.when == "call" or outcome == "failed":
+                    ran.update(_needed(report))
+        for report in terminalreporter.stats.get("skipped", []):
+            skipped.update(_needed(report))
+            reasons.setdefault(_reason(report), []).append(report.nodeid.split("@")[0])
+        terminalreporter.section("what ran, by what it needs")
+        for need in (*NEEDS, NOTHING):
+            if not ran[need] + skipped[need] + self.deselected[need]:
+                continue
+            terminalreporter.line(
+                f"{need:13} {ran[need]:5} run {skipped[need]:5} skipped "
+                f"{self.deselected[need]:5} not asked for"
+            )
+        for reason, tests in sorted(reasons.items()):
+            terminalreporter.line(f"skipped: {reason}")
+            for test in sorted(tests):
+                terminalreporter.line(f"    {test}")
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Why it was skipped, without where."""
+    where = report.longrepr
+    text = str(where[2]) if isinstance(where, tuple) else str(where)
+    return text.removeprefix("Skipped: ")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Tally(), "forcebase-tally")
