@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import typer
+
 from forcebase.cli.main import app
+from forcebase.errors import ForcebaseError
 
 PAGE = Path(__file__).parent / "reference.md"
 HEAD = """# Reference: commands, options, variables
 
-Written by `python docs/reference.py` (`make reference`) from the commands themselves: change their help, not this
-page. `forcebase COMMAND --help` has the same with examples. Exit codes: 0 done, 1 not, 2 bad input,
-3 not found; others stand with their commands. `--json` prints plain JSON on standard output;
-progress and messages go to standard error.
-
-## Environment variables
-
-| variable | meaning |
-| --- | --- |
+Written by `python docs/reference.py` from the commands themselves: change their help, not this
+page. `forcebase COMMAND --help` has the same with examples. Answers, and with `--json` plain JSON,
+go to standard output; progress and messages go to standard error.
 """
 VARIABLES = {
     "FORCEBASE_HOME": "folder of the embedded database; `$XDG_DATA_HOME/forcebase`, or "
@@ -33,20 +29,48 @@ VARIABLES = {
     "`~/.local/share/forcebase/environments` ([models.md](models.md))",
     "FORCEBASE_PYTHON_SEVENNET": "Python that runs SevenNet models, where it is elsewhere",
     "FORCEBASE_PYTHON_CHGNET": "the same for CHGNet",
-    "FORCEBASE_PROGRESS": "set by forcebase for its own jobs: the file in which they say how far they are",
-    "JFREMOTE_PROJECTS_FOLDER": "jobflow-remote's: where `forcebase remote init` writes; `~/.jfremote`",
+    "FORCEBASE_PROGRESS": "set by forcebase for its own jobs: the file in which they say how "
+    "far they are",
+    "JFREMOTE_PROJECTS_FOLDER": "jobflow-remote's: where `forcebase remote init` writes; "
+    "`~/.jfremote`",
     "JFREMOTE_PROJECT": "jobflow-remote's: which of several projects `jf` takes",
 }
 
 
 def main() -> None:
+    """Write the page."""
     PAGE.write_text(page())
 
 
 def page() -> str:
     """The whole page."""
-    rows = [f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items()]
-    return HEAD + "\n".join(rows) + "\n\n## Commands\n" + "".join(map(section, commands()))
+    variables = [(f"`{name}`", meaning) for name, meaning in VARIABLES.items()]
+    parts = [
+        HEAD,
+        table("## Environment variables", ("variable", "meaning"), variables),
+        table("## Exit codes", ("code", "when"), exit_codes()),
+        "## Commands\n" + "".join(map(section, commands())),
+    ]
+    return "\n".join(parts)
+
+
+def table(heading: str, columns: tuple[str, str], rows: list[tuple[str, str]]) -> str:
+    """A heading with a table below it."""
+    lines = [f"| {left} | {right} |" for left, right in (columns, ("---", "---"), *rows)]
+    return "\n".join([heading, "", *lines, ""])
+
+
+def exit_codes() -> list[tuple[str, str]]:
+    """0, what the shell gives, and the codes of the errors by what they say of themselves."""
+    kinds = sorted(ForcebaseError.__subclasses__(), key=lambda kind: kind.exit_code)
+    told = [(str(kind.exit_code), one_line(kind.__doc__ or "")) for kind in kinds]
+    other = ("1", "Something else failed, or what was looked at is not well (`verify`, `doctor`).")
+    return [("0", "Done."), other, *told, ("130", "Ctrl-C.")]
+
+
+def one_line(text: str) -> str:
+    """Line ends and runs of blanks as one blank."""
+    return " ".join(text.split())
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -64,15 +88,15 @@ def section(named: tuple[str, Any]) -> str:
     """A heading, what the command does, and a table of what it takes."""
     name, command = named
     rows = [row(parameter) for parameter in parameters(command)]
-    table = ["", "| | default | |", "| --- | --- | --- |", *rows] if rows else []
+    taken = ["", "| | default | |", "| --- | --- | --- |", *rows] if rows else []
     level = "###" if name.count(" ") < 2 else "####"
-    return "\n".join(["", f"{level} {name}", "", what_it_does(command), *table, ""])
+    return "\n".join(["", f"{level} {name}", "", what_it_does(command), *taken, ""])
 
 
 def what_it_does(command: Any) -> str:
     """The help but for its examples, each paragraph on one line."""
     text = inspect.cleandoc(command.help or "").partition("\nExample")[0]
-    return "\n\n".join(" ".join(part.split()) for part in text.split("\n\n") if part.strip())
+    return "\n\n".join(one_line(part) for part in text.split("\n\n") if part.strip())
 
 
 def parameters(command: Any) -> list[Any]:
@@ -84,16 +108,18 @@ def parameters(command: Any) -> list[Any]:
 def names(parameter: Any) -> str:
     """How it is typed: --option and its opposite, or the argument's name."""
     if parameter.param_type_name == "argument":
-        return str(parameter.human_readable_name)
+        return str(parameter.metavar or parameter.name.upper())
     return " / ".join([*parameter.opts, *parameter.secondary_opts])
 
 
 def row(parameter: Any) -> str:
+    """A line of a command's table."""
     default = parameter.default
-    told = "" if default is None or callable(default) or default in (False, ()) else f"`{default}`"
+    is_told = not (default is None or callable(default) or default in (False, (), ""))
+    told = f"`{default}`" if is_told else ""
     if parameter.required:
         told = "required"
-    help_text = " ".join((getattr(parameter, "help", "") or "").split()).replace("|", "\\|")
+    help_text = one_line(getattr(parameter, "help", "") or "").replace("|", "\\|")
     return f"| `{names(parameter)}` | {told} | {help_text} |"
 
 

@@ -20,6 +20,8 @@ from documents import ROOT, Block
 from forcebase.cli.records import parse_filters
 from forcebase.database.connection import open_client
 from forcebase.database.database import Database
+from forcebase.integrity.backup import write_backup
+from forcebase.integrity.restore import restore_backup
 from forcebase.main_job import DEMO_JOB, run_main_job
 from forcebase.models.training_settings import QUICK
 from forcebase.settings import Settings
@@ -35,6 +37,8 @@ code=$?
 {{ export -p; printf 'cd %q\\n' "$PWD"; }} > "$STATE"
 exit $code
 """
+SECOND_DATABASE = "again"
+"""What the documents call the database that they copy to."""
 EPOCHS = 6
 """So that the model relaxes WSe2 to WSe2, and no more."""
 
@@ -129,12 +133,19 @@ def after_the_demo(server_home, tmp_path_factory):
     db.close()
 
 
+@pytest.fixture(scope="session")
+def backup(after_the_demo, tmp_path_factory):
+    """That database in a file."""
+    path, _ = write_backup(after_the_demo, tmp_path_factory.mktemp("backup") / "demo.zip")
+    return path
+
+
 @pytest.fixture
-def reader(after_the_demo, tmp_path):
+def reader(server_home, backup, tmp_path):
     """A reader with a clone and a database of his own, filled by the demo."""
-    home, place = after_the_demo.settings.home, tmp_path / "forcebase"
-    settings = Settings(home=home, database=f"docs_{uuid.uuid4().hex[:12]}")
-    copy_database(after_the_demo, settings.database)
+    place = tmp_path / "forcebase"
+    settings = Settings(home=server_home, database=f"docs_{uuid.uuid4().hex[:12]}")
+    restore_backup(settings, backup)
     place.mkdir()
     for name in CLONE:
         (place / name).symlink_to(ROOT / name)
@@ -149,23 +160,15 @@ def reader(after_the_demo, tmp_path):
         "STATE": str(tmp_path / "state.sh"),
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "200",
-        "FORCEBASE_HOME": str(home),
+        "FORCEBASE_HOME": str(server_home),
         "FORCEBASE_DATABASE": settings.database,
     }
     reading = Reader(place, settings, environment)
     yield reading
     reading.stop()
     with open_client(settings) as client:
-        for name in client.list_database_names():
-            if name.startswith(settings.database):
-                client.drop_database(name)
-
-
-def copy_database(db: Database, name: str) -> None:
-    """All documents of a database under another name; indexes come when it is opened."""
-    for collection in db.raw.list_collection_names(filter={"type": "collection"}):
-        if not collection.startswith("system."):
-            db.raw[collection].aggregate([{"$out": {"db": name, "coll": collection}}])
+        for name in (settings.database, SECOND_DATABASE):
+            client.drop_database(name)
 
 
 @pytest.fixture(scope="session")

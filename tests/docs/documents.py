@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOTE = re.compile(r"<!--\s*([a-z -]+?):\s*(.*?)\s*-->", re.DOTALL)
 RUN = ("sh", "python")
+INVENTED = re.compile(r"\b(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{6,}\b")
+"""Digits that look like the id of a record."""
 VERBS = ("stand-in", "not run", "needs", "fails", "prints", "fill in", "given", "file")
 
 
