@@ -27,7 +27,7 @@ from forcebase.models.training_settings import QUICK
 from forcebase.settings import Settings
 
 CLONE = ("data", "flows", "benchmarks", "tests", "db_config", "docs", "src", "pyproject.toml")
-PATIENCE = 300.0
+PATIENCE = 900.0
 """s for one command, on a machine with much other work."""
 SHELL = """
 set -o pipefail

@@ -1,4 +1,4 @@
-"""What a reader does in the editor: `fill_in_slurm.py PROJECT.yaml`, the worker `slurm` for here."""
+"""What a reader does in the editor: `fill_in_slurm.py PROJECT.yaml`, the worker slurm for here."""
 
 from __future__ import annotations
 

@@ -66,7 +66,8 @@ def type_all(path, reader, lacking) -> tuple[list[str], list[str]]:
             typed, stand_ins = as_typed(block, command, reader)
             told += stand_ins
             done = reader.run(typed) if block.language == "sh" else reader.python(typed)
-            failed += [f"{block.place} {why}:\n{typed}\n{done.text}" for why in faults(block, done)]
+            wrong = faults(block, command, done)
+            failed += [f"{block.place} {what}:\n{typed}\n{done.text}" for what in wrong]
     return told, failed
 
 
@@ -91,14 +92,14 @@ def as_typed(block: Block, command: str, reader) -> tuple[str, list[str]]:
     return command, told
 
 
-def faults(block: Block, done) -> list[str]:
-    """What is wrong with how a command ended and with what it printed."""
+def faults(block: Block, command: str, done) -> list[str]:
+    """What is wrong with how a command of the text ended and with what it printed."""
     found = ["ends in a traceback"] if "Traceback" in done.text else []
-    refusals = block.about("fails", done.command)
+    refusals = block.about("fails", command)
     if (done.code != 0) != bool(refusals):
         found.append(f"ends with exit code {done.code}")
     printed = " ".join(done.text.split())
-    wanted = [*refusals, *block.about("prints", done.command)]
+    wanted = [*refusals, *block.about("prints", command)]
     return found + [f"does not say {n.text!r}" for n in wanted if n.text not in printed]
 
 

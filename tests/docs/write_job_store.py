@@ -17,8 +17,17 @@ import forcebase as fb
 
 name, target = sys.argv[1], Path(sys.argv[2]).absolute()
 db = fb.connect()
-stored = {"type": "JSONStore", "paths": [str(target.with_suffix(".json"))], "read_only": False}
-spec = {"docs_store": stored, "additional_stores": {"data": {"type": "MemoryStore"}}}
+
+
+def json_store(suffix: str) -> dict:
+    path = str(target.with_suffix(suffix))
+    return {"type": "JSONStore", "paths": [path], "read_only": False}
+
+
+spec = {
+    "docs_store": json_store(".json"),
+    "additional_stores": {"data": json_store(".data.json")},
+}
 store = JobStore.from_dict_spec(spec)
 with tempfile.TemporaryDirectory() as folder:
     weights = Path(folder) / "weights.model"

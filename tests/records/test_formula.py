@@ -28,7 +28,7 @@ def test_as_structures_write_it(formula):
 
 @pytest.mark.parametrize("text", ["", "tungsten", "W0.5Se", "Xx2", "WSe2)", "3"])
 def test_what_is_no_formula_is_refused(text):
-    with pytest.raises(InputError, match="formula|whole numbers|no element"):
+    with pytest.raises(InputError, match=r"formula|whole numbers|no element"):
         hill_formula(text)
 
 
