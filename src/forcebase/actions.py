@@ -32,6 +32,7 @@ from forcebase.makers.curation import CurateMaker
 from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.prediction import PredictMaker
 from forcebase.makers.training import MACETrainMaker
+from forcebase.models.loading import MACE, require_package
 from forcebase.models.training_settings import TrainingSettings
 from forcebase.progress import Progress, following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
@@ -161,6 +162,9 @@ def train_model(
 
     The same data under another name give the same weights, and so the same model: its record
     names the dataset that it was first trained on.
+
+    Raises:
+        MissingDependencyError: MACE is not installed, and the model is not there yet.
     """
     twins = db.datasets.find(members_root=dataset.members_root, e0s=dict(dataset.e0s))
     wanted: dict[str, Any] = {
@@ -171,6 +175,7 @@ def train_model(
     same = db.methods.one(**wanted)
     if isinstance(same, ModelMethod):
         return same
+    require_package(MACE)
     job = MACETrainMaker(settings=settings).make(
         publish_frames(db, dataset_frames(db, dataset)),
         publish_dataset(db, dataset),
@@ -188,7 +193,11 @@ def predict(
     *,
     progress: Progress | None = None,
 ) -> int:
-    """Have the model label the structures that it has not labelled yet, and give their number."""
+    """Have the model label the structures that it has not labelled yet, and give their number.
+
+    Raises:
+        MissingDependencyError: the model's package is not installed, and something is missing.
+    """
     asked = {"method": model.id, "structure": {"$in": list(structure_ids)}}
     # the index holds both fields, and so is all that is read
     fields = {"structure": 1, "_id": 0}
@@ -196,6 +205,7 @@ def predict(
     done = {row["structure"] for rows in found for row in rows}
     missing = sorted(set(structure_ids) - done)
     if missing:
+        require_package(model.kind)
         frames = read_unlabelled_frames(db, missing)
         job = PredictMaker().make(publish_model(db, model), publish_frames(db, frames))
         report = _run(db, job, progress)
@@ -216,6 +226,9 @@ def compute_phonon(
 
     A phonon of the same model, structure, supercell and protocol is found again, and so is the
     relaxation alone.
+
+    Raises:
+        MissingDependencyError: the model's package is not installed, and the phonon is not there.
     """
     maker = maker or PhononMaker()
     matrix = [[int(n) for n in row] for row in supercell_matrix]
@@ -223,6 +236,7 @@ def compute_phonon(
     same = find_phonon(db, model, structure.id, matrix, maker)
     if same is not None:
         return same
+    require_package(model.kind)
     flow = maker.make(
         publish_model(db, model),
         structure.to_pymatgen(),

@@ -18,6 +18,7 @@ from forcebase.ingest.collect import collect
 from forcebase.launch import run_here
 from forcebase.makers.defect import DefectMaker, defect_cell
 from forcebase.makers.phonon import PhononMaker
+from forcebase.models.loading import require_package
 from forcebase.physics.defect_spectra import DefectSpectra, defect_spectra
 from forcebase.physics.shells import Shells
 from forcebase.progress import Progress, following, report
@@ -91,11 +92,16 @@ def compute_defect_phonons(
     *,
     progress: Progress | None = None,
 ) -> DefectPhonons:
-    """Compute what is missing of one supercell's two phonons, and give their records."""
+    """Compute what is missing of one supercell's two phonons, and give their records.
+
+    Raises:
+        MissingDependencyError: the model's package is not installed, and something is missing.
+    """
     maker = maker or PhononMaker()
     flow = defect_flow(db, model, unit_cell, [supercell_matrix], defect, maker)
     reasons = ""
     if flow.jobs:
+        require_package(model.kind)
         with following(progress):
             done = run_here(db, flow)
         reasons = "; ".join(f"{name}: {reason}" for name, reason in done.failed)

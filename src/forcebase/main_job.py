@@ -13,6 +13,7 @@ from forcebase.comparison import Selection, compare_labels, compare_phonons
 from forcebase.database.database import Database
 from forcebase.errors import CalculationError, InputError
 from forcebase.ingest.importing import import_paths
+from forcebase.models.loading import MACE, require_package
 from forcebase.models.training_settings import DEMO, FULL, TrainingSettings
 from forcebase.progress import Progress
 from forcebase.records import Dataset
@@ -95,6 +96,7 @@ def run_main_job(
             on from there.
     """
     _check_folder(out)
+    require_package(MACE)
     dataset = _dataset(db, job, say, progress)
     reference = db.methods.get(dataset.method)
     db.labels.name("gpaw-pbe", "methods", reference.id)

@@ -10,16 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bson import decode
 
 from forcebase.archive.contents import ACTIVITIES, Contents
 from forcebase.archive.layout import MANIFEST, METADATA, PREVIEW, Member
 from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, references_of
-
-if TYPE_CHECKING:
-    from forcebase.archive.writing import Description
 
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 PROV = "http://www.w3.org/ns/prov#"
@@ -35,6 +32,23 @@ MANY = 2000
 SOFTWARE = "#forcebase"
 ENCODINGS = {"bson": "application/bson", "json": "application/json", "html": "text/html"}
 Entity = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What people are to know of an archive.
+
+    Attributes:
+        name: a title; made of the records' where it is "".
+        text: a description, likewise.
+        license: a URL or a name; "" where none is given.
+        authors: their names.
+    """
+
+    name: str = ""
+    text: str = ""
+    license: str = ""
+    authors: tuple[str, ...] = ()
 
 
 @dataclass

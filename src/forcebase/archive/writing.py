@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from zipfile import ZipFile
@@ -13,7 +12,7 @@ from zipfile import ZipFile
 from bson import decode_all
 
 from forcebase.archive.contents import CACHED_OF_TAINTS, TAINTS, Contents, Root, everything, gather
-from forcebase.archive.crate import Facts, metadata_text, preview_text
+from forcebase.archive.crate import Description, Facts, metadata_text, preview_text
 from forcebase.archive.layout import (
     COMMENT_SIZE,
     MANIFEST,
@@ -35,23 +34,6 @@ from forcebase.progress import Progress
 
 AT_ONCE = 500
 """Documents asked for together: of 432 atoms each, 10 MB."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What people are to know of an archive.
-
-    Attributes:
-        name: a title; made of the records' where it is "".
-        text: a description, likewise.
-        license: a URL or a name; "" where none is given.
-        authors: their names.
-    """
-
-    name: str = ""
-    text: str = ""
-    license: str = ""
-    authors: tuple[str, ...] = ()
 
 
 def write_archive(

@@ -15,9 +15,14 @@ from pymongo.errors import PyMongoError
 
 from forcebase.cli.console import JsonOption, print_json, print_table
 from forcebase.errors import ForcebaseError
+from forcebase.models.mace_package import COMMAND as MACE_COMMAND
+from forcebase.models.mace_package import is_installed
 from forcebase.settings import Settings
 
-NEEDED = ("ase", "atomate2", "jobflow", "mace-torch", "mongoengine", "phonopy", "pymongo", "torch")
+NEEDED = ("ase", "atomate2", "jobflow", "mongoengine", "phonopy", "pymongo")
+MACE_PACKAGES = {"mace": "mace-torch", "torch": "torch"}
+"""Module -> the package that brings it."""
+MACE_ADVICE = "to train, or to predict and compute phonons with a MACE: " + MACE_COMMAND
 LEAST_FREE_GB = 2.0
 GPAW_ADVICE = (
     "to run new DFT: apt install libxc-dev libopenblas-dev libopenmpi-dev, "
@@ -68,7 +73,16 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, True, True, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             yield Finding(name, False, True, "", f"pip install {name}")
+    yield from _mace()
     yield _gpaw()
+
+
+def _mace() -> Iterator[Finding]:
+    for module, name in MACE_PACKAGES.items():
+        if is_installed(module):
+            yield Finding(name, True, False, importlib.metadata.version(name))
+        else:
+            yield Finding(name, False, False, "not installed", MACE_ADVICE)
 
 
 def _gpaw() -> Finding:

@@ -12,8 +12,8 @@ from ase.io import write
 
 from forcebase.database.database import Database
 from forcebase.datasets.frozen import dataset_frames, labelled_atoms
-from forcebase.errors import InputError, MissingDependencyError
-from forcebase.models.mace_calculator import import_mace
+from forcebase.errors import InputError
+from forcebase.models.mace_package import import_mace
 from forcebase.records import Dataset
 from forcebase.records.dataset import SPLITS
 
@@ -65,18 +65,14 @@ def _write_extxyz(path: Path, atoms: list[Atoms]) -> None:
 
 def _write_mace(path: Path, atoms: list[Atoms]) -> None:
     """By MACE's own writer; each group carries its record's id as an attribute beside."""
-    try:
-        import_mace()
-        import h5py
-        from mace.data.utils import (
-            KeySpecification,
-            config_from_atoms_list,
-            save_configurations_as_HDF5,
-        )
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"MACE's format needs MACE: {error}.", hint="pip install mace-torch"
-        ) from None
+    import_mace()
+    import h5py
+    from mace.data.utils import (
+        KeySpecification,
+        config_from_atoms_list,
+        save_configurations_as_HDF5,
+    )
+
     keys = KeySpecification(
         info_keys={"energy": "REF_energy", "stress": "REF_stress"},
         arrays_keys={"forces": "REF_forces"},

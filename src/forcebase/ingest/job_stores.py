@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import yaml
@@ -26,6 +26,7 @@ from forcebase.ingest.codes.vasp_output import (
     vasp_method,
 )
 from forcebase.ingest.description import read_description
+from forcebase.ingest.import_report import ImportReport
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
@@ -34,9 +35,6 @@ from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy
 from forcebase.physics.stability import instability
 from forcebase.records import Activity, Calculation, Method, Structure
 from forcebase.units import stress_from_kbar_pressure
-
-if TYPE_CHECKING:
-    from forcebase.ingest.importing import ImportReport
 
 Document = dict[str, Any]
 Reader = Callable[[Database, Document, ImportOptions], Batch]

@@ -133,13 +133,18 @@ class GPAWStaticMaker(AseRelaxMaker):
 
     def __post_init__(self) -> None:
         """Refuse parameters that would make another method under the same description."""
-        super().__post_init__()
+        self._calculator: Any = None
         foreign = sorted(set(self.calculator_kwargs) - NEUTRAL)
         if foreign:
             raise InputError(
                 f"calculator_kwargs of {type(self).__name__} cannot hold {', '.join(foreign)}.",
                 hint=f"Use the maker's own fields; allowed here: {', '.join(sorted(NEUTRAL))}.",
             )
+
+    @property
+    def calculator(self) -> Any:
+        """GPAW with the mesh of this structure; atomate2 before 0.1.3 has none to inherit."""
+        return self._calculator
 
     @job(output_schema=GPAWTaskDocument)
     def make(self, structure: Structure, prev_dir: str | Path | None = None) -> GPAWTaskDocument:

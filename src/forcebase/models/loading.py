@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from forcebase.models.foreign.environments import python_of
 from forcebase.models.foreign.model import load_foreign
 from forcebase.models.mace_calculator import load_mace
+from forcebase.models.mace_package import require_mace
 from forcebase.models.potential import Potential
 from forcebase.outputs import ModelOutput
 
 MACE = "MACE"
+
+
+def require_package(kind: str) -> None:
+    """Refuse to begin what needs a model whose package is not installed; loads nothing.
+
+    Args:
+        kind: as the model's record says.
+
+    Raises:
+        MissingDependencyError: the package is not here, with the command that installs it.
+    """
+    if kind == MACE:
+        require_mace()
+    else:
+        python_of(kind)
 
 
 def load_model(model: ModelOutput) -> Potential:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-import warnings
 from collections.abc import Iterable
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -19,6 +17,8 @@ from forcebase.errors import IntegrityError, ModelError
 from forcebase.models.boundaries import close_boundaries
 from forcebase.models.foreign.engine import Labels
 from forcebase.models.mace_batch import label_batch
+from forcebase.models.mace_network import MaceNetwork
+from forcebase.models.mace_package import import_mace
 from forcebase.models.potential import require_elements
 
 if TYPE_CHECKING:
@@ -29,26 +29,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedModel:
-    """A model ready to be applied.
-
-    Attributes:
-        network: the torch module, its parameters frozen.
-        weights_sha256: digest of the file that it was loaded from.
-        dtype: float64 or float32.
-        device: as torch names it.
-        head: readout head, None for a model with one.
-        r_max: cutoff, angstrom.
-        numbers: atomic numbers that it knows, as its one-hot encoding orders them.
-    """
-
-    network: Any
-    weights_sha256: str
-    dtype: str
-    device: str
-    head: str | None
-    r_max: float
-    numbers: tuple[int, ...]
+class LoadedModel(MaceNetwork):
+    """A MACE ready to be applied."""
 
     @property
     def elements(self) -> list[str]:
@@ -102,6 +84,7 @@ def load_mace(
 
     Raises:
         IntegrityError: the bytes are not those of the digest; they are not unpickled.
+        MissingDependencyError: MACE is not installed.
         ModelError: this version of MACE cannot read the file.
     """
     found = bytes_digest(weights)
@@ -120,13 +103,6 @@ def best_device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def import_mace() -> None:
-    """Import all of MACE before e3nn, and without what it prints: stdout may be somebody's JSON."""
-    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import mace.calculators  # noqa: F401
 
 
 @lru_cache(maxsize=4)

@@ -23,6 +23,7 @@ from forcebase.frames import Frames
 from forcebase.models.boundaries import close_boundaries
 from forcebase.models.fine_tuning import write_parent
 from forcebase.models.mace_calculator import LoadedModel
+from forcebase.models.mace_package import require_mace
 from forcebase.models.training_settings import TrainingSettings
 
 NAME = "model"
@@ -79,9 +80,11 @@ def train_mace(
 
     Raises:
         InputError: a split is empty, a label is missing, or an element has no E0.
+        MissingDependencyError: MACE is not installed.
         ModelError: MACE failed, did not read all labels, or diverged; the message holds its
             own last words.
     """
+    require_mace()
     started = time.perf_counter()
     files = {
         split: _write_split(splits, split, e0s, parent.r_max if parent else settings.r_max, folder)
