@@ -1,6 +1,8 @@
 # make demo         the main job, from real DFT records to a validated MACE force field
 # make test         all tests
 # make lint         ruff, mypy, and whether schemas/ is in step
+# make figures      the figures of README.md and docs/ anew from benchmarks/results/
+# make reference    docs/reference.md anew from the commands
 # make lock         requirements/lock.txt anew: the newest versions, which all of the above install
 # make test-oldest  the tests of the library with the oldest packages, in .venv-oldest
 # make test-newest  the same with the newest, in .venv-newest
@@ -17,7 +19,7 @@ comma := ,
 DEV := $(VENV)/.installed-dev$(if $(HAS_LIBXC),-dft)
 EXTRAS := dev$(if $(HAS_LIBXC),$(comma)dft)
 
-.PHONY: demo full test lint schemas lock test-oldest test-newest clean
+.PHONY: demo full test lint schemas figures reference lock test-oldest test-newest clean
 
 demo: $(VENV)/.installed
 	$(RUN)/forcebase demo --out $(OUT)
@@ -36,6 +38,12 @@ lint: $(DEV)
 
 schemas: $(DEV)
 	$(RUN)/python -m forcebase.database.schema_files schemas
+
+figures:
+	$(PYTHON) benchmarks/figures.py
+
+reference: $(DEV)
+	$(RUN)/python docs/reference.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "forcebase needs Python 3.11 or newer: make PYTHON=python3.11 demo")'

@@ -21,7 +21,7 @@ NOT_RUN = {
         "make demo",
         "make test",
         "apt install libxc-dev libopenblas-dev libopenmpi-dev",
-        ".venv/bin/pip install -e '.[dft]'",
+        ".venv/bin/pip install -c requirements/lock.txt -e '.[mace,dft]'",
         "forcebase launch flows/wse2_training_structures.py --remote --worker slurm "
         "--worker sample=cpu \\",
     ],
