@@ -92,7 +92,7 @@ def blocks_of(path: Path) -> list[Block]:
             language = token.info.strip()
             found.append(Block(path.name, line, language, token.content, tuple(notes)))
             notes = []
-        elif token.type not in ("paragraph_close",):
+        else:
             notes = []
     return found
 

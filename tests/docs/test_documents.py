@@ -7,14 +7,11 @@ import re
 import pytest
 from documents import DOCUMENTS, INVENTED, RUN, Block, Note, blocks_of, indented_blocks
 
-TRAINING, REMOTE = pytest.mark.training, pytest.mark.remote
 MARKS = {
-    "README.md": (TRAINING, REMOTE),
-    "clusters.md": (REMOTE, pytest.mark.slurm),
-    "defects.md": (TRAINING,),
-    "faults.md": (REMOTE,),
-    "models.md": (TRAINING,),
-    "remote.md": (REMOTE,),
+    "README.md": (pytest.mark.remote,),
+    "clusters.md": (pytest.mark.remote, pytest.mark.slurm),
+    "faults.md": (pytest.mark.remote,),
+    "remote.md": (pytest.mark.remote,),
 }
 NOT_RUN = {
     "README.md": [
@@ -35,6 +32,7 @@ NOT_RUN = {
 parametrized = [pytest.param(p, id=p.name, marks=MARKS.get(p.name, ())) for p in DOCUMENTS]
 
 
+@pytest.mark.training  # the model of the demo, and what the documents train
 @pytest.mark.parametrize("path", parametrized)
 def test_what_is_typed_works(path, reader, lacking, record_property):
     """All of a document, past what fails, so that one run shows everything that does."""

@@ -13,6 +13,9 @@ import pytest
 from ase.io import read
 from documents import ROOT
 
+from forcebase.actions import build_dataset
+from forcebase.ingest.importing import import_paths
+
 SCRIPT = ROOT / "benchmarks" / "figures.py"
 figures = runpy.run_path(str(SCRIPT))
 significant, rewritten = figures["significant"], figures["rewritten"]
@@ -87,13 +90,13 @@ def test_significant_digits(value, digits, text):
     assert significant(value, digits) == text
 
 
-def test_sizes_of_forces_are_those_of_the_data(data_folder, after_the_demo):
+def test_sizes_of_forces_are_those_of_the_data(data_folder, db):
     """What is a mean of lengths and what of components, from the records themselves."""
     stored = json.loads((ROOT / "benchmarks" / "results" / "data.json").read_text())
     cells = read(data_folder / "wse2_gpaw_pbe.extxyz", ":")
     check_sizes(stored["wse2_gpaw_pbe"], [atoms.arrays["REF_forces"] for atoms in cells])
-    db = after_the_demo
-    dataset = db.resolve("wse2-pbe@1")[1]
+    import_paths(db, [data_folder])
+    dataset = build_dataset(db, "wse2-pbe", {})
     test = [m.calculation for m in db.members.find(dataset=dataset.id, split="test")]
     check_sizes(stored["test_split"], [c.forces for c in db.calculations.find(id=test)])
 

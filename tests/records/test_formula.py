@@ -3,6 +3,7 @@
 import pytest
 from ase import Atoms
 
+from forcebase.cli.records import parse_filters
 from forcebase.errors import InputError
 from forcebase.records import Structure
 from forcebase.records.formula import as_stored, hill_formula, reduced_formula
@@ -36,3 +37,21 @@ def test_lists_and_other_fields():
     assert as_stored("formula", ["WSe2", "OMg"]) == ["Se2W", "MgO"]
     assert as_stored("kind", "WSe2") == "WSe2"
     assert as_stored("formula", {"$ne": "Se2W"}) == {"$ne": "Se2W"}
+
+
+def test_records_are_found_however_it_is_written(db):
+    cells = [Atoms("W4Se8", cell=[50, 50, 50]), Atoms("Se2W", cell=[50, 50, 50]), Atoms("Si")]
+    for atoms in cells:
+        atoms.positions[:, 0] = range(len(atoms))
+    cells[2].cell = [5, 5, 5]
+    db.structures.add([Structure.from_atoms(atoms) for atoms in cells])
+
+    def sizes(**fields):
+        return sorted(record.n_atoms for record in db.structures.find(**fields))
+
+    assert sizes(formula="WSe2") == [3]
+    assert sizes(formula=["W4Se8", "Si"]) == [1, 12]
+    assert sizes(reduced_formula="Se2W") == [3, 12]
+    assert sizes(**parse_filters(db, ["formula=WSe2,Si"], "structures")) == [1, 3]
+    with pytest.raises(InputError, match="no formula"):
+        sizes(formula="tungsten")
