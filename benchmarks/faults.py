@@ -43,6 +43,7 @@ from forcebase.records.base import document_checksum
 from forcebase.remote.project import init_project
 from forcebase.remote.submission import submit
 from forcebase.settings import Settings
+from machine import Conditions
 
 ROOT = Path(__file__).parents[1]
 SPREADING = ROOT / "tests" / "faults" / "spreading_flow.py"
@@ -167,7 +168,7 @@ def measure(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
             if rows := list(db.raw[name].find()):
                 reference.raw[name].insert_many(rows)
         stage = Stage(db, init_project(settings)[0].name, folder)
-        started = time.perf_counter()
+        started, conditions = time.perf_counter(), Conditions()
         killed, n_flows = disturb(stage, kills, chance)
         stuck = settle(stage)
         seconds = time.perf_counter() - started
@@ -185,7 +186,7 @@ def measure(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
             "failures not mended": db.activities.count(kind="failure", mended=False),
             **stage.counts,
             "seconds": round(seconds),
-            "load_at_the_end": os.getloadavg()[0],
+            **conditions.as_dict(),
         }
     finally:
         db.close()

@@ -17,8 +17,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from forcebase.models.force_constants import compute_force_constants
 from forcebase.models.mace_calculator import LoadedModel, load_mace
 from forcebase.models.relaxation import relax
 from forcebase.physics.finite_displacement import Displacements, displacements
+from machine import Conditions
 
 UNIT_CELL = Path(__file__).parents[1] / "data" / "wse2_gpaw" / "wse2_gpaw_unitcell.extxyz"
 SECONDS_A_JOB = 3.0
@@ -106,6 +105,7 @@ def structure(arguments: argparse.Namespace, model: LoadedModel, size: int) -> A
 def compare(
     arguments: argparse.Namespace, model: LoadedModel, atoms: Atoms
 ) -> list[dict[str, Any]]:
+    conditions = Conditions()
     displaced = displacements(atoms, [1, 1, 1], arguments.displacement)
     n = len(displaced.supercells)
     sample = np.arange(n)
@@ -170,8 +170,7 @@ def compare(
             "model_sha256": model.weights_sha256,
             "device": model.device,
             "threads": arguments.threads,
-            "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
-            "load_at_the_end": os.getloadavg()[0],
+            **conditions.as_dict(),
         }
         for found, seconds, peak in answers
     ]

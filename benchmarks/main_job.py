@@ -11,16 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import tempfile
-import time
 from pathlib import Path
 
 from forcebase.database.database import Database
 from forcebase.database.server import EmbeddedServer
 from forcebase.main_job import DEMO_JOB, FULL_JOB, run_main_job
 from forcebase.settings import Settings
+from machine import Conditions
 
 
 def main() -> None:
@@ -31,7 +29,7 @@ def main() -> None:
     job = FULL_JOB if arguments.full else DEMO_JOB
     with tempfile.TemporaryDirectory(prefix="forcebase-benchmark-") as folder:
         settings = Settings(home=Path(folder) / "home")
-        started = time.perf_counter()
+        conditions = Conditions()
         db = Database(settings)
         try:
             answer = run_main_job(db, job, Path(folder) / "report")
@@ -42,9 +40,7 @@ def main() -> None:
             **{metric.name: metric.value for metric in answer.metrics},
             "targets": job.targets,
             "seconds": answer.steps,
-            "seconds_in_all": time.perf_counter() - started,
-            "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
-            "load_at_the_end": os.getloadavg()[0],
+            **conditions.as_dict(),
         }
     if arguments.json:
         print(json.dumps(found, indent=2))

@@ -27,7 +27,7 @@ def taint(
     Nothing is deleted. A job or an import can be tainted too: then all that it made is.
 
     Examples:
-      forcebase taint 3fa91c --reason "k-mesh too coarse"
+      forcebase taint RECORD --reason "k-mesh too coarse"
       forcebase taint wse2-pbe@1 --reason "E0s of another cutoff"
     """
     from forcebase.integrity.subject import find_subject
@@ -58,7 +58,7 @@ def untaint(record: RecordArgument, as_json: JsonOption = False) -> None:
     """Take the word back; what another taint reaches stays stale.
 
     Example:
-      forcebase untaint 3fa91c
+      forcebase untaint RECORD
     """
     from forcebase.integrity.subject import find_subject
     from forcebase.integrity.taint import remove_taint, stale_among

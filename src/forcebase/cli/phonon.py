@@ -100,7 +100,7 @@ def defect(
 
     Examples:
       forcebase defect --model wse2-mace --out vacancy
-      forcebase defect 3fa91c --edges 2.8,4.5,8 --json
+      forcebase defect PHONON --edges 2.8,4.5,8 --json
     """
     from forcebase.defect_report import study_defects
     from forcebase.physics.shells import Shells

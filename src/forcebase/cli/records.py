@@ -166,7 +166,7 @@ def show(
 
     Examples:
       forcebase show wse2-pbe@1
-      forcebase show 3fa91c --json
+      forcebase show RECORD --json
     """
     from forcebase.integrity.taint import stale_among
 

@@ -38,9 +38,9 @@ def trace(
 
     Examples:
       forcebase trace wse2-pbe@1
-      forcebase trace 3fa91c --up --depth 8
+      forcebase trace RECORD --up --depth 8
       forcebase trace wse2-mace --picture lineage.svg
-      forcebase trace 3fa91c --json
+      forcebase trace RECORD --json
     """
     from forcebase.integrity.subject import find_subject
     from forcebase.lineage import trace_down, trace_up

@@ -19,8 +19,8 @@ def why(
     """Say why a record is in a dataset, or why not: split, family, steps, numbers.
 
     Examples:
-      forcebase why 3fa91c wse2-pbe@1
-      forcebase why 3fa91c wse2-pbe --json
+      forcebase why CALCULATION wse2-pbe@1
+      forcebase why CALCULATION wse2-pbe --json
     """
     from forcebase.datasets import membership
 

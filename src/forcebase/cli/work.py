@@ -136,7 +136,7 @@ def predict(
 
     Examples:
       forcebase predict wse2-mace --dataset wse2-pbe@1 --split test
-      forcebase predict wse2-mace --structure 3fa91c
+      forcebase predict wse2-mace --structure STRUCTURE
     """
     from forcebase.actions import predict as predict_structures
     from forcebase.actions import structures_of

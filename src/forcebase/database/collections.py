@@ -17,6 +17,7 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, P
 
 from forcebase.database.pieces import IDS_AT_ONCE, in_pieces
 from forcebase.errors import DatabaseError, InputError, NotFoundError
+from forcebase.records.formula import as_stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -227,8 +228,9 @@ class RecordCollection(Generic[R]):
         for name, value in fields.items():
             operator = "$all" if name == "elements" else "$in"
             key = "_id" if name == "id" else name
-            several = isinstance(value, (list, tuple))
-            conditions.append({key: {operator: list(value)} if several else value})
+            asked = as_stored(name, value)
+            several = isinstance(asked, (list, tuple))
+            conditions.append({key: {operator: list(asked)} if several else asked})
         if tag is not None:
             if self._narrow is None:
                 raise InputError(f"Records of {self.name} carry no tags.")
