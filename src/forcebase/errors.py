@@ -44,6 +44,10 @@ class DatabaseError(ForcebaseError):
     exit_code = 4
 
 
+class AccessError(DatabaseError):
+    """The user of the database has no right to what was asked for."""
+
+
 class MixedMethodsError(ForcebaseError):
     """Labels of unlike methods meet where one method is needed."""
 

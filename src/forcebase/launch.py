@@ -40,7 +40,9 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
 
     Raises:
         CalculationError: a job failed; its own message is in the error's.
+        AccessError: the user may not write to the database.
     """
+    db.check_writing()
     if isinstance(flow, Flow) and not flow.jobs:
         return collect(db)  # all that was asked for is there already
     _set_threads(db.settings.threads)

@@ -51,7 +51,7 @@ def launch(
     pairs = dict(_key_value("--set", text) for text in settings or [])
     if not remote and (worker or resources or project):
         raise InputError("Workers and resources are for --remote.", hint="Add --remote.")
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         flow = load_flow(db, flow_file, pairs)
         if remote:
             _submit(db, flow, flow_file, worker or [], resources or [], project, as_json)
@@ -148,7 +148,7 @@ def collect(
     if watch or until_done:
         _watch(until_done, as_json)
         return
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         report = collect_outputs(db, lambda _, n, total: bars("collect", n, total, {}))
     print_report(report, f"{report.jobs} jobs collected", as_json)
     if report.failed:
@@ -159,7 +159,7 @@ def _watch(until_done: bool, as_json: bool) -> None:
     from forcebase.ingest.watching import watch
     from forcebase.remote.queue import is_idle
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         if not as_json:
             console.print("Watching the JobStore; Ctrl-C ends it.")
         for report in watch(db, stop=(lambda: is_idle(db)) if until_done else None):

@@ -67,7 +67,7 @@ def add(
         dtype=dtype,
         head=head,
     )
-    with open_database() as db:
+    with open_database(writing=True) as db:
         model = add_model(db, wanted)
         if name:
             db.labels.name(name, "methods", model.id)

@@ -1,4 +1,4 @@
-"""forcebase db: the embedded MongoDB."""
+"""forcebase db: the embedded MongoDB, and the users of any."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import Any
 
 import typer
 
+from forcebase.cli import users
 from forcebase.cli.console import JsonOption, console, print_json
 from forcebase.settings import Settings
 
-app = typer.Typer(help="Start, stop and look at the embedded MongoDB.", no_args_is_help=True)
+app = typer.Typer(
+    help="Start, stop and look at the embedded MongoDB; users of any.", no_args_is_help=True
+)
+app.add_typer(users.app, name="users")
 
 
 def _server() -> Any:

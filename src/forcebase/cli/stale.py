@@ -19,6 +19,18 @@ def warn_if_stale(db: Any, *records: tuple[str, str]) -> None:
             error_console.print(f"[bold red]Stale:[/] {line}", soft_wrap=True)
 
 
+def warn_of_comparison(db: Any, validation: Any) -> None:
+    """Say whether a comparison is stale; and whether it is not stored, as its user may not."""
+    from forcebase.integrity.taint import stale_comparison
+
+    if db.validations.count(id=validation.id):
+        warn_if_stale(db, ("validations", validation.id))
+        return
+    error_console.print(f"Not stored: {escape(db.access.who)} may not write.", soft_wrap=True)
+    for reason in stale_comparison(db, validation):
+        error_console.print(f"[bold red]Stale:[/] {escape(reason)}", soft_wrap=True)
+
+
 def refuse_stale_sides(db: Any, names: list[str]) -> None:
     """Refuse records that are tainted themselves.
 

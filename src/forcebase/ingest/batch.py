@@ -11,6 +11,7 @@ from ase import Atoms
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
 
+from forcebase.database.access import is_refusal, refusal
 from forcebase.database.collections import RecordCollection, is_too_large
 from forcebase.database.connection import supports_transactions
 from forcebase.database.database import Database
@@ -120,6 +121,8 @@ def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember])
             hint="Curate again: the next version follows the one that is there.",
         ) from None
     except (OperationFailure, DocumentTooLarge) as error:
+        if is_refusal(error):
+            raise refusal(db.raw, error) from None
         if not is_too_large(error):
             raise
         raise DatabaseError(

@@ -12,7 +12,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from forcebase.database.database import Database
 from forcebase.database.job_store import OUTPUTS
 from forcebase.database.publishing import PUBLISHED
-from forcebase.errors import ForcebaseError
+from forcebase.errors import AccessError, ForcebaseError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.failures import collect_failures, mark_mended
 from forcebase.ingest.outputs import READERS
@@ -103,6 +103,8 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
         report.add(batch.write(db, _activity(db, job, output)))
         report.jobs += 1
         report.names.append(name)
+    except AccessError:
+        raise
     except ForcebaseError as error:
         if isinstance(error.__cause__, ConnectionFailure):  # not this job's fault, and the next's
             raise
