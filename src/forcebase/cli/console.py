@@ -143,7 +143,8 @@ def run_app(app: typer.Typer) -> None:
             error_console.print(f"[bold]Next:[/]  {_escaped(error.hint)}", soft_wrap=True)
         sys.exit(error.exit_code)
     except PyMongoError as error:
-        error_console.print(f"[bold red]Error:[/] MongoDB: {_escaped(_one_line(error))}")
+        words = f"[bold red]Error:[/] MongoDB: {_escaped(_one_line(error))}"
+        error_console.print(words, soft_wrap=True)
         error_console.print("[bold]Next:[/]  Run `forcebase doctor`.")
         sys.exit(DatabaseError.exit_code)
     except OSError as error:  # but for a closed pipe, which typer ends silently
