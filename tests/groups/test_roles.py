@@ -256,6 +256,8 @@ def open_server(tmp_path):
     data.mkdir()
     command = [find_mongod(tmp_path), "--dbpath", data, "--bind_ip", "127.0.0.1", "--nounixsocket"]
     with subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL) as process:
+        with MongoClient("127.0.0.1", port, serverSelectionTimeoutMS=60_000) as client:
+            client.admin.command("ping")
         yield f"mongodb://127.0.0.1:{port}"
         process.terminate()
 
