@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -125,6 +126,7 @@ def _command(words: list[str], environment: dict[str, str], folder: Path, out: P
     for name in [name for name in os.environ if name.startswith("FORCEBASE_")]:
         del os.environ[name]
     os.environ.update(environment)
+    tempfile.tempdir = None  # TMPDIR may be another
     os.chdir(folder)
     sys.argv = ["forcebase", *words]
     out.with_suffix(".begun").touch()

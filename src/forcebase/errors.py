@@ -32,6 +32,10 @@ class InputError(ForcebaseError):
     exit_code = 2
 
 
+class VersionTakenError(InputError):
+    """Another dataset took the name and version while this one was curated."""
+
+
 class NotFoundError(ForcebaseError):
     """No record, label or file answers to a name."""
 
