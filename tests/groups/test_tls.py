@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import shutil
 import socket
 import subprocess
@@ -14,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
@@ -50,12 +50,12 @@ def server(tmp_path_factory):
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     (folder / "data").mkdir()
-    words = shlex.split(block_with("mongod --dbpath").replace("\\\n", " "))
-    words = [{"mongod": find_mongod(folder), "/srv/forcebase": "data"}.get(w, w) for w in words]
-    words[words.index("--bind_ip") + 1] = "localhost"
-    more = ["--port", str(port), "--nounixsocket", "--oplogSize", "990"]
+    text = block_with("requireTLS").replace("/srv/forcebase", "data")
+    config = yaml.safe_load(text.replace("/etc/forcebase/", "").replace(",db.example.org", ""))
+    (folder / "mongod.conf").write_text(yaml.safe_dump(config))
+    command = [find_mongod(folder), "--config", "mongod.conf", "--port", str(port)]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen([*words, *more], cwd=folder, stdout=log)
+        process = subprocess.Popen([*command, "--oplogSize", "990"], cwd=folder, stdout=log)
     try:
         first_user(folder, port)
         yield folder, port
@@ -67,9 +67,8 @@ def server(tmp_path_factory):
 
 def first_user(folder: Path, port: int) -> None:
     """What docs/groups.md has typed into mongosh."""
-    script = block_with("rs.initiate")
+    assert 'rs.initiate({_id: "group", members: [{_id: 0, host:' in DOCS.read_text()
     member = {"_id": 0, "host": f"localhost:{port}"}
-    assert '{_id: "group", members: [{_id: 0, host:' in script
     uri = f"mongodb://localhost:{port}/?tls=true&tlsCAFile={folder}/ca.pem&directConnection=true"
     end = time.monotonic() + 90
     with MongoClient(uri, serverSelectionTimeoutMS=60_000) as client:
