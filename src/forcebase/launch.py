@@ -42,7 +42,9 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
     Raises:
         MissingDependencyError: what a maker of the flow needs is not installed; no job was run.
         CalculationError: a job failed; its own message is in the error's.
+        AccessError: the user may not write to the database.
     """
+    db.check_writing()
     if isinstance(flow, Flow) and not flow.jobs:
         return collect(db)  # all that was asked for is there already
     check_requirements(flow)

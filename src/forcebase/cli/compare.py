@@ -10,7 +10,7 @@ import typer
 
 from forcebase.cli.console import JsonOption, open_database, print_json, stage_bars
 from forcebase.cli.records import parse_filters
-from forcebase.cli.stale import refuse_stale_sides, warn_if_stale
+from forcebase.cli.stale import refuse_stale_sides, warn_of_comparison
 from forcebase.errors import InputError
 from forcebase.paths import check_writable
 
@@ -78,7 +78,7 @@ def compare(
     _check_words(align, only, allow or (), radii)
     if picture is not None:
         check_writable(picture, (".png",))
-    with open_database() as db:
+    with open_database(writing=fill) as db:
         selected = parse_on(db, on)
         if not stale:
             refuse_stale_sides(db, [*records, *(reference or [])])
@@ -112,7 +112,7 @@ def compare(
                 recompute=again,
                 progress=bars,
             )
-        warn_if_stale(db, ("validations", validation.id))
+        warn_of_comparison(db, validation)
         fields = {"id": validation.id, **plain_fields(validation)} if as_json else None
         if validation.kind == "phonons":
             from forcebase.cli.phonon_comparison import show_phonon_comparison

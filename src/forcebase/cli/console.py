@@ -50,18 +50,27 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for script
 
 
 @contextmanager
-def open_database() -> Iterator[Any]:
-    """Connect by the environment's settings, and close at the end."""
+def open_database(writing: bool = False) -> Iterator[Any]:
+    """Connect by the environment's settings, and close at the end.
+
+    Args:
+        writing: refuse a user who may only read at once, before any work.
+    """
     from pymongo.errors import PyMongoError
 
+    from forcebase.database.access import is_refusal, refusal
     from forcebase.database.connection import without_password
     from forcebase.database.database import Database
     from forcebase.settings import Settings
 
     db = Database(Settings.from_environment())
     try:
+        if writing:
+            db.check_writing()
         yield db
     except PyMongoError as error:
+        if is_refusal(error):
+            raise refusal(db.raw, error) from None
         raise DatabaseError(
             f"MongoDB failed in the middle: {without_password(str(error))}",
             hint="What was written before is kept: run the command again.",

@@ -61,7 +61,7 @@ def build(
         steps=change_steps(plan.steps, map(parse_step, step or []), skip or []),
         **{key: value for key, value in said.items() if value is not None},
     )
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         plan = replace(plan, filters=resolve_names(db, plan.filters))
         if plan.e0s_method:
             plan = replace(plan, e0s_method=db.resolve(plan.e0s_method, "methods")[1].id)

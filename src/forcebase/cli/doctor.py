@@ -124,6 +124,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         try:
             version = db.client.server_info()["version"]
             yield Finding("MongoDB", True, True, f"{version} ({where})")
+            yield Finding("user", True, False, _user(db.access))
             yield from _queue(db)
         finally:
             db.close()
@@ -132,6 +133,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
     except PyMongoError as error:
         advice = "give this user the right to read and write the database"
         yield Finding("MongoDB", False, True, f"{where}: {type(error).__name__}", advice)
+
+
+def _user(access: Any) -> str:
+    if not access.is_checked:
+        return "nobody is asked for a password"
+    return f"{access.who}, who may {'write' if access.may_write else 'read'}"
 
 
 def _queue(db: Any) -> Iterator[Finding]:

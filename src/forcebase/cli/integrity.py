@@ -34,7 +34,7 @@ def taint(
     from forcebase.integrity.taint import set_taint
     from forcebase.lineage import trace_down
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         subject = find_subject(db, record)
         set_taint(db, *subject, reason)
         lineage = trace_down(db, *subject)
@@ -63,7 +63,7 @@ def untaint(record: RecordArgument, as_json: JsonOption = False) -> None:
     from forcebase.integrity.subject import find_subject
     from forcebase.integrity.taint import remove_taint, stale_among
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         subject = find_subject(db, record)
         removed = remove_taint(db, subject.record)
         still = stale_among(db, subject.collection, [subject.record]).get(subject.record, "")

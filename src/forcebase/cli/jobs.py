@@ -120,7 +120,7 @@ def rerun(
     from forcebase.remote.queue import list_jobs
     from forcebase.remote.queue import rerun as rerun_jobs
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         if bool(numbers) == failed:
             raise InputError("Which jobs?", hint="Give their numbers, or --failed.")
         jobs = list_jobs(db, FAILED if failed else (), numbers=numbers or ())
@@ -155,7 +155,7 @@ def unlock(
     from forcebase.remote.queue import unlock as unlock_jobs
     from forcebase.remote.recovery import untold_flows
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         if numbers:
             jobs = list_jobs(db, numbers=numbers)
             _check_found(numbers, jobs)

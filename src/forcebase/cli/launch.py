@@ -51,7 +51,7 @@ def launch(
     if not remote and (worker or resources or project):
         raise InputError("Workers and resources are for --remote.", hint="Add --remote.")
     places = _places(worker or [], resources or [], project)
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         if remote:
             places.check(db)
         flow = load_flow(db, flow_file, pairs)
@@ -164,7 +164,7 @@ def collect(
     if watch or until_done:
         _watch(until_done, as_json)
         return
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         report = collect_outputs(db, lambda _, n, total: bars("collect", n, total, {}))
     print_report(report, f"{report.jobs} jobs collected", as_json)
     if report.failed:
@@ -175,7 +175,7 @@ def _watch(until_done: bool, as_json: bool) -> None:
     from forcebase.ingest.watching import watch
     from forcebase.remote.queue import is_idle
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         if not as_json:
             say("Watching the JobStore; Ctrl-C ends it.")
         for report in watch(db, stop=(lambda: is_idle(db)) if until_done else None):

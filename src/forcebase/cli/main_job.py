@@ -51,7 +51,7 @@ def demo(
             model_name=f"{job.model_name}-{epochs}-epochs",
             settings=replace(job.settings, epochs=epochs),
         )
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         answer = run_main_job(db, job, out, note, bars)
     seconds = time.monotonic() - started
     if as_json:

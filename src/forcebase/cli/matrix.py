@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forcebase.cli.console import note, print_json, print_table, say, stage_bars
-from forcebase.cli.stale import warn_if_stale
+from forcebase.cli.stale import warn_of_comparison
 
 NAMED = 3
 """Missing structures that are named; all are with --json."""
@@ -37,7 +37,7 @@ def show_matrix(
         require_cells(matrix)
     for validation in matrix.cells.values():
         if validation is not None:
-            warn_if_stale(db, ("validations", validation.id))
+            warn_of_comparison(db, validation)
     if picture is not None:
         from forcebase.report.matrix import write_matrix_picture
 

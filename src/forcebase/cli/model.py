@@ -68,7 +68,7 @@ def add(
         dtype=dtype,
         head=head,
     )
-    with open_database() as db:
+    with open_database(writing=True) as db:
         if name:
             db.labels.check(name)
         model = add_model(db, wanted)
@@ -111,7 +111,7 @@ def convert(
     """
     from forcebase.model_library import convert_model
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         converted, notes = convert_model(db, db.require_model(model))
     if as_json:
         print_json({"id": converted.id, "neutral": converted.neutral, "notes": notes})
@@ -218,7 +218,7 @@ def trust(
 
     from forcebase.database import trust as trusting
 
-    with open_database() as db:
+    with open_database(writing=model is not None) as db:
         if model is None:
             _print_waiting(db, trusting, as_json)
             return

@@ -62,7 +62,7 @@ def phonon(
         ),
     )
     matrix = _matrix(supercell)
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         chosen, cell = db.require_model(model), db.require_structure(structure)
         if defect is None:
             found = [compute_phonon(db, chosen, cell, matrix, maker, progress=bars)]

@@ -1,4 +1,4 @@
-"""forcebase db: the embedded MongoDB."""
+"""forcebase db: the embedded MongoDB, and the users of any."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import Any
 
 import typer
 
+from forcebase.cli import users
 from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, print_json, say
 from forcebase.settings import Settings
 
-app = CommandGroup(help="Start, stop and look at the embedded MongoDB.")
+app = CommandGroup(help="Start, stop and look at the embedded MongoDB; users of any.")
+app.add_typer(users.app, name="users")
 
 
 def _server() -> Any:

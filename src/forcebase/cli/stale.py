@@ -16,6 +16,18 @@ def warn_if_stale(db: Any, *records: tuple[str, str]) -> None:
             note(("Stale:", "bold red"), f" {collection} {record[:10]} {reason}")
 
 
+def warn_of_comparison(db: Any, validation: Any) -> None:
+    """Say whether a comparison is stale; and whether it is not stored, as its user may not."""
+    from forcebase.integrity.taint import stale_comparison
+
+    if db.validations.count(id=validation.id):
+        warn_if_stale(db, ("validations", validation.id))
+        return
+    note(f"Not stored: {db.access.who} may not write.")
+    for reason in stale_comparison(db, validation):
+        note(("Stale:", "bold red"), f" {reason}")
+
+
 def refuse_stale_sides(db: Any, names: list[str]) -> None:
     """Refuse records that are tainted themselves.
 

@@ -54,7 +54,7 @@ def import_files(
     from forcebase.ingest.options import ImportOptions, Steps
 
     if paths and all(map(is_archive, paths)):
-        with open_database() as db, stage_bars() as bars:
+        with open_database(writing=True) as db, stage_bars() as bars:
             import_archives(db, paths, bars, as_json)
         return
     if archives := [str(path) for path in paths if is_archive(path)]:
@@ -74,7 +74,7 @@ def import_files(
         model=model,
         workers=workers,
     )
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         if model:
             db.require_model(model)
         report = import_paths(db, paths, lambda _, n, total: bars("import", n, total, {}), options)
@@ -112,7 +112,7 @@ def train(
         settings = replace(settings, epochs=epochs)
     if lr is not None:
         settings = replace(settings, lr=lr)
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         if name:
             db.labels.check(name)
         data: Any = db.resolve(dataset, "datasets")[1]
@@ -141,7 +141,7 @@ def predict(
     from forcebase.actions import predict as predict_structures
     from forcebase.actions import structures_of
 
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         method = db.require_model(model)
         warn_if_stale(db, ("methods", method.id))
         ids = [db.resolve(text, "structures")[1].id for text in structure or []]

@@ -15,6 +15,7 @@ from mongoengine import Document
 from mongoengine.errors import ValidationError
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
+from forcebase.database.access import is_refusal, refusal
 from forcebase.database.pieces import IDS_AT_ONCE, in_pieces
 from forcebase.errors import DatabaseError, InputError, NotFoundError
 from forcebase.records.formula import as_stored
@@ -123,6 +124,7 @@ class RecordCollection(Generic[R]):
 
         Raises:
             DatabaseError: the server refused.
+            AccessError: the user may not write.
         """
         if not documents:
             return 0
@@ -138,6 +140,8 @@ class RecordCollection(Generic[R]):
                 ) from None
             return int(error.details["nInserted"])
         except (PyMongoError, InvalidDocument, OverflowError) as error:
+            if is_refusal(error):
+                raise refusal(self.raw.database, error) from None
             if is_too_large(error):
                 raise DatabaseError(
                     f"A record of {self.name} is over MongoDB's 16 MB.",

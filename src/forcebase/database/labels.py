@@ -6,6 +6,7 @@ import re
 
 from pymongo.database import Database as MongoDatabase
 
+from forcebase.database.access import refusals_told
 from forcebase.errors import InputError, NotFoundError
 from forcebase.records import Label
 from forcebase.records.base import utc_now
@@ -40,7 +41,9 @@ class Labels:
 
     def untag(self, text: str, record: str) -> None:
         """Take the tag off this record."""
-        if not self._raw.delete_one({"_id": f"tag:{text}:{record}"}).deleted_count:
+        with refusals_told(self._raw.database):
+            found = self._raw.delete_one({"_id": f"tag:{text}:{record}"})
+        if not found.deleted_count:
             raise NotFoundError(f"Record {record[:10]} does not carry the tag {text!r}.")
 
     def named(self, text: str) -> tuple[str, str] | None:
@@ -70,4 +73,5 @@ class Labels:
             set_at=utc_now(),
         )
         label.validate()
-        self._raw.replace_one({"_id": label_id}, label.to_mongo().to_dict(), upsert=True)
+        with refusals_told(self._raw.database):
+            self._raw.replace_one({"_id": label_id}, label.to_mongo().to_dict(), upsert=True)

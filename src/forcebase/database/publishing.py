@@ -14,6 +14,7 @@ from jobflow.core.schemas import JobStoreDocument
 from monty.json import jsanitize
 
 from forcebase.blob import DATA_STORE, Blob
+from forcebase.database.access import refusals_told
 from forcebase.database.database import Database
 from forcebase.database.trust import require_runnable
 from forcebase.digest import content_digest
@@ -125,5 +126,6 @@ def _publish(db: Database, what: str, digest: str, output: dict[str, Any]) -> Ou
             hosts=[],
             name=f"published {what}",
         )
-        db.job_store.update(document, save={DATA_STORE: [Blob]})
+        with refusals_told(db.raw):
+            db.job_store.update(document, save={DATA_STORE: [Blob]})
     return OutputReference(uuid)
