@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from forcebase.cli.console import (
     JsonOption,
@@ -25,15 +26,20 @@ def demo(
     full: Annotated[
         bool, typer.Option("--full", help="More DFT data, a larger model, longer training.")
     ] = False,
-    epochs: Annotated[int | None, typer.Option(help="Other than the settings' own.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Other than the settings' own.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the training; 1 gives the same bits each time.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the main job: import, curate, train, predict, phonons, report.
 
-    What an earlier run finished is found again, not computed again.
+    What an earlier run finished is found again, not computed again. A comparison that the model
+    does not allow is named with the reason, here and in the report.
 
     Examples:
       forcebase demo --out my-report
+      forcebase demo --threads 1
       forcebase demo --full --out my-report-full
     """
     started = time.monotonic()
@@ -47,21 +53,32 @@ def demo(
             model_name=f"{job.model_name}-{epochs}-epochs",
             settings=replace(job.settings, epochs=epochs),
         )
+    if threads is not None:
+        job = replace(job, settings=replace(job.settings, threads=threads))
     with open_database() as db, stage_bars() as bars:
-        answer = run_main_job(db, job, out, error_console.print, bars)
+        answer = run_main_job(db, job, out, _say, bars)
     seconds = time.monotonic() - started
     if as_json:
         metrics = {metric.name: metric.value for metric in answer.metrics}
-        print_json({**metrics, "seconds": answer.steps, "report": str(answer.report)})
+        said = {"missing": answer.missing, "remarks": answer.remarks}
+        print_json({**metrics, **said, "seconds": answer.steps, "report": str(answer.report)})
         return
     rows = [
         [m.label, f"{m.value:.{m.precision}f}", m.unit, _verdict(m.value, m.target), m.note]
         for m in answer.metrics
     ]
     print_table("Results", ["metric", "value", "unit", "target", "on"], rows)
+    for what, reason in answer.missing.items():
+        console.print("[yellow]Not compared:[/]", Text(f"{what}: {reason}"), soft_wrap=True)
+    for remark in answer.remarks:
+        console.print("[yellow]Note:[/]", Text(remark), soft_wrap=True)
     steps = ", ".join(f"{step} {s:.1f}" for step, s in answer.steps.items())
     console.print(f"Seconds by step, as recorded: {steps}. This run: {seconds:.0f} s.")
     console.print(f"Report: [bold]{answer.report}[/]", soft_wrap=True)
+
+
+def _say(sentence: str) -> None:
+    error_console.print(sentence, markup=False, soft_wrap=True)
 
 
 def _verdict(value: float, target: float | None) -> str:

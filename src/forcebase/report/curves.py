@@ -18,7 +18,7 @@ FEW_EPOCHS = 3
 
 @style.in_house_style
 def draw_learning_curve(curve: list[dict[str, float]]) -> Figure:
-    """Energy and force errors on the valid split, logarithmic.
+    """Energy and force errors on the valid split, logarithmic; the model kept is marked.
 
     Args:
         curve: entries as in `ReportContent.learning_curve`.
@@ -36,10 +36,11 @@ def _draw_errors(
     epochs = np.array([entry["epoch"] for entry in curve])
     errors = 1e3 * np.array([entry[key] for entry in curve])
     axes.semilogy(epochs, errors, color=color, marker="o" if len(curve) <= FEW_EPOCHS else "")
-    axes.plot(epochs[-1], errors[-1], "o", color=color, markersize=5)
+    kept = int(np.argmin([entry["loss"] for entry in curve]))
+    axes.plot(epochs[kept], errors[kept], "o", color=color, markersize=5)
     axes.annotate(
-        f"{errors[-1]:.3g}",
-        (epochs[-1], errors[-1]),
+        f"{errors[kept]:.3g}",
+        (epochs[kept], errors[kept]),
         xytext=(0, 9),
         textcoords="offset points",
         ha="center",
