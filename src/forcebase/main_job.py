@@ -274,7 +274,7 @@ def _report(db: Database, result: MainResult, job: MainJob, out: Path) -> MainAn
         "records": _records(result),
         "sources": {metric.name: list(metric.sources) for metric in content.metrics},
         "missing": result.missing,
-        "remarks": result.remarks,
+        "remarks": content.remarks,
         "leakage": dict(result.labels.leakage) if result.labels else {},
         "settings": dict(result.model.hyperparameters),
     }
@@ -286,7 +286,7 @@ def _report(db: Database, result: MainResult, job: MainJob, out: Path) -> MainAn
         raise InputError(
             f"metrics.json cannot be written to {out}: {error.strerror}.", hint="Make room."
         ) from None
-    return MainAnswer(path, content.metrics, content.steps, result.missing, result.remarks)
+    return MainAnswer(path, content.metrics, content.steps, content.missing, content.remarks)
 
 
 def _records(result: MainResult) -> dict[str, Any]:

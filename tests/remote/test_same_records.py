@@ -109,7 +109,7 @@ def test_a_worker_may_have_no_network_while_the_runner_reaches_the_database(db, 
 def test_the_main_job(here, db, cut_off, data_folder):
     for database in (here, db):
         import_paths(database, [data_folder])
-    run_both(here, db, cut_off, "wse2_main_job.py", {"epochs": "1"})
+    run_both(here, db, cut_off, "wse2_main_job.py", {"epochs": "1", "threads": "1"})
     ids = record_ids(db)
     assert ids == record_ids(here)
     assert len(ids["datasets"]) == 1

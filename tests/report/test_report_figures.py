@@ -190,7 +190,7 @@ def test_learning_curve_is_logarithmic_in_meV(learning_curve):  # noqa: N802
 def test_the_model_that_was_kept_is_marked(learning_curve):
     worse = [*learning_curve, {**learning_curve[0], "epoch": 33.0}]
     energy, _ = draw_learning_curve(worse).axes
-    assert energy.texts[0].xy[0] == learning_curve[-1]["epoch"]
+    assert energy.texts[0].xy[0] == 1 + learning_curve[-1]["epoch"]
 
 
 def test_figures_name_the_two_methods(figures):

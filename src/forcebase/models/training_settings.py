@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
@@ -73,8 +74,7 @@ class TrainingSettings(MSONable):
 
     def summary(self) -> str:
         """What decides how long it takes, in a line."""
-        threads = f"{self.threads} thread" + ("s" if self.threads != 1 else "")
-        return f"{self.epochs} epochs, batches of {self.batch_size}, {self.dtype}, {threads}"
+        return summary(self.as_settings())
 
     def as_arguments(self) -> list[str]:
         """Arguments of `mace_run_train`, files and E0s apart.
@@ -108,6 +108,15 @@ class TrainingSettings(MSONable):
         """MACE looks at epochs 0, n, 2n, ...: the largest n that meets the last epoch."""
         last = self.epochs - 1
         return max(n for n in range(1, self.eval_interval + 1) if last % n == 0)
+
+
+def summary(settings: Mapping[str, Any]) -> str:
+    """The same of the settings that a model's record holds."""
+    epochs, threads = (
+        f"{settings[name]} {name[:-1]}" + ("s" if settings[name] != 1 else "")
+        for name in ("epochs", "threads")
+    )
+    return f"{epochs}, batches of {settings['batch_size']}, {settings['dtype']}, {threads}"
 
 
 DEMO = TrainingSettings()

@@ -33,7 +33,7 @@ def draw_learning_curve(curve: list[dict[str, float]]) -> Figure:
 def _draw_errors(
     axes: Axes, curve: list[dict[str, float]], key: str, label: str, color: str
 ) -> None:
-    epochs = np.array([entry["epoch"] for entry in curve])
+    epochs = 1 + np.array([entry["epoch"] for entry in curve])
     errors = 1e3 * np.array([entry[key] for entry in curve])
     axes.semilogy(epochs, errors, color=color, marker="o" if len(curve) <= FEW_EPOCHS else "")
     kept = int(np.argmin([entry["loss"] for entry in curve]))
@@ -50,9 +50,11 @@ def _draw_errors(
     wide = errors.max() > WIDE * errors.min()
     ticks = (1.0, 2.0, 5.0) if wide else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
     axes.yaxis.set_major_locator(LogLocator(subs=ticks))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.05, y=0.08)
+    if len(curve) == 1:
+        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
     axes.set(xlabel="Epoch", ylabel=label)
     axes.grid(True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,10 @@ from ase.data import chemical_symbols
 from forcebase.comparison import Pairs, join
 from forcebase.database.database import Database
 from forcebase.datasets import splits_of
-from forcebase.integrity.taint import stale_among
-from forcebase.lineage import made_by, parents, title
+from forcebase.models.training_settings import summary
 from forcebase.physics.material import form_of
 from forcebase.physics.shell_errors import PRISTINE
+from forcebase.physics.vibrations import IMAGINARY
 from forcebase.records import Dataset, Validation
 from forcebase.records.dataset import DROPPED, SPLITS
 from forcebase.report.content import (
@@ -26,13 +25,13 @@ from forcebase.report.content import (
     Names,
     ParityData,
     PhononFigures,
-    ProvenanceNode,
     ReportContent,
     ShellForces,
     Timing,
 )
 from forcebase.report.main_result import MainResult, PhononResult
 from forcebase.report.metrics import key_metrics
+from forcebase.report.provenance import provenance_of
 from forcebase.spectra import crystal_of, spectra_of
 
 
@@ -51,7 +50,7 @@ def gather(db: Database, result: MainResult, targets: dict[str, float]) -> Repor
         title=_title(db, result),
         names=_names(result),
         missing=result.missing,
-        remarks=result.remarks,
+        remarks=[*result.remarks, *_imaginary(phonons)],
         facts=_facts(result),
         dataset=_dataset_facts(db, result.dataset),
         parity=_parity(pairs) if pairs else None,
@@ -63,7 +62,7 @@ def gather(db: Database, result: MainResult, targets: dict[str, float]) -> Repor
         steps={step: _seconds(db, made) for step, made in activities.items()},
         step_activities=activities,
         figure_sources=_figure_sources(result, phonons, timings),
-        provenance=_provenance(db, result, pairs),
+        provenance=provenance_of(db, result, pairs),
     )
 
 
@@ -143,18 +142,10 @@ def _facts(result: MainResult) -> list[tuple[str, str]]:
             f"{settings['correlation']}, cutoff {settings['r_max']:g} Å, "
             f"{result.model.n_parameters:,} parameters, applied in {result.model.dtype}",
         ),
-        ("Training", _training(settings)),
+        ("Training", f"{summary(settings)}, seed {settings['seed']}"),
         ("E0s", ", ".join(f"{s} {e:.4f} eV" for s, e in result.model.e0s.items())),
         ("Packages", ", ".join(f"{name} {number}" for name, number in versions.items())),
     ]
-
-
-def _training(settings: dict[str, Any]) -> str:
-    threads = f"{settings['threads']} thread{'s' if settings['threads'] != 1 else ''}"
-    return (
-        f"{settings['epochs']} epochs, batches of {settings['batch_size']}, {settings['dtype']}, "
-        f"{threads}, seed {settings['seed']}"
-    )
 
 
 def _dataset_facts(db: Database, dataset: Dataset) -> DatasetFacts:
@@ -255,53 +246,12 @@ def _timings(db: Database, pairs: Pairs) -> list[Timing]:
     return sorted(timings, key=lambda timing: (timing.n_atoms, timing.kind, timing.sources))
 
 
-def _provenance(db: Database, result: MainResult, pairs: Pairs | None) -> list[ProvenanceNode]:
-    """The records behind all numbers, ends first, each once.
-
-    A comparison of labels names its methods and dataset; the pairs of calculations that it
-    came down to are added here, so that the chain has no gap.
-    """
-    compared = [
-        *(("prediction", "calculations", str(record)) for record in pairs.model.ids),
-        *(("label", "calculations", str(record)) for record in pairs.reference.ids),
-    ] if pairs else []  # fmt: skip
-    waiting = _ends(result)
-    found: dict[str, ProvenanceNode] = {}
-    while waiting:
-        collection, record_id = waiting.pop(0)
-        if record_id in found:
-            continue
-        record = db.collection(collection).one(id=record_id)
-        if record is None:  # a structure's parent may have been left where the structure was made
-            words = "not in this database"
-            found[record_id] = ProvenanceNode(record_id, collection, words, "", ())
-            continue
-        edges = list(parents(db, collection, record))
-        if result.labels and record_id == result.labels.id:
-            edges += compared
-        found[record_id] = ProvenanceNode(
-            record=record_id,
-            collection=collection,
-            title=title(collection, record),
-            made_by=made_by(db, record),
-            parents=tuple((role, parent) for role, _, parent in edges),
-        )
-        waiting += [(place, parent) for _, place, parent in edges]
-    return [_marked(db, node) for node in found.values()]
-
-
-def _ends(result: MainResult) -> list[tuple[str, str]]:
-    """(collection, id) where the chain begins: comparisons, and what could not be compared."""
-    found = [("validations", result.labels.id)] if result.labels else []
-    for phonon in result.phonons:
-        if phonon.comparison:
-            found.append(("validations", phonon.comparison.id))
-            continue
-        found += [("phonons", p.id) for p in (phonon.phonon, phonon.reference) if p]
-    return [*found, ("methods", result.model.id), ("methods", result.reference.id)]
-
-
-def _marked(db: Database, node: ProvenanceNode) -> ProvenanceNode:
-    """What is stale says so, with the reason."""
-    reason = stale_among(db, node.collection, [node.record]).get(node.record)
-    return replace(node, title=f"{node.title}, STALE: {reason}") if reason else node
+def _imaginary(phonons: list[PhononFigures]) -> Iterator[str]:
+    """What the path shows and the waves that fit into the supercell, few in a small one, do not."""
+    for pair in phonons:
+        lowest = pair.bands.frequencies_model.min()
+        if lowest < IMAGINARY <= pair.bands.frequencies_reference.min():
+            yield (
+                f"Phonons, {pair.name}: on the path, modes of the model are imaginary, the worst "
+                f"{-lowest:.3f}i THz, where those of the reference are real"
+            )

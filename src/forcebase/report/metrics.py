@@ -64,7 +64,11 @@ def _shell_metrics(labels: Validation, shells: Sequence[ShellForces]) -> list[Me
     for shell in shells:
         key = "pristine" if shell.pristine else f"shell_{shell.number}"
         where = "" if shell.pristine else " from a defect"
-        note = f"{shell.n_atoms} atoms{where}, {shell.n_structures} test cells"
+        atoms, cells = (
+            f"{n} {what}" + ("s" if n != 1 else "")
+            for n, what in ((shell.n_atoms, "atom"), (shell.n_structures, "test cell"))
+        )
+        note = f"{atoms}{where}, {cells}"
         name, label = f"test_force_mae_{key}_meV_per_A", f"Force MAE, {shell.label}"
         sources = (labels.id,)
         found.append(Metric(name, label, shell.mae, "meV/A", None, sources, 2, note))

@@ -41,7 +41,7 @@ def draw_bands(
     bands: BandsData, dos: DosData, names: Names, unit: FrequencyUnit = FrequencyUnit.PER_CM
 ) -> Figure:
     """Bands of reference and model side by side, then overlaid, the DOS of both at the right."""
-    figure = style.new_figure(4.3, 11.0)
+    figure = style.new_figure(4.6, 11.0)
     panels = figure.subplots(1, 4, sharey=True, width_ratios=(3, 3, 3, 1.5))
     reference_panel, model_panel, overlay, dos_panel = panels
     reference = bands.frequencies_reference * unit.per_thz
@@ -55,7 +55,15 @@ def draw_bands(
     for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title)
         style.zero_line(axes)
-    _draw_dos(dos_panel, dos, names, unit)
+    _draw_dos(dos_panel, dos, unit)
+    shown = [
+        Line2D([], [], color=color, linestyle=line, label=label)
+        for color, line, label in (
+            (style.REFERENCE, "-", names.reference),
+            (style.MODEL, "--", names.model),
+        )
+    ]
+    figure.legend(handles=shown, loc="outside lower center", ncols=2)
     reference_panel.set_ylabel(f"Frequency ({unit.symbol})")
     low, high = min(reference.min(), model.min()), max(reference.max(), model.max())
     reference_panel.set_ylim(min(0.0, low * 1.05), high * 1.05)
@@ -104,7 +112,7 @@ def _draw_branches(axes: Axes, bands: BandsData, frequencies: Array, color: str,
     axes.set_xlim(bands.distances[0], bands.distances[-1])
 
 
-def _draw_dos(axes: Axes, dos: DosData, names: Names, unit: FrequencyUnit) -> None:
+def _draw_dos(axes: Axes, dos: DosData, unit: FrequencyUnit) -> None:
     frequencies = dos.frequencies * unit.per_thz
     axes.fill_betweenx(
         frequencies, dos.reference_total / unit.per_thz, color=style.REFERENCE, alpha=0.22, lw=0
@@ -112,11 +120,6 @@ def _draw_dos(axes: Axes, dos: DosData, names: Names, unit: FrequencyUnit) -> No
     axes.plot(dos.model_total / unit.per_thz, frequencies, color=style.MODEL, linewidth=1.2)
     axes.set_xlim(left=0.0)
     axes.set_xlabel(f"states per {unit.symbol}")
-    shown = [
-        Line2D([], [], color=style.REFERENCE, alpha=0.22, linewidth=6, label=names.reference),
-        Line2D([], [], color=style.MODEL, label=names.model),
-    ]
-    axes.legend(handles=shown, loc="center right", handlelength=1.2)
 
 
 def _add_thz(add_axis: Callable[..., Axes], side: str, unit: FrequencyUnit) -> None:
