@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from forcebase.frames import Frames
 
 
+TRAINED_DTYPE = "float64"
+"""What a model that was trained here is applied in, whatever the training's precision was:
+relaxations to 1e-5 eV/angstrom and force constants need it, for float32 makes acoustic modes
+noisy."""
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedModel(MaceNetwork):
     """A MACE ready to be applied."""
