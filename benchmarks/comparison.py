@@ -49,6 +49,7 @@ from forcebase.integrity.verify import verify
 from forcebase.lineage import trace_down, trace_up
 from forcebase.records import Activity, Calculation, DFTMethod, Method, Structure
 from forcebase.settings import Settings
+from machine import Conditions
 
 N_ATOMS = 12
 AT_ONCE = 20_000
@@ -61,11 +62,11 @@ Sums = dict[int, NDArray[np.float64]]
 
 
 def main() -> None:
-    arguments = parse()
+    arguments, conditions = parse(), Conditions()
     with scratch(arguments.folder) as folder:
         db = Database(Settings(home=folder / "home", database="benchmark"))
         try:
-            found = measure(db, folder, arguments)
+            found = measure(db, folder, arguments) | conditions.as_dict()
         finally:
             db.close()
             EmbeddedServer(folder / "home").stop()
@@ -103,6 +104,8 @@ def measure(db: Database, folder: Path, arguments: argparse.Namespace) -> dict[s
     found |= insert(db, model, reference, arguments)
     found |= compare_sums(db, model, reference, folder, arguments)
     found |= compare_labels(db, model, reference)
+    found["compare_pairs_per_s"] = arguments.records / found["compare_s"]
+    found["compare_ratio_ase_db"] = found["compare_pairs_per_s"] / found["ase_db_pairs_per_s"]
     found |= look_up(db, model, arguments)
     if not arguments.no_verify:
         started = time.perf_counter()

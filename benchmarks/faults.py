@@ -1,12 +1,17 @@
-"""Kill -9 at random moments of a stream of small flows: what is lost, doubled or stuck at its end.
+"""Kill -9 at random moments: what is lost, doubled or stuck at the end.
 
     python benchmarks/faults.py --kills 50 --json > benchmarks/results/faults.json
+    python benchmarks/faults.py --commands --kills 50 --json > killed_commands.json
+
+With --commands, each of the commands that write is killed so often while it works, and run again:
+see killed_commands.py. Without, a stream of small flows is disturbed.
 
 Flows of drawn structures, curations and predictions go through jobflow-remote's local worker while
 runner, jobs, mongod and collector are killed. A supervisor, as systemd would be, starts runner and
 collector again, and mends what they leave with forcebase's own commands: `jobs unlock` before a
 runner starts, `jobs rerun --failed`. At the end all is compared with the same flows run undisturbed
-in another database.
+in another database. Runner and collector are killed once they are connected to MongoDB, and a job
+once it has spent the processor time that its imports take: not at the start of Python.
 """
 
 from __future__ import annotations
@@ -27,6 +32,7 @@ from typing import Any
 import psutil
 from jobflow import Flow
 
+import killed_commands
 from forcebase.curation.pipeline import CurationRecipe
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames, publish_model
@@ -43,6 +49,7 @@ from forcebase.records.base import document_checksum
 from forcebase.remote.project import init_project
 from forcebase.remote.submission import submit
 from forcebase.settings import Settings
+from machine import Conditions
 
 ROOT = Path(__file__).parents[1]
 SPREADING = ROOT / "tests" / "faults" / "spreading_flow.py"
@@ -58,6 +65,9 @@ RUNNER = (
     "import sys; from jobflow_remote.jobs.runner import Runner; "
     "Runner(project_name=sys.argv[1]).run()"
 )
+JOB_IMPORTS = (
+    "import jobflow_remote.jobs.run, forcebase.makers.sampling, os; print(os.times().user)"
+)
 FORCEBASE = (sys.executable, "-m", "forcebase.cli.main")
 
 
@@ -68,6 +78,8 @@ class Stage:
     db: Database
     project: str
     folder: Path
+    imports_s: float
+    """Processor time that a job spends on its imports."""
     processes: dict[str, subprocess.Popen] = field(default_factory=dict)
     counts: Counter = field(default_factory=Counter)
 
@@ -85,7 +97,7 @@ class Stage:
     def kill(self, victim: str) -> bool:
         """kill -9 of one of them; False where there is none."""
         process = self._process(victim)
-        if process is None:
+        if process is None or not self._works(victim, process):
             return False
         try:
             process.kill()
@@ -102,6 +114,17 @@ class Stage:
         for process in self.processes.values():
             process.kill()
             process.wait()
+
+    def _works(self, victim: str, process: psutil.Process) -> bool:
+        """Whether its start is behind it."""
+        try:
+            if victim == "job":
+                return process.cpu_times().user > self.imports_s
+            port = EmbeddedServer(self.db.settings.home).status().port
+            ends = [c.raddr for c in process.net_connections("tcp") if c.raddr]
+            return victim == "mongod" or any(end.port == port for end in ends)
+        except psutil.NoSuchProcess:
+            return False
 
     def _process(self, victim: str) -> psutil.Process | None:
         if victim in self.processes:
@@ -139,11 +162,19 @@ class Stage:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument(
+        "--commands", nargs="*", choices=killed_commands.NAMES, help="kill these; all by default"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="forcebase-faults-") as folder:
-        found = measure(Path(folder), arguments.kills, random.Random(arguments.seed))
+        chance = random.Random(arguments.seed)
+        if arguments.commands is None:
+            found = measure(Path(folder), arguments.kills, chance)
+        else:
+            names = arguments.commands or killed_commands.NAMES
+            found = killed_commands.measure(Path(folder), names, arguments.kills, chance)
     if arguments.json:
         print(json.dumps(found, indent=2))
         return
@@ -166,8 +197,8 @@ def measure(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
         for name in ("outputs", "data.files", "data.chunks", *RECORDS, "labels"):
             if rows := list(db.raw[name].find()):
                 reference.raw[name].insert_many(rows)
-        stage = Stage(db, init_project(settings)[0].name, folder)
-        started = time.perf_counter()
+        started, conditions = time.perf_counter(), Conditions()
+        stage = Stage(db, init_project(settings)[0].name, folder, imports_of_a_job())
         killed, n_flows = disturb(stage, kills, chance)
         stuck = settle(stage)
         seconds = time.perf_counter() - started
@@ -185,7 +216,7 @@ def measure(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
             "failures not mended": db.activities.count(kind="failure", mended=False),
             **stage.counts,
             "seconds": round(seconds),
-            "load_at_the_end": os.getloadavg()[0],
+            **conditions.as_dict(),
         }
     finally:
         db.close()
@@ -203,6 +234,13 @@ def prepare(db: Database) -> None:
     model = db.methods.one(kind="MACE")
     assert model is not None
     db.labels.name("quick", "methods", model.id)
+
+
+def imports_of_a_job() -> float:
+    """Processor time, s, of what every job imports before its function."""
+    command = [sys.executable, "-W", "ignore", "-c", JOB_IMPORTS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
 
 
 def flow(db: Database, k: int) -> Flow:

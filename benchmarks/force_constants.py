@@ -17,8 +17,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,12 @@ import torch
 from ase import Atoms
 from ase.io import read
 
+from forcebase.models.conversion import convert_mace
 from forcebase.models.force_constants import compute_force_constants
 from forcebase.models.mace_calculator import LoadedModel, load_mace
 from forcebase.models.relaxation import relax
 from forcebase.physics.finite_displacement import Displacements, displacements
+from machine import Conditions
 
 UNIT_CELL = Path(__file__).parents[1] / "data" / "wse2_gpaw" / "wse2_gpaw_unitcell.extxyz"
 SECONDS_A_JOB = 3.0
@@ -80,12 +80,15 @@ def parse() -> argparse.Namespace:
 def load(arguments: argparse.Namespace) -> LoadedModel:
     if arguments.weights is not None:
         weights = arguments.weights.read_bytes()
-        return load_mace(weights, arguments.sha256 or hashlib.sha256(weights).hexdigest())
+        sha256 = hashlib.sha256(weights).hexdigest()
+        if arguments.sha256 not in (None, sha256):
+            raise SystemExit(f"{arguments.weights} has digest {sha256}")
+        return load_mace(convert_mace(weights).neutral, sha256)
     from forcebase.cli.console import open_database
 
     with open_database() as db:
-        digest = db.require_model(arguments.model).weights
-        return load_mace(db.blobs.get(digest), digest)
+        model = db.require_model(arguments.model)
+        return load_mace(db.blobs.get(model.neutral), model.weights)
 
 
 def structure(arguments: argparse.Namespace, model: LoadedModel, size: int) -> Atoms:
@@ -102,6 +105,7 @@ def structure(arguments: argparse.Namespace, model: LoadedModel, size: int) -> A
 def compare(
     arguments: argparse.Namespace, model: LoadedModel, atoms: Atoms
 ) -> list[dict[str, Any]]:
+    conditions = Conditions()
     displaced = displacements(atoms, [1, 1, 1], arguments.displacement)
     n = len(displaced.supercells)
     sample = np.arange(n)
@@ -166,8 +170,7 @@ def compare(
             "model_sha256": model.weights_sha256,
             "device": model.device,
             "threads": arguments.threads,
-            "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
-            "load_at_the_end": os.getloadavg()[0],
+            **conditions.as_dict(),
         }
         for found, seconds, peak in answers
     ]

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import time
 import uuid
 from dataclasses import replace
@@ -30,6 +29,7 @@ from forcebase.ingest.file_kinds import FileKind, kind_of
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.settings import Settings
+from machine import Conditions
 
 CODES = Path(__file__).parents[1] / "tests" / "data" / "codes"
 FORMATS = {
@@ -71,6 +71,7 @@ def copies(folder: Path, n: int) -> Path:
 
 
 def measure(folder: Path, workers: list[int], rounds: int) -> dict[str, float | int | str]:
+    conditions = Conditions()
     files = {file: kind for file in sorted(folder.iterdir()) if (kind := kind_of(file))}
     files = {file: FORMATS[kind] for file, kind in files.items() if kind in FORMATS}
     seconds = {"ase": 0.0, **{f"import_{n}": 0.0 for n in workers}}
@@ -88,8 +89,7 @@ def measure(folder: Path, workers: list[int], rounds: int) -> dict[str, float | 
         "files": len(files),
         "ionic_steps": n_images,
         "calculations_a_round": n_records,
-        "cores": len(os.sched_getaffinity(0)),
-        "load": round(os.getloadavg()[0], 1),
+        **conditions.as_dict(),
         **{f"{name}_files_per_s": round(total / s, 1) for name, s in seconds.items()},
         **{f"{name}_records_per_s": round(n_images * rounds / s, 1) for name, s in seconds.items()},
         **{

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from forcebase.physics.local_dos import site_groups
 from forcebase.physics.mesh_modes import ROOT_TO_THZ, solve
 from forcebase.physics.phonon_comparison import spectrum_errors
 from forcebase.physics.shells import Shells
+from machine import Conditions
 
 GRID = np.linspace(1.0, 9.5, 900)
 ENOUGH = 12
@@ -49,13 +49,13 @@ def main() -> None:
     arguments = parse()
     model = load(arguments)
     unit = relax(read(UNIT_CELL), model.calculator(), 1e-6).atoms
-    found = {"load_at_the_start": os.getloadavg()[0]}
-    found |= {"model_sha256": model.weights_sha256, "cutoff": arguments.cutoff}
+    conditions = Conditions()
+    found: dict[str, Any] = {"model_sha256": model.weights_sha256, "cutoff": arguments.cutoff}
     found |= vacancy(arguments, model, unit)
     found |= large(arguments, model, unit)
     growth = (found["large_atoms"] / found["atoms"]) ** 3
     found["large_seconds_exact_estimated"] = found["seconds_exact_at_gamma"] * growth
-    found["load_at_the_end"] = os.getloadavg()[0]
+    found |= conditions.as_dict()
     print(json.dumps(found, indent=2) if arguments.json else "\n".join(map(str, found.items())))
 
 

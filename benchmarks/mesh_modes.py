@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from force_constants import load, peak_memory, reset_peak_memory, structure
 from forcebase.models.force_constants import compute_force_constants
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.mesh_modes import AT_ONCE, irreducible_mesh, solve
+from machine import Conditions
 
 
 def main() -> None:
@@ -49,6 +49,7 @@ def parse() -> argparse.Namespace:
 
 
 def compare(crystal: HarmonicCrystal, mesh: list[int]) -> dict[str, Any]:
+    conditions = Conditions()
     points, _ = irreducible_mesh(crystal, mesh)
     crystal.phonopy.dynamical_matrix.run(points[0])  # what is made once is made before
     reset_peak_memory()
@@ -84,7 +85,7 @@ def compare(crystal: HarmonicCrystal, mesh: list[int]) -> dict[str, Any]:
         "seconds_values_alone": values_alone,
         "seconds_real_at_gamma": real,
         "at_once": AT_ONCE,
-        "load_at_the_end": os.getloadavg()[0],
+        **conditions.as_dict(),
     }
 
 

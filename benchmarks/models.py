@@ -37,6 +37,7 @@ from forcebase.report.style import (
 )
 from forcebase.spectra import crystal_of, spectra_of
 from forcebase.units import THZ_TO_CM1
+from machine import Conditions
 
 COLORS = (VERMILLION, BLUE, GREEN, ORANGE)
 
@@ -48,8 +49,9 @@ def main() -> None:
         models = {name: db.require_model(name) for name in arguments.models}
         rows, phonons = [], {}
         for name, model in models.items():
+            conditions = Conditions()
             row, phonon = judge(db, model, dataset, arguments.split)
-            rows.append({"model": name, **row})
+            rows.append({"model": name, **row, **conditions.as_dict()})
             phonons[name] = phonon
             print(json.dumps(rows[-1], indent=2), flush=True)
         arguments.out.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,6 @@ import argparse
 import json
 import operator
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -43,6 +42,7 @@ from forcebase.makers.prediction import PredictMaker
 from forcebase.models.training_settings import QUICK
 from forcebase.remote.project import RemoteProject, init_project
 from forcebase.settings import Settings
+from machine import Conditions
 
 DATA = Path(__file__).parents[1] / "data" / "wse2_gpaw"
 RUN = """
@@ -60,7 +60,8 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="forcebase-overhead-") as folder:
         os.environ["JFREMOTE_PROJECTS_FOLDER"] = f"{folder}/projects"
-        found: dict[str, Any] = {"cores": os.cpu_count(), "machine": platform.machine()}
+        conditions = Conditions()
+        found: dict[str, Any] = {}
         try:
             if "here" in arguments.parts:
                 found["trivial_here"] = trivial_here(Path(folder), arguments.jobs)
@@ -70,6 +71,7 @@ def main() -> None:
                 found["displacements"] = displaced(Path(folder), arguments)
         finally:
             EmbeddedServer(Path(folder) / "home").stop()
+    found |= conditions.as_dict()
     print(json.dumps(found, indent=2) if arguments.json else lines(found))
 
 

@@ -26,9 +26,11 @@ from ase.io import read, write
 
 from forcebase.digest import bytes_digest
 from forcebase.frames import Frames
+from forcebase.models.conversion import convert_mace
 from forcebase.models.evaluation import evaluate
 from forcebase.models.foreign.engine import Labels
 from forcebase.models.mace_calculator import LoadedModel, load_mace
+from machine import Conditions
 
 UNIT_CELL = Path(__file__).parents[1] / "data" / "wse2_gpaw" / "wse2_gpaw_unitcell.extxyz"
 PIECES = 10
@@ -40,8 +42,9 @@ VOIGT = ((0, 1, 2, 1, 0, 0), (0, 1, 2, 2, 2, 1))
 def main() -> None:
     arguments = parse()
     torch.set_num_threads(1)
+    conditions = Conditions()
     weights = read_weights(arguments)
-    model = load_mace(weights, bytes_digest(weights))
+    model = load_mace(convert_mace(weights).neutral, bytes_digest(weights))
     structures = draw(arguments.configurations)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.model"
@@ -51,7 +54,7 @@ def main() -> None:
             "ase_loop": lambda cells: one_by_one(cells, model),
             "mace_eval_configs": lambda cells: by_mace(cells, path, Path(folder)),
         }
-        answer = measure(ways, structures)
+        answer = {**measure(ways, structures), **conditions.as_dict()}
     if arguments.json:
         print(json.dumps(answer, indent=2))
         return

@@ -46,6 +46,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 DATA = Path(__file__).parents[1] / "data" / "wse2_gpaw"
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Say what of the documentation was not run here, or not as it is written."""
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    lines = dict.fromkeys(text for name, text in properties if name == "documentation")
+    if lines:
+        terminalreporter.section(f"documentation: {len(lines)} commands not run as written")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def server_home(tmp_path_factory):
     """Home of the worker's server, on a free port, stopped at the end."""
@@ -160,7 +171,7 @@ class QuickModel:
 
     def load(self) -> LoadedModel:
         """The model in float64, loaded once a process."""
-        return load_mace(self.output["weights"].data, self.output["weights_sha256"])
+        return load_mace(self.output["neutral"].data, self.output["weights_sha256"])
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,11 @@ fb.compare("wse2-mace", "gpaw-pbe", on="wse2-pbe@1:test").metrics
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing's would cost the command line a tenth of its start
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from forcebase.database.database import Database
     from forcebase.records import Validation
     from forcebase.settings import Settings

@@ -6,10 +6,11 @@ Each action publishes its inputs, runs one flow here, collects, and gives the re
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ase.data import chemical_symbols
 from jobflow import Flow, Job, OutputReference
 
 from forcebase.curation.convergence import Converged
@@ -32,11 +33,17 @@ from forcebase.makers.curation import CurateMaker
 from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.prediction import PredictMaker
 from forcebase.makers.training import MACETrainMaker
+from forcebase.models.loading import require_package
+from forcebase.models.mace_calculator import TRAINED_DTYPE
+from forcebase.models.training_choice import choose, choose_by_cells
 from forcebase.models.training_settings import TrainingSettings
+from forcebase.preconditions import check_elements, check_phonon, check_training
 from forcebase.progress import Progress, following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
+from forcebase.safety.names import NAME_PATTERN
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]*"
+ATTEMPTS = 5
+"""To build a dataset while others build versions of it."""
 
 
 def build_dataset(
@@ -67,7 +74,7 @@ def build_dataset(
         InputError: the name could not be told from name@version, or from a path.
         NotFoundError: no calculation fits.
     """
-    if not re.fullmatch(NAME, name):
+    if not re.match(NAME_PATTERN, name):
         raise InputError(
             f"{name!r} cannot name a dataset.", hint="Use letters, digits and the signs . _ + -"
         )
@@ -86,10 +93,18 @@ def build_dataset(
     same = db.datasets.one(query=wanted, name=name)
     if same is not None:
         return same
-    before = latest(db, name)
-    job = CurateMaker(recipe=recipe).make(publish_frames(db, frames), parent=_parent(db, before))
-    report = _run(db, job, progress)
-    return _found(db.datasets.one(query=wanted, name=name), f"dataset {name}", report)
+    for _ in range(ATTEMPTS):
+        before = latest(db, name)
+        job = CurateMaker(recipe=recipe).make(
+            publish_frames(db, frames), parent=_parent(db, before)
+        )
+        report = _run(db, job, progress)
+        made = db.datasets.one(query=wanted, name=name)
+        after = latest(db, name)
+        if made or (after and after.id) == (before and before.id):
+            break
+        # somebody else's version came first, and this one is to follow its splits
+    return _found(made, f"dataset {name}", report)
 
 
 def dataset_recipe(
@@ -144,7 +159,7 @@ def _steps(
             steps.append(step)
     checks = [step for step in steps if not step.selects]
     choices = [step for step in steps if step.selects]
-    return (*_withdrawals(db, frames), *checks, *_reservations(db), *choices)
+    return (*_withdrawals(db, frames), *checks, *_reservations(db, frames), *choices)
 
 
 def train_model(
@@ -154,31 +169,59 @@ def train_model(
     *,
     parent: ModelMethod | None = None,
     progress: Progress | None = None,
+    on_start: Callable[[TrainingSettings], None] = lambda chosen: None,
 ) -> ModelMethod:
     """Train MACE on a dataset; a model of the same data, settings and parent is found again.
+
+    What the settings leave open is chosen by the cells and the machine. A model that was trained
+    with any number of threads is the one asked for, unless `settings` say a number.
 
     With a parent, its weights are the start, and its architecture takes the place of the settings'.
 
     The same data under another name give the same weights, and so the same model: its record
     names the dataset that it was first trained on.
+
+    Args:
+        db: the database.
+        dataset: what to train on.
+        settings: of the training.
+        parent: a MACE to begin from.
+        progress: told of each epoch after which the valid split was looked at.
+        on_start: told of the settings, none of them open, before a training begins.
+
+    Raises:
+        MissingDependencyError: MACE is not installed, and the model is not there yet.
     """
-    twins = db.datasets.find(members_root=dataset.members_root, e0s=dict(dataset.e0s))
-    wanted: dict[str, Any] = {
-        "dataset": [twin.id for twin in twins],
-        "hyperparameters": settings.as_settings(),
-        "parent": parent.id if parent else None,
-    }
-    same = db.methods.one(**wanted)
+    train = dataset_frames(db, dataset, "train")
+    wanted = _trained(db, dataset, choose_by_cells(settings, train), parent)
+    same = next(iter(db.methods.find(wanted, sort="created_at", limit=1)), None)
     if isinstance(same, ModelMethod):
         return same
-    job = MACETrainMaker(settings=settings).make(
+    check_training(dataset, parent)
+    chosen = choose(settings, train)
+    on_start(chosen)
+    job = MACETrainMaker(settings=chosen).make(
         publish_frames(db, dataset_frames(db, dataset)),
         publish_dataset(db, dataset),
         dataset=dataset.id,
         parent=publish_model(db, parent) if parent else None,
     )
     report = _run(db, job, progress)
-    return _found(db.methods.one(**wanted), f"model of {dataset.title}", report)
+    return _found(db.methods.one(wanted), f"model of {dataset.title}", report)
+
+
+def _trained(
+    db: Database, dataset: Dataset, settings: TrainingSettings, parent: ModelMethod | None
+) -> dict[str, Any]:
+    """The query for a model of this data, or the same under another name, and these settings."""
+    twins = db.datasets.find(members_root=dataset.members_root, e0s=dict(dataset.e0s))
+    said = {name: value for name, value in settings.as_settings().items() if value is not None}
+    return {
+        "dataset": {"$in": [twin.id for twin in twins]},
+        "dtype": TRAINED_DTYPE,
+        "parent": parent.id if parent else None,
+        **{f"hyperparameters.{name}": value for name, value in said.items()},
+    }
 
 
 def predict(
@@ -188,7 +231,11 @@ def predict(
     *,
     progress: Progress | None = None,
 ) -> int:
-    """Have the model label the structures that it has not labelled yet, and give their number."""
+    """Have the model label the structures that it has not labelled yet, and give their number.
+
+    Raises:
+        MissingDependencyError: the model's package is not installed, and something is missing.
+    """
     asked = {"method": model.id, "structure": {"$in": list(structure_ids)}}
     # the index holds both fields, and so is all that is read
     fields = {"structure": 1, "_id": 0}
@@ -197,6 +244,8 @@ def predict(
     missing = sorted(set(structure_ids) - done)
     if missing:
         frames = read_unlabelled_frames(db, missing)
+        check_elements(model, {chemical_symbols[z] for z in set(frames.numbers.tolist())})
+        require_package(model.kind)
         job = PredictMaker().make(publish_model(db, model), publish_frames(db, frames))
         report = _run(db, job, progress)
         _found(db.calculations.one(method=model.id, structure=missing), "prediction", report)
@@ -216,6 +265,9 @@ def compute_phonon(
 
     A phonon of the same model, structure, supercell and protocol is found again, and so is the
     relaxation alone.
+
+    Raises:
+        MissingDependencyError: the model's package is not installed, and the phonon is not there.
     """
     maker = maker or PhononMaker()
     matrix = [[int(n) for n in row] for row in supercell_matrix]
@@ -223,6 +275,8 @@ def compute_phonon(
     same = find_phonon(db, model, structure.id, matrix, maker)
     if same is not None:
         return same
+    check_phonon(model, structure.elements, maker)
+    require_package(model.kind)
     flow = maker.make(
         publish_model(db, model),
         structure.to_pymatgen(),
@@ -307,10 +361,11 @@ def reference_phonon(db: Database, method: Method | None = None) -> Phonon:
     return found[0]
 
 
-def _reservations(db: Database) -> list[Reserved]:
+def _reservations(db: Database, frames: Frames) -> list[Reserved]:
+    """Of DFT phonons' families, those that the candidates have: others are not in question."""
     families = {
         db.structures.get(phonon.structure).family for phonon in db.phonons.find(method_class="dft")
-    }
+    } & set(frames.families.tolist())
     if not families:
         return []
     return [

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from forcebase.database.database import Database
-from forcebase.defects import dft_counterpart, spectra_of_defect
+from forcebase.defects import dft_counterpart, pristine_of, spectra_of_defect
 from forcebase.physics.defect_comparison import DefectErrors, compare_defect_spectra
 from forcebase.physics.defect_spectra import DefectSpectra
 from forcebase.physics.local_dos import DIRECTIONS
@@ -116,6 +116,8 @@ def study_defects(
 ) -> DefectStudy:
     """Compute the spectra of stored defect phonons; bands for the largest, and beside DFT's."""
     ordered = sorted(phonons, key=lambda phonon: phonon.n_atoms_supercell)
+    for phonon in ordered:  # said now, not after the first of them
+        pristine_of(db, phonon)
     sizes = []
     for phonon in ordered:
         reference = dft_counterpart(db, phonon) if phonon.method_class == "model" else None

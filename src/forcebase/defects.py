@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 from jobflow import Flow, Job, OutputReference
 
 from forcebase.actions import find_phonon, find_relaxation, is_converged
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
-from forcebase.errors import CalculationError, InputError, ModelError, NotFoundError
+from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.ingest.collect import collect
 from forcebase.launch import run_here
 from forcebase.makers.defect import DefectMaker, defect_cell
 from forcebase.makers.phonon import PhononMaker
+from forcebase.models.loading import require_package
 from forcebase.physics.defect_spectra import DefectSpectra, defect_spectra
 from forcebase.physics.shells import Shells
+from forcebase.preconditions import check_phonon
 from forcebase.progress import Progress, following, report
 from forcebase.records import Method, ModelMethod, Phonon, Structure
 from forcebase.spectra import crystal_of
@@ -64,8 +65,14 @@ def defect_flow(
     maker = maker or PhononMaker()
     atoms = unit_cell.to_atoms()
     for matrix in supercells:  # says now what would fail after an hour
-        _require(model, defect_cell(atoms, matrix, defect)[0].atoms)
+        made = defect_cell(atoms, matrix, defect)[0].atoms
+        check_phonon(model, made.get_chemical_symbols(), maker)
     collect(db)
+    name = f"{defect} in {unit_cell.formula}"
+    todo = [m for m in supercells if not _is_done(db, model, unit_cell, m, defect, maker)]
+    if not todo:
+        return Flow([], name=name)
+    require_package(model.kind)
     published = publish_model(db, model)
     relaxed = find_relaxation(db, model, unit_cell.id, maker)
     jobs: list[Flow | Job] = []
@@ -73,12 +80,9 @@ def defect_flow(
         relaxation = maker.relax_maker.make(published, unit_cell.to_pymatgen())
         relaxation.append_name(f" {unit_cell.formula}")
         relaxed, jobs = relaxation.output, [relaxation]
-    missing = [
-        job
-        for matrix in supercells
-        for job in _missing(db, model, published, unit_cell, relaxed, matrix, defect, maker)
-    ]
-    return Flow(jobs + missing if missing else [], name=f"{defect} in {unit_cell.formula}")
+    for matrix in todo:
+        jobs += _missing(db, model, published, unit_cell, relaxed, matrix, defect, maker)
+    return Flow(jobs, name=name)
 
 
 def compute_defect_phonons(
@@ -91,11 +95,16 @@ def compute_defect_phonons(
     *,
     progress: Progress | None = None,
 ) -> DefectPhonons:
-    """Compute what is missing of one supercell's two phonons, and give their records."""
+    """Compute what is missing of one supercell's two phonons, and give their records.
+
+    Raises:
+        MissingDependencyError: the model's package is not installed, and something is missing.
+    """
     maker = maker or PhononMaker()
     flow = defect_flow(db, model, unit_cell, [supercell_matrix], defect, maker)
     reasons = ""
     if flow.jobs:
+        require_package(model.kind)
         with following(progress):
             done = run_here(db, flow)
         reasons = "; ".join(f"{name}: {reason}" for name, reason in done.failed)
@@ -226,16 +235,6 @@ def _defect_of(phonon: Phonon) -> dict[str, Any]:
     return dict(phonon.defect)
 
 
-def _require(model: ModelMethod, atoms: Atoms) -> None:
-    foreign = sorted(set(atoms.get_chemical_symbols()) - set(model.elements))
-    if foreign:
-        raise ModelError(
-            f"The model {model.id[:10]} does not know {', '.join(foreign)}; it knows "
-            f"{', '.join(model.elements)}.",
-            hint="Choose another model, or train one on data with these elements.",
-        )
-
-
 def _missing(
     db: Database,
     model: ModelMethod,
@@ -246,7 +245,7 @@ def _missing(
     defect: str,
     maker: PhononMaker,
 ) -> list[Flow | Job]:
-    """Jobs for what is not there yet of one supercell."""
+    """Jobs for what is not there yet of one supercell: the defect's phonon at least."""
     jobs: list[Flow | Job] = []
     size = "x".join(str(matrix[i][i]) for i in range(3))
     pristine = find_phonon(db, model, unit_cell.id, matrix, maker)
@@ -254,8 +253,6 @@ def _missing(
         constants = maker.force_constants_maker.make(published, relaxed, matrix)
         constants.append_name(f" pristine {size}")
         jobs.append(constants)
-    elif _defective(db, model, pristine, matrix, defect, maker):
-        return jobs
     cell = DefectMaker(defect=defect).make(relaxed["structure"], matrix, unit_cell.family)
     begun = pristine and _start(db, pristine, matrix, defect)
     known: dict[str, Any] = {}
@@ -267,6 +264,18 @@ def _missing(
     phonon = maker.make(published, cell.output["structures"][0], IDENTITY, **known)
     phonon.append_name(f" {defect} {size}")
     return [*jobs, cell, phonon]
+
+
+def _is_done(
+    db: Database,
+    model: ModelMethod,
+    unit_cell: Structure,
+    matrix: Matrix,
+    defect: str,
+    maker: PhononMaker,
+) -> bool:
+    pristine = find_phonon(db, model, unit_cell.id, matrix, maker)
+    return bool(pristine and _defective(db, model, pristine, matrix, defect, maker))
 
 
 def _start(db: Database, pristine: Phonon, matrix: Matrix, defect: str) -> str:

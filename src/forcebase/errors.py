@@ -32,6 +32,10 @@ class InputError(ForcebaseError):
     exit_code = 2
 
 
+class VersionTakenError(InputError):
+    """Another dataset took the name and version while this one was curated."""
+
+
 class NotFoundError(ForcebaseError):
     """No record, label or file answers to a name."""
 
@@ -42,6 +46,10 @@ class DatabaseError(ForcebaseError):
     """The database cannot be started, reached, read or written."""
 
     exit_code = 4
+
+
+class AccessError(DatabaseError):
+    """The user of the database has no right to what was asked for."""
 
 
 class MixedMethodsError(ForcebaseError):

@@ -22,6 +22,7 @@ from forcebase.database.database import Database
 from forcebase.errors import CalculationError, ForcebaseError, InputError
 from forcebase.ingest.collect import CollectReport, collect
 from forcebase.ingest.failures import failure
+from forcebase.makers.requirements import check_requirements
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -39,10 +40,14 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
         folder: keeps the jobs' files; by default they go when the flow ends.
 
     Raises:
+        MissingDependencyError: what a maker of the flow needs is not installed; no job was run.
         CalculationError: a job failed; its own message is in the error's.
+        AccessError: the user may not write to the database.
     """
+    db.check_writing()
     if isinstance(flow, Flow) and not flow.jobs:
         return collect(db)  # all that was asked for is there already
+    check_requirements(flow)
     _set_threads(db.settings.threads)
     logging.getLogger("jobflow").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="forcebase-run-") as scratch:
@@ -187,7 +192,7 @@ def _line_of(error: Exception, path: Path) -> str:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -13,6 +13,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 from forcebase.blob import Blob
 from forcebase.digest import content_digest
 
+MACE = "MACE"
+"""The kind of models that are trained here, and that need no package's pickle."""
+
 
 class Recipe(TypedDict, total=False):
     """How a structure was made."""
@@ -108,8 +111,11 @@ class ModelOutput(TypedDict):
     forcebase: Literal["model"]
     kind: str
     """MACE, or a key of `forcebase.models.foreign.engine.MODULES`."""
-    weights: Blob
+    weights: Blob | None
+    """The model's file; of a MACE only where it was made or added, for jobs load `neutral`."""
     weights_sha256: str
+    neutral: NotRequired[Blob | None]
+    """Of a MACE: its neutral form, see `forcebase.models.neutral_form`."""
     dtype: Literal["float64", "float32"]
     head: str | None
     elements: list[str]

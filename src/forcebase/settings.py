@@ -9,6 +9,8 @@ from pathlib import Path
 
 from forcebase.errors import InputError
 
+MOST_THREADS = 1024
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -45,9 +47,9 @@ class Settings:
 
 
 def _threads(text: str) -> int:
-    if not (text.isdecimal() and int(text) > 0):
+    if not (text.isdecimal() and 0 < int(text) <= MOST_THREADS):
         raise InputError(
             f"FORCEBASE_THREADS is {text!r}, not a number of threads.",
-            hint="Set it to 1 or more, or unset it.",
+            hint=f"Set it to a number from 1 to {MOST_THREADS}, or unset it.",
         )
     return int(text)

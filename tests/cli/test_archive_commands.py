@@ -10,6 +10,8 @@ import pytest
 from forcebase.actions import build_dataset
 from forcebase.cli.main import main
 from forcebase.database.connection import open_client
+from forcebase.ingest.outputs import model_batch
+from forcebase.records import Activity
 from forcebase.settings import Settings
 
 
@@ -125,3 +127,29 @@ def test_who_imports_models_is_told_that_they_run_code(run, elsewhere, tmp_path)
     assert code == 0
     assert "1 new models came with it" in errors
     assert "models came" not in run("import", tmp_path / "all.zip")[2]
+
+
+def test_a_model_of_an_archive_is_trusted_by_name(
+    run, with_dataset, elsewhere, quick_model, tmp_path
+):
+    batch = model_batch(with_dataset, quick_model.output | {"dataset": None, "dataset_job": None})
+    batch.write(with_dataset, Activity(id="model", kind="import", name="model"))
+    with_dataset.labels.name("theirs", "methods", batch.methods[0].id)
+    run("export", "theirs", "--out", tmp_path / "m.zip")
+    elsewhere()
+    code, _, errors = run("import", tmp_path / "m.zip")
+    assert code == 0
+    assert "forcebase model trust" in errors
+    code, _, errors = run("model", "check", "theirs")
+    assert code == 6
+    assert "m.zip" in errors
+    code, out, _ = run("model", "trust")
+    assert "theirs" in out
+    code, out, errors = run("model", "trust", "theirs", "--json")
+    assert code == 2
+    assert "--yes" in errors
+    code, out, _ = run("model", "trust", "theirs", "--yes")
+    assert code == 0
+    assert batch.methods[0].weights in out
+    assert run("verify")[0] == 0
+    assert json.loads(run("model", "trust", "--json")[1]) == []

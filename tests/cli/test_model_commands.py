@@ -10,6 +10,8 @@ import pytest
 from forked import run_command
 from waiting import PATIENCE
 
+from forcebase.cli.main import main
+
 COMMAND = Path(sys.executable).parent / "forcebase"
 ADRIFT = """
 from ase.calculators.emt import EMT
@@ -123,3 +125,46 @@ def test_a_file_is_added_used_and_tuned(
     done = forcebase_with_torch("predict", "child", "--dataset", "cells", "--split", "test")
     assert done.returncode == 0, done.stderr
     assert db.calculations.find(method=child.id)
+
+
+@pytest.fixture
+def run(settings, monkeypatch, capsys):
+    """A command in this process: its exit code and what it printed."""
+    monkeypatch.setenv("FORCEBASE_HOME", str(settings.home))
+    monkeypatch.setenv("FORCEBASE_DATABASE", settings.database)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["forcebase", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return call
+
+
+def test_a_model_is_given_back_and_known_again(db, run, quick_model, tmp_path):
+    given = tmp_path / "quick.model"
+    given.write_bytes(quick_model.output["weights"].data)
+    code, out, errors = run("model", "add", "mace", given, "--name", "quick", "--json")
+    assert code == 0, errors
+    added = json.loads(out)
+    assert added["neutral"] == quick_model.output["neutral"].sha256
+    assert added["same_as"] == []
+    again, neutral = tmp_path / "again.model", tmp_path / "quick.safetensors"
+    assert run("model", "export", "quick", "--out", again)[0] == 0
+    assert again.read_bytes() == given.read_bytes()
+    code, out, _ = run(
+        "model", "export", "quick", "--out", neutral, "--format", "neutral", "--json"
+    )
+    assert json.loads(out)["what"] == "its neutral form"
+    code, out, _ = run("model", "add", "mace", neutral)
+    assert code == 0
+    assert f"same as   {added['id'][:10]}" in out
+    code, out, _ = run("ls", "methods")
+    assert "same as" in out
+    code, out, _ = run("model", "convert", "quick", "--json")
+    assert json.loads(out)["neutral"] == added["neutral"]
+    code, _, errors = run("model", "export", "quick", "--out", again)
+    assert code == 2
+    assert "is there already" in errors

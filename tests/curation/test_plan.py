@@ -22,7 +22,7 @@ def test_a_step_is_read_from_its_name_and_settings():
         ("force-outliers:z", "is no setting"),
         ("farthest-point", "needs n"),
         ("farthest-point:n=true", "n cannot be True"),
-        ("farthest-point:n=0", "cannot keep 0"),
+        ("farthest-point:n=0", "n of step farthest-point cannot be 0"),
         ("stratified:n=3,by=colour", "no strata by 'colour'"),
     ],
 )
@@ -68,7 +68,7 @@ def test_the_text_of_a_plan_reads_back_as_the_plan(tmp_path):
     [
         ("stepz: []", "no field 'stepz'"),
         ("steps: [{a: {}, b: {}}]", "is no step"),
-        ("seed: many", "wrong kind"),
+        ("seed: many", "seed of a recipe cannot be 'many'"),
         ("- one-method", "no field"),
     ],
 )

@@ -7,7 +7,7 @@ from jobflow import Flow, job, run_locally
 
 from forcebase.blob import Blob
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
-from forcebase.errors import IntegrityError, NotFoundError
+from forcebase.errors import IntegrityError, ModelError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.records import Dataset, DatasetMember, ModelMethod
 
@@ -35,7 +35,7 @@ def count_members(dataset):
 @pytest.fixture
 def model(db):
     record = ModelMethod(
-        kind="MACE",
+        kind="ASE",
         weights=db.blobs.put(WEIGHTS),
         dtype="float64",
         elements=["Cu"],
@@ -98,6 +98,20 @@ def run(db, made):
 
 def stored(db, reference):
     return db.job_store.get_output(reference.uuid, load=True)
+
+
+def test_a_mace_goes_to_jobs_in_its_neutral_form_alone(db):
+    """Whose bytes are checked where they are loaded; one that has none does not set out."""
+    told = {"kind": "MACE", "dtype": "float64", "elements": ["Cu"]}
+    bare = ModelMethod(weights=db.blobs.put(b"a pickle"), **told).sealed()
+    with pytest.raises(ModelError, match="has no neutral form"):
+        publish_model(db, bare)
+    neutral = db.blobs.put(b"numbers")
+    whole = ModelMethod(weights=bare.weights, neutral=neutral, **told).sealed()
+    output = stored(db, publish_model(db, whole))
+    assert output["weights"] is None
+    assert output["weights_sha256"] == bare.weights
+    assert Blob.from_dict(output["neutral"]).sha256 == neutral
 
 
 def test_a_model_reaches_a_job_byte_by_byte(db, model):

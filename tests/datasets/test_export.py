@@ -7,12 +7,15 @@ import torch
 from ase.io import read
 from mace.data import HDF5Dataset
 from mace.tools import AtomicNumberTable
+from mongoengine.errors import ValidationError
 
 from forcebase.actions import build_dataset
 from forcebase.datasets import dataset_frames
 from forcebase.datasets.export import ExportFormat, export
 from forcebase.errors import InputError
+from forcebase.records import Dataset
 from forcebase.records.dataset import SPLITS
+from forcebase.safety.files import below
 
 
 @pytest.fixture
@@ -69,3 +72,25 @@ def test_a_folder_that_is_a_file_is_refused(db, dataset, tmp_path):
     (tmp_path / "taken").touch()
     with pytest.raises(InputError, match="cannot be written"):
         export(db, dataset, tmp_path / "taken")
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "a/b", "/x", ".hidden", "a\nb", "a\n", "a\x1b[2J", "", "a" * 200]
+)
+def test_names_that_lead_elsewhere_are_no_names_of_datasets(name):
+    made = Dataset(
+        name=name,
+        version=1,
+        method="0" * 64,
+        members_root="0" * 64,
+        counts={"train": 0},
+        e0s={"W": 0.0},
+        e0s_source="given",
+    )
+    with pytest.raises(ValidationError):
+        made.sealed()
+
+
+def test_no_file_of_an_export_lies_outside_its_folder(tmp_path):
+    with pytest.raises(InputError, match="leads out"):
+        below(tmp_path, "../../x-1-train.extxyz", "The file")

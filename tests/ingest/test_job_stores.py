@@ -150,7 +150,7 @@ def test_a_configuration_that_opens_no_store_is_named(db, tmp_path):
     path = tmp_path / "jobflow.yaml"
     path.write_text(yaml.safe_dump({"JOB_STORE": {"docs_store": {"type": "NoSuchStore"}}}))
     report = import_paths(db, [path])
-    assert "JobStore cannot be opened" in report.failed[0][1]
+    assert "kind 'NoSuchStore', which is not followed" in report.failed[0][1]
     assert report.files == 0
 
 
@@ -167,7 +167,7 @@ def test_a_store_that_does_not_answer_is_named_and_the_rest_goes_on(db, tmp_path
     }
     (tmp_path / "jobflow.yaml").write_text(yaml.safe_dump({"JOB_STORE": {"docs_store": spec}}))
     shutil.copy(VASPRUN, tmp_path / "vasprun.xml")
-    report = import_paths(db, [tmp_path])
+    report = import_paths(db, [tmp_path / "jobflow.yaml", tmp_path])
     ((name, reason),) = report.failed
     assert name.endswith("jobflow.yaml")
     assert "does not answer" in reason

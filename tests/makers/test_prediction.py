@@ -9,7 +9,7 @@ from ase.build import bulk
 from jobflow import Flow, job, run_locally
 
 from forcebase.blob import Blob
-from forcebase.errors import IntegrityError, ModelError
+from forcebase.errors import ModelError
 from forcebase.frames import Frames
 from forcebase.makers.prediction import PredictMaker
 from forcebase.models.evaluation import evaluate
@@ -96,9 +96,13 @@ def test_a_model_that_cannot_be_trusted_is_refused(quick_model, db, tmp_path) ->
     drifted["golden_probe"]["energy"] += 1e-3
     with pytest.raises(ModelError, match="no longer gives the answers"):
         predict(db, tmp_path, drifted, frames)
-    swapped = {**quick_model.output, "weights": Blob(b"other weights")}
-    with pytest.raises(IntegrityError, match="not loaded"):
-        predict(db, tmp_path, swapped, frames)
+    spoilt = {**quick_model.output, "neutral": Blob(quick_model.output["neutral"].data[:-9])}
+    with pytest.raises(ModelError, match="cut off or damaged"):
+        predict(db, tmp_path, spoilt, frames)
+    bare = {**quick_model.output, "neutral": None}
+    with pytest.raises(ModelError, match="has no neutral form") as caught:
+        predict(db, tmp_path, bare, frames)
+    assert "forcebase model convert" in str(caught.value)
     copper = Frames.from_atoms([bulk("Cu")], ids=["cu"])
     with pytest.raises(ModelError, match="does not know Cu"):
         predict(db, tmp_path, quick_model.output, copper)

@@ -13,6 +13,7 @@ from forcebase.makers.training import MACETrainMaker, member_frames, split_frame
 from forcebase.models.evaluation import evaluate
 from forcebase.models.golden_probe import check_probe
 from forcebase.models.mace_calculator import load_mace
+from forcebase.models.neutral_form import read_neutral
 from forcebase.models.training_settings import QUICK
 from forcebase.outputs import ModelOutput
 
@@ -26,6 +27,7 @@ def test_the_output_says_all_that_made_the_model(quick_model) -> None:
     output = quick_model.output
     assert set(output) == set(ModelOutput.__annotations__)
     assert output["weights"].sha256 == output["weights_sha256"]
+    assert read_neutral(output["neutral"].data).elements == ["Se", "W"]
     assert output["hyperparameters"] == asdict(QUICK)
     assert output["elements"] == ["Se", "W"]
     assert output["e0s"] == quick_model.selection["e0s"]
@@ -70,17 +72,17 @@ def test_a_flow_trains_and_its_weights_go_to_the_data_store(quick_model, db, tmp
     assert len(output["learning_curve"]) == QUICK.epochs
     raw = db.job_store.docs_store.query_one({"uuid": trained.uuid})
     assert "zlib_base64" not in raw["output"]["weights"]
-    assert raw["output"]["weights"]["store"] == "data"
+    assert raw["output"]["weights"]["store"] == raw["output"]["neutral"]["store"] == "data"
     assert len(str(raw)) < 20_000 < len(output["weights"].data)
     loaded = db.job_store.get_output(trained.uuid, load=True)
     assert Blob.from_dict(loaded["weights"]) == output["weights"]
     assert not list(tmp_path.glob("*/mace-*")), "MACE's files stay behind"
-    _check_that_the_same_seed_gives_the_same_model(quick_model, output["weights"])
+    _check_that_the_same_seed_gives_the_same_model(quick_model, output["neutral"])
 
 
-def _check_that_the_same_seed_gives_the_same_model(quick_model, weights: Blob) -> None:
+def _check_that_the_same_seed_gives_the_same_model(quick_model, neutral: Blob) -> None:
     """To float64's digits, that is: the last bits depend on memory and load."""
-    again = load_mace(weights.data, weights.sha256)
+    again = load_mace(neutral.data, neutral.sha256)
     frames = quick_model.splits["test"]
     found, expected = (evaluate(frames, model).frames for model in (again, quick_model.load()))
     np.testing.assert_allclose(found.energies, expected.energies, rtol=1e-9)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ase.io import read
 from forcebase.digest import bytes_digest
 from forcebase.frames import Frames
 from forcebase.models.mace_calculator import LoadedModel, load_mace
+from forcebase.models.network_form import describe_network
 
 
 @pytest.fixture(scope="session")
@@ -54,13 +54,20 @@ def random_model() -> Callable[..., LoadedModel]:
     def make(dtype: str = "float64", **changes: Any) -> LoadedModel:
         key = f"{dtype} {sorted(changes.items(), key=str)}"
         if key not in made:
-            made[key] = _random_model(dtype, **changes)
+            neutral = describe_network(_random_network("float64", **changes)).to_bytes()
+            made[key] = load_mace(neutral, bytes_digest(neutral), dtype)
         return made[key]
 
     return make
 
 
-def _random_model(dtype: str, **changes: Any) -> LoadedModel:
+@pytest.fixture(scope="session")
+def random_network() -> Callable[..., Any]:
+    """A function that makes a MACE network of W and Se in a precision: `(dtype, **changes)`."""
+    return _random_network
+
+
+def _random_network(dtype: str, **changes: Any) -> Any:
     import mace.modules as modules  # before e3nn
     import torch
     from e3nn import o3
@@ -88,12 +95,13 @@ def _random_model(dtype: str, **changes: Any) -> LoadedModel:
     }
     settings["hidden_irreps"] = o3.Irreps(settings["hidden_irreps"])
     before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
+    torch.set_default_dtype(getattr(torch, dtype))
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        network = modules.ScaleShiftMACE(**settings)
+        if settings.pop("unscaled", False):
+            del settings["atomic_inter_scale"], settings["atomic_inter_shift"]
+            network = modules.MACE(**settings)
+        else:
+            network = modules.ScaleShiftMACE(**settings)
     torch.set_default_dtype(before)
-    buffer = io.BytesIO()
-    torch.save(network, buffer)
-    weights = buffer.getvalue()
-    return load_mace(weights, bytes_digest(weights), dtype)
+    return network

@@ -23,7 +23,7 @@ def give_phonon(model: dict, output: dict, n_atoms: int) -> dict:
 
 @job(data=[Blob])
 def give_model(model: dict, n_bytes: int) -> dict:
-    """The same model with weights of so many bytes, of no meaning either."""
+    """A model of another package with a file of so many bytes, of no meaning either."""
     weights = Blob(np.random.default_rng(n_bytes).bytes(n_bytes))
     return {**model, "weights": weights, "weights_sha256": weights.sha256}
 

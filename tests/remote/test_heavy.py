@@ -50,7 +50,9 @@ def phonon_output(db, quick_model, imported):
 
 @pytest.mark.remote
 def test_a_model_of_30_mb_and_force_constants_of_20_mb(db, remote, quick_model, phonon_output):
-    model = {**quick_model.output, "dataset": None, "dataset_job": None}
+    # of another package than MACE, whose file goes to the jobs
+    model = {**quick_model.output, "kind": "ASE", "dataset": None, "dataset_job": None}
+    model["neutral"] = None
     weights = Blob(os.urandom(N_BYTES))
     heavy = {**model, "weights": weights, "weights_sha256": weights.sha256}
     batch = model_batch(db, heavy)

@@ -101,7 +101,16 @@ def over_ssh(remote, ssh_server, settings, tmp_path):
 
 @pytest.mark.remote
 def test_inputs_and_outputs_are_moved(db, over_ssh, quick_model, tmp_path):
-    batch = model_batch(db, {**quick_model.output, "dataset": None, "dataset_job": None})
+    batch = model_batch(
+        db,
+        {
+            **quick_model.output,
+            "kind": "ASE",
+            "neutral": None,
+            "dataset": None,
+            "dataset_job": None,
+        },
+    )
     batch.write(db, Activity(id="training:1", kind="job", name="train"))
     db.labels.name("quick", "methods", batch.methods[0].id)
     arguments = {"model": "quick", "phonon": "{}", "n_bytes": "3000000", "n_atoms": "20"}

@@ -24,12 +24,12 @@ from forcebase.archive.layout import (
     read_manifest,
     stream_of,
 )
-from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION
+from forcebase.database.schema import DOCUMENTS, OLDEST_READABLE, SCHEMA_VERSION
 from forcebase.digest import merkle_root
 from forcebase.errors import InputError, IntegrityError
 from forcebase.integrity.archive import split_documents
 from forcebase.integrity.batches import batches
-from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, references_of
+from forcebase.integrity.references import REFERENCES, blobs_of, references_of
 from forcebase.integrity.stored_view import (
     shape_of,
     stored_digest,
@@ -83,10 +83,10 @@ def check_archive(archive: ZipFile, path: Path, progress: Progress | None = None
             f"up to {SCHEMA_VERSION}.",
             hint="Upgrade forcebase.",
         )
-    if manifest.schema_version < SCHEMA_VERSION:
+    if manifest.schema_version < OLDEST_READABLE:
         raise InputError(
-            f"{path} has schema version {manifest.schema_version}, this forcebase "
-            f"{SCHEMA_VERSION}.",
+            f"{path} has schema version {manifest.schema_version}; this forcebase reads "
+            f"{OLDEST_READABLE} to {SCHEMA_VERSION}.",
             hint="Import it with the forcebase that wrote it, upgrade, and export again.",
         )
     if [*(m.name for m in manifest.members), MANIFEST] != archive.namelist():
@@ -178,8 +178,7 @@ def _check_document(name: str, document: dict[str, Any], found: _Found, digest: 
         for role, place, other in references_of(name, document):
             if (name, role) not in (("structures", "parent"), ("structures", "recipe.parent")):
                 found.named[place].add(other)
-        if blob := document.get(BLOB_FIELDS.get(name, "")):
-            found.blobs.add(blob)
+        found.blobs.update(blobs_of(name, document))
     if name == "datasets":
         found.roots[record] = document["members_root"]
     if name == "dataset_members":

@@ -10,7 +10,12 @@ from typing import Any
 from forcebase.database.database import Database
 from forcebase.database.pieces import IDS_AT_ONCE
 from forcebase.errors import IntegrityError
-from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, references_of
+from forcebase.integrity.references import (
+    BLOB_FIELDS,
+    REFERENCES,
+    blobs_of,
+    references_of,
+)
 from forcebase.records import Label
 from forcebase.records.dataset import DROPPED
 
@@ -75,8 +80,7 @@ def _step(db: Database, contents: Contents, place: str, ids: set[str]) -> dict[s
             continue
         for _, other, record in references_of(place, row):
             named[other].add(record)
-        if blob := row.get(BLOB_FIELDS.get(place, "")):
-            contents.blobs.add(blob)
+        contents.blobs.update(blobs_of(place, row))
         if place == "datasets":
             named["calculations"].update(_members(db, contents, row["_id"]))
         if place == "validations" and row["kind"] == "labels":
@@ -99,8 +103,7 @@ def _fields(place: str) -> dict[str, int]:
         return {"_id": 1}
     paths = [reference.field for reference in REFERENCES[place]]
     extra = ["kind", "on", "created_at"] if place == "validations" else []
-    blob = [BLOB_FIELDS[place]] if place in BLOB_FIELDS else []
-    return dict.fromkeys([*paths, *extra, *blob, "provenance"], 1)
+    return dict.fromkeys([*paths, *extra, *BLOB_FIELDS.get(place, ()), "provenance"], 1)
 
 
 def _members(db: Database, contents: Contents, dataset: str) -> Iterator[str]:

@@ -10,16 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bson import decode
 
 from forcebase.archive.contents import ACTIVITIES, Contents
 from forcebase.archive.layout import MANIFEST, METADATA, PREVIEW, Member
-from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, references_of
-
-if TYPE_CHECKING:
-    from forcebase.archive.writing import Description
+from forcebase.integrity.references import REFERENCES, blobs_of, references_of
 
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 PROV = "http://www.w3.org/ns/prov#"
@@ -35,6 +32,23 @@ MANY = 2000
 SOFTWARE = "#forcebase"
 ENCODINGS = {"bson": "application/bson", "json": "application/json", "html": "text/html"}
 Entity = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What people are to know of an archive.
+
+    Attributes:
+        name: a title; made of the records' where it is "".
+        text: a description, likewise.
+        license: a URL or a name; "" where none is given.
+        authors: their names.
+    """
+
+    name: str = ""
+    text: str = ""
+    license: str = ""
+    authors: tuple[str, ...] = ()
 
 
 @dataclass
@@ -84,8 +98,9 @@ class Facts:
         if made_by := (document.get("provenance") or {}).get("activity"):
             entity["wasGeneratedBy"] = {"@id": _id(ACTIVITIES, made_by)}
             self._used.setdefault(made_by, set()).update(_id(*parent) for parent in parents)
-        if blob := document.get(BLOB_FIELDS.get(collection, "")):
-            entity["encoding"] = {"@id": f"blobs/{blob}"}
+        if blobs := sorted(set(blobs_of(collection, document))):
+            files = [{"@id": f"blobs/{blob}"} for blob in blobs]
+            entity["encoding"] = files[0] if len(files) == 1 else files
         self.entities[collection, record] = entity
 
     def described(

@@ -15,7 +15,7 @@ from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from forcebase.errors import InputError
-from forcebase.ingest.sources import RECORDS
+from forcebase.ingest.unpacking import RECORDS
 
 FORMAT = "forcebase archive 1"
 MANIFEST = RECORDS

@@ -22,10 +22,11 @@ from forcebase.archive.layout import MANIFEST, ORDER, Manifest
 from forcebase.archive.safety import open_safely
 from forcebase.database.collections import RecordCollection
 from forcebase.database.database import Database
+from forcebase.database.trust import quarantine
 from forcebase.errors import InputError
 from forcebase.integrity.batches import batches
 from forcebase.progress import Progress
-from forcebase.records import Label
+from forcebase.records import Label, ModelMethod
 
 AT_ONCE = 500
 """Documents written together: of 432 atoms each, 10 MB."""
@@ -81,6 +82,7 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
         manifest = check_archive(archive, path, progress)
         _require_free_titles(db, archive)
         report = ArchiveReport(manifest)
+        _quarantine_models(db, archive, path)
         total = len(manifest.blobs) + len(ORDER)
         for n, sha256 in enumerate(manifest.blobs):
             known = sha256 in db.blobs
@@ -118,6 +120,18 @@ def _require_free_titles(db: Database, archive: ZipFile) -> None:
                 here=here["_id"],
                 archive=dataset["_id"],
             )
+
+
+def _quarantine_models(db: Database, archive: ZipFile, path: Path) -> None:
+    """Keep models that are new here from running, before their records come."""
+    models = [
+        document["_id"]
+        for document in map(bson.decode, documents_of(archive, "methods"))
+        if document["_cls"] == ModelMethod._class_name
+    ]
+    known = {found["_id"] for found in db.methods.by_ids(models, {"_id": 1})}
+    digest = archive.comment.decode("ascii", "replace")[:10]
+    quarantine(db, [model for model in models if model not in known], f"{path.name} ({digest})")
 
 
 def _without_kept(db: Database, raw: Iterable[bytes], report: ArchiveReport) -> list[bytes]:

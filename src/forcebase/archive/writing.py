@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from zipfile import ZipFile
@@ -13,7 +12,7 @@ from zipfile import ZipFile
 from bson import decode_all
 
 from forcebase.archive.contents import CACHED_OF_TAINTS, TAINTS, Contents, Root, everything, gather
-from forcebase.archive.crate import Facts, metadata_text, preview_text
+from forcebase.archive.crate import Description, Facts, metadata_text, preview_text
 from forcebase.archive.layout import (
     COMMENT_SIZE,
     MANIFEST,
@@ -31,27 +30,11 @@ from forcebase.database.database import Database
 from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import InputError
 from forcebase.integrity.backup import RAW, appearing
+from forcebase.paths import check_writable
 from forcebase.progress import Progress
 
 AT_ONCE = 500
 """Documents asked for together: of 432 atoms each, 10 MB."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """What people are to know of an archive.
-
-    Attributes:
-        name: a title; made of the records' where it is "".
-        text: a description, likewise.
-        license: a URL or a name; "" where none is given.
-        authors: their names.
-    """
-
-    name: str = ""
-    text: str = ""
-    license: str = ""
-    authors: tuple[str, ...] = ()
 
 
 def write_archive(
@@ -79,6 +62,7 @@ def write_archive(
     """
     if target.exists():
         raise InputError(f"{target} is there already.", hint="Give another name.")
+    check_writable(target)
     wanted = list(roots)
     contents = gather(db, wanted or everything(db))
     if not contents.roots:

@@ -6,16 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from forcebase.cli.console import (
-    JsonOption,
-    console,
-    error_console,
-    open_database,
-    print_json,
-    stage_bars,
-)
+from forcebase.cli.console import JsonOption, note, open_database, print_json, say, stage_bars
 from forcebase.errors import InputError
 
 
@@ -56,24 +48,23 @@ def export(
     if as_json:
         print_json({"path": str(path), "bytes": size, "documents": counts})
         return
-    console.print(str(path), soft_wrap=True)
+    say(str(path))
     said = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in counts.items() if n)
-    console.print(f"{said}; {size / 1e6:.1f} MB", soft_wrap=True)
+    say(f"{said}; {size / 1e6:.1f} MB")
 
 
 def import_archives(db: Any, paths: list[Path], bars: Any, as_json: bool) -> None:
     """Read archives and say what is new."""
     from forcebase.archive import read_archive
+    from forcebase.database.trust import waiting
 
-    models = {"_cls": "Method.ModelMethod"}
-    before = db.methods.count(models)
+    before = set(waiting(db))
     reports = [read_archive(db, path, progress=bars) for path in paths]
-    new_models = db.methods.count(models) - before
+    new_models = len(set(waiting(db)) - before)
     if new_models:
-        error_console.print(
-            f"{new_models} new models came with it: a model's file runs code when it is used. "
-            "Import only archives of those whom you trust.",
-            soft_wrap=True,
+        note(
+            f"{new_models} new models came with it. A model runs code when it is used: none of "
+            "them runs before `forcebase model trust NAME`, which shows what it would run."
         )
     if as_json:
         print_json(
@@ -86,6 +77,6 @@ def import_archives(db: Any, paths: list[Path], bars: Any, as_json: bool) -> Non
     for path, report in zip(paths, reports, strict=True):
         added = ", ".join(f"{n:,} {name}" for name, n in report.added.items()) or "nothing"
         known = sum(report.known.values())
-        console.print(escape(f"{path}; new: {added}; known: {known:,}."), soft_wrap=True)
+        say(f"{path}; new: {added}; known: {known:,}.")
         for name in report.kept_names:
-            error_console.print(escape(f"{name!r} stands for another record here, and still does."))
+            note(f"{name!r} stands for another record here, and still does.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +10,9 @@ import typer
 
 from forcebase.cli.console import JsonOption, open_database, print_json, stage_bars
 from forcebase.cli.records import parse_filters
-from forcebase.cli.stale import refuse_stale_sides, warn_if_stale
+from forcebase.cli.stale import refuse_stale_sides, warn_of_comparison
 from forcebase.errors import InputError
+from forcebase.paths import check_writable
 
 
 def compare(
@@ -58,7 +60,7 @@ def compare(
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test
       forcebase compare chgnet gpaw-pbe --on kind=Se-vacancy-2x2 --align composition
       forcebase compare wse2-mace gpaw-pbe --on elements=Se,W --only unseen
-      forcebase compare wse2-mace chgnet --reference gpaw-pbe --on wse2-pbe@1:test --fill
+      forcebase compare wse2-mace chgnet --reference gpaw-pbe --on wse2-pbe@1:test --fill \\
         --picture models.png
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test --host wse2-unit-cell
       forcebase compare MODEL_PHONON wse2-dft-phonon --picture phonons.png
@@ -73,10 +75,15 @@ def compare(
         )
     if several and (host or edges or allow):
         raise InputError("--host, --edges and --allow are for one comparison, not for a matrix.")
-    with open_database() as db:
+    _check_words(align, only, allow or (), radii)
+    if picture is not None:
+        check_writable(picture, (".png",))
+    with open_database(writing=fill) as db:
         selected = parse_on(db, on)
         if not stale:
             refuse_stale_sides(db, [*records, *(reference or [])])
+        _check_sides(db, [*records, *(reference or [])], several, fill, picture)
+        _check_place(db, selected, host)
         if fill:
             from forcebase.cli.matrix import fill_labels
 
@@ -89,8 +96,6 @@ def compare(
                 db, records, reference or [], selected, align, only, again, picture, as_json
             )
             return
-        if picture is not None and db.resolve(records[0])[0] != "phonons":
-            raise InputError("--picture draws phonons, or a matrix: give --reference.")
         from forcebase.comparison import compare as compare_records
 
         with stage_bars() as bars:
@@ -107,7 +112,7 @@ def compare(
                 recompute=again,
                 progress=bars,
             )
-        warn_if_stale(db, ("validations", validation.id))
+        warn_of_comparison(db, validation)
         fields = {"id": validation.id, **plain_fields(validation)} if as_json else None
         if validation.kind == "phonons":
             from forcebase.cli.phonon_comparison import show_phonon_comparison
@@ -118,6 +123,39 @@ def compare(
         from forcebase.cli.label_comparison import show_label_comparison
 
         show_label_comparison(db, validation, records, selected, only, print_json, fields)
+
+
+def _check_words(
+    align: str, only: str, allow: Sequence[str], radii: tuple[float, ...] | None
+) -> None:
+    from forcebase.comparison.comparing import align_of, only_of
+    from forcebase.comparison.phonon_protocol import parts_of
+    from forcebase.physics.shells import Shells
+
+    align_of(align), only_of(only), parts_of(allow)
+    if radii is not None:
+        Shells(radii)
+
+
+def _check_sides(
+    db: Any, names: list[str], several: bool, fill: bool, picture: Path | None
+) -> None:
+    """All that is named is there, and of the kind that the options ask for."""
+    places = {name: db.resolve(name)[0] for name in names}
+    for name, place in places.items():
+        if place != "methods" and (several or fill):
+            option = "--fill" if fill else "--reference"
+            raise InputError(f"{name} is in {place}: {option} is for models and DFT methods.")
+    if picture is not None and not several and places[names[0]] != "phonons":
+        raise InputError("--picture draws phonons, or a matrix: give --reference.")
+
+
+def _check_place(db: Any, on: Any, host: str | None) -> None:
+    from forcebase.comparison import selection
+
+    selection(db, on)
+    if host is not None:
+        db.require_structure(host)
 
 
 def plain_fields(record: Any) -> dict[str, Any]:

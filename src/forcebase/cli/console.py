@@ -1,14 +1,21 @@
-"""What all commands share: the database they work on, tables, JSON, progress bars, errors."""
+"""What all commands share: the database they work on, lines, tables, JSON, bars, errors.
+
+What is printed is data: names, reasons, paths, messages of other programs. None of it is read as
+markup, here or in any command; a style is given beside the text that it is for.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -24,30 +31,47 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
 
+from forcebase.cli import interruption
 from forcebase.database.connection import without_password
-from forcebase.errors import DatabaseError, ForcebaseError
+from forcebase.errors import DatabaseError, ForcebaseError, InputError
+from forcebase.safety.text import is_utf8, readable
 
-console = Console(highlight=False)
-error_console = Console(stderr=True, highlight=False)
-INTERRUPTED = 130
+_Plain = partial(Console, highlight=False, markup=False, emoji=False)
+console = _Plain()
+error_console = _Plain(stderr=True)
+WIDE = 500
+"""Columns of a tree that goes into a file: its lines are not broken."""
+Part = str | tuple[str, str]
+"""Plain text, or (plain text, style)."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
 @contextmanager
-def open_database() -> Iterator[Any]:
-    """Connect by the environment's settings, and close at the end."""
+def open_database(writing: bool = False) -> Iterator[Any]:
+    """Connect by the environment's settings, and close at the end.
+
+    Args:
+        writing: refuse a user who may only read at once, before any work.
+    """
     from pymongo.errors import PyMongoError
 
+    from forcebase.database.access import is_refusal, refusal
     from forcebase.database.connection import without_password
     from forcebase.database.database import Database
     from forcebase.settings import Settings
 
     db = Database(Settings.from_environment())
     try:
+        if writing:
+            db.check_writing()
         yield db
     except PyMongoError as error:
+        if is_refusal(error):
+            raise refusal(db.raw, error) from None
         raise DatabaseError(
             f"MongoDB failed in the middle: {without_password(str(error))}",
             hint="What was written before is kept: run the command again.",
@@ -71,22 +95,61 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+def plain(text: str) -> str:
+    """Text as a terminal may have it: what would steer it, or is no character, is spelled out.
+
+    All that is printed for people passes here, whichever way it comes.
+    """
+    return readable(text, keep="\n\t")
+
+
+def words(*parts: Part) -> Text:
+    """Text in parts, each as it is or with a style: `words("job ", (name, "bold"))`."""
+    styled = [(part, "") if isinstance(part, str) else part for part in parts]
+    return Text.assemble(*((plain(text), style) for text, style in styled))
+
+
+def say(*parts: Part) -> None:
+    """Print a line in parts, each as it is or with a style.
+
+    Long lines are not broken, so that paths and commands in them can be copied.
+    """
+    console.print(words(*parts), soft_wrap=True)
+
+
+def note(*parts: Part) -> None:
+    """Like `say`, on stderr: what is said beside the answer of a command."""
+    error_console.print(words(*parts), soft_wrap=True)
+
+
+def print_tree(tree: Tree) -> None:
+    """Print a tree whose labels `words` made."""
+    (console if console.is_terminal else _Plain(width=WIDE)).print(tree)
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; numbers to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD)
+    """Print a table; numbers to the right. A cell is any value, or styled by `words`."""
+    table = Table(
+        title=plain(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
+    )
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(plain(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(cell(value) for value in row))
     console.print(table)
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> Text:
+    """What stands in a table for a value; what has a style already stays as it is."""
+    return value if isinstance(value, Text) else words(_cell_text(value))
+
+
+def _cell_text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, (list, tuple)):
-        return " ".join(_cell(item) for item in value)
+        return " ".join(_cell_text(item) for item in value)
     return "" if value is None else str(value)
 
 
@@ -99,25 +162,61 @@ class StageBars:
 
     def __call__(self, stage: str, done: int, total: int, numbers: dict[str, Any]) -> None:
         """Show that `done` of `total` is done; `numbers` are written behind the bar."""
-        note = "  ".join(f"{key} {_short(value)}" for key, value in numbers.items())
+        beside = plain("  ".join(f"{key} {_short(value)}" for key, value in numbers.items()))
         if stage not in self._tasks:
-            self._tasks[stage] = self._progress.add_task(stage, total=total, note=note)
-        self._progress.update(self._tasks[stage], completed=done, total=total, note=note)
+            self._tasks[stage] = self._progress.add_task(plain(stage), total=total, note=beside)
+        self._progress.update(self._tasks[stage], completed=done, total=total, note=beside)
+
+
+class StageLines:
+    """A line now and then for each stage, for logs: how far it is, and how long it may take."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._began: dict[str, tuple[float, int]] = {}
+        self._told: dict[str, float] = {}
+
+    def __call__(self, stage: str, done: int, total: int, numbers: dict[str, Any]) -> None:
+        """Say that `done` of `total` is done, unless the stage has said so a moment ago."""
+        now = time.monotonic()
+        if stage not in self._began:
+            self._began[stage], self._told[stage] = (now, done), now
+            return
+        if now - self._told[stage] < SECONDS_BETWEEN_LINES:
+            return
+        self._told[stage] = now
+        began, before = self._began[stage]
+        parts = [f"{key} {_short(value)}" for key, value in numbers.items()]
+        if before < done < total:
+            seconds = (now - began) * (total - done) / (done - before)
+            parts.append(f"about {_duration(seconds)} left")
+        self._write(f"{stage} {done}/{total}" + "".join(f", {part}" for part in parts))
+
+
+SECONDS_BETWEEN_LINES = 15.0
 
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 @contextmanager
-def stage_bars() -> Iterator[StageBars]:
-    """Progress bars on the terminal, or none where the output is no terminal's."""
+def stage_bars() -> Iterator[StageBars | StageLines]:
+    """Progress bars on the terminal; lines now and then where the output is no terminal's."""
+    if not error_console.is_terminal:
+        yield StageLines(lambda line: error_console.print(line, markup=False, soft_wrap=True))
+        return
     columns = (
-        TextColumn("{task.description:<18}"),
+        TextColumn("{task.description:<18}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     with Progress(*columns, console=error_console) as progress:
         yield StageBars(progress)
@@ -127,36 +226,64 @@ def run_app(app: typer.Typer) -> None:
     """Run the command line; errors become one line on stderr and an exit code."""
     _quieten_libraries()
     try:
-        app(standalone_mode=True)
-    except ForcebaseError as error:
-        error_console.print(f"[bold red]Error:[/] {_escaped(error.message)}", soft_wrap=True)
+        _check_arguments(sys.argv[1:])
+        try:
+            app(standalone_mode=True)
+        finally:
+            sys.stdout.flush()  # here, and not when Python ends, a full disk can be told
+    except BaseException as error:
+        ended = isinstance(error, SystemExit) and error.code == interruption.CODE  # typer's Ctrl-C
+        if not ended and not interruption.was_interrupted():
+            sys.exit(_told(error))
+        note((interruption.SAID, "bold red"), f" {interruption.KEPT}")
+        sys.exit(interruption.CODE)
+
+
+def _check_arguments(arguments: Sequence[str]) -> None:
+    """MongoDB keeps UTF-8 alone, and a file name may be of other bytes."""
+    for text in arguments:
+        if not is_utf8(text):
+            raise InputError(
+                f"The argument {text} is no UTF-8 text.", hint="Rename the file, or type it anew."
+            )
+
+
+def _told(error: BaseException) -> Any:
+    """Say what is wrong, and give the exit code; raise what is a mistake of this program."""
+    if isinstance(error, SystemExit):
+        return error.code
+    if isinstance(error, ForcebaseError):
+        note(("Error:", "bold red"), f" {error.message}")
         if error.hint:
-            error_console.print(f"[bold]Next:[/]  {_escaped(error.hint)}", soft_wrap=True)
-        sys.exit(error.exit_code)
-    except PyMongoError as error:
-        error_console.print(f"[bold red]Error:[/] MongoDB: {_escaped(_one_line(error))}")
-        error_console.print("[bold]Next:[/]  Run `forcebase doctor`.")
-        sys.exit(DatabaseError.exit_code)
-    except OSError as error:  # but for a closed pipe, which typer ends silently
-        error_console.print(f"[bold red]Error:[/] {_escaped(str(error))}", soft_wrap=True)
-        sys.exit(1)
-    except SystemExit as end:
-        if end.code == INTERRUPTED:  # typer makes Ctrl-C this code, and says nothing
-            error_console.print("[bold red]Interrupted.[/] What was finished before is kept.")
-        raise
+            note(("Next:", "bold"), f"  {error.hint}")
+        return error.exit_code
+    if isinstance(error, PyMongoError):
+        note(("Error:", "bold red"), f" MongoDB: {_one_line(error)}")
+        note(("Next:", "bold"), "  Run `forcebase doctor`.")
+        return DatabaseError.exit_code
+    if isinstance(error, BrokenPipeError):  # whoever read has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    if isinstance(error, OSError):
+        note(("Error:", "bold red"), f" {error}")
+        return 1
+    raise error
 
 
 def _quieten_libraries() -> None:
-    """What libraries log and deprecate is not for the user of a command."""
+    """What libraries log and deprecate is not for the user of a command; our own words are."""
     logging.getLogger().addHandler(logging.NullHandler())
+    logging.getLogger("forcebase").addHandler(_Notes(logging.WARNING))
     warnings.simplefilter("ignore")
+
+
+class _Notes(logging.Handler):
+    """What forcebase has to say beside its answer, on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one note."""
+        note(("Note:", "bold"), f"  {record.getMessage()}")
 
 
 def _one_line(error: Exception) -> str:
     return without_password(" ".join(str(error).split()))[:300]
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

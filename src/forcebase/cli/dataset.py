@@ -9,20 +9,24 @@ from typing import Annotated, Any
 
 import typer
 
+from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import (
     JsonOption,
-    console,
     open_database,
     print_json,
     print_table,
+    say,
     stage_bars,
 )
 from forcebase.cli.records import SHORT, parse_filters, resolve_names
 from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
+from forcebase.paths import check_writable
 
-app = typer.Typer(help="Frozen, versioned lists of calculations.", no_args_is_help=True)
+app = CommandGroup(help="Frozen, versioned lists of calculations.")
 DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest) or id.")]
+MANY = 8
+"""Entries of a list that a reader is shown in full."""
 
 
 @app.command()
@@ -59,7 +63,7 @@ def build(
         steps=change_steps(plan.steps, map(parse_step, step or []), skip or []),
         **{key: value for key, value in said.items() if value is not None},
     )
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         plan = replace(plan, filters=resolve_names(db, plan.filters))
         if plan.e0s_method:
             plan = replace(plan, e0s_method=db.resolve(plan.e0s_method, "methods")[1].id)
@@ -75,15 +79,14 @@ def recipe(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
     Example:
       forcebase dataset recipe wse2-pbe@1 > recipe.yaml
     """
-    import yaml
-
     from forcebase.curation.plan import plan_text
     from forcebase.datasets.recipe import recipe_of
+    from forcebase.safety.yaml_text import parse_yaml
 
     with open_database() as db:
         text = plan_text(recipe_of(db.resolve(dataset, "datasets")[1]))
     if as_json:
-        print_json(yaml.safe_load(text))
+        print_json(parse_yaml(text, dataset))
         return
     sys.stdout.write(text)
 
@@ -136,24 +139,29 @@ def diff(before: DatasetArgument, after: DatasetArgument, as_json: JsonOption = 
     for sign, members in (("+", found.added), ("-", found.removed)):
         for split, calculations in members.items():
             for calculation in calculations:
-                console.print(
-                    f"{sign} {split:<6} {calculation[:SHORT]} {kinds.get(calculation, '')}"
-                )
+                say(f"{sign} {split:<6} {calculation[:SHORT]} {kinds.get(calculation, '')}")
     for calculation, old, new in found.moved:
-        console.print(f"> {calculation[:SHORT]} {old} -> {new}")
+        say(f"> {calculation[:SHORT]} {old} -> {new}")
     for calculation, reason in found.dropped.items():
-        console.print(f"x {calculation[:SHORT]} {reason}", soft_wrap=True)
+        say(f"x {calculation[:SHORT]} {reason}")
     for calculation, reason in found.gone.items():
-        console.print(f"x {calculation[:SHORT]} no candidate: {reason}", soft_wrap=True)
+        say(f"x {calculation[:SHORT]} no candidate: {reason}")
     for name, (earlier, later) in found.steps.items():
-        console.print(f"~ step {name}: {_taken(earlier)} -> {_taken(later)}", soft_wrap=True)
+        say(f"~ step {name}: {_taken(earlier)} -> {_taken(later)}")
     for field, (old, new) in found.changed.items():
-        console.print(f"~ {field}: {old} -> {new}")
+        say(f"~ {field}: {_in_short(old)} -> {_in_short(new)}")
     n_added, n_removed = (sum(map(len, m.values())) for m in (found.added, found.removed))
-    console.print(
+    say(
         f"{found.before} -> {found.after}: {n_added} added, {n_removed} removed, "
         f"{len(found.moved)} moved, {len(found.dropped)} newly dropped"
     )
+
+
+def _in_short(value: Any) -> Any:
+    """A value without its long lists: hundreds of ids say nothing to a reader."""
+    if isinstance(value, dict):
+        return {key: _in_short(item) for key, item in value.items()}
+    return f"{len(value)} of them" if isinstance(value, list) and len(value) > MANY else value
 
 
 @app.command()
@@ -172,6 +180,8 @@ def card(
     from forcebase.datasets.card import make_card
     from forcebase.datasets.card_text import markdown, write_card
 
+    if out is not None:
+        check_writable(out, (".md", ".html"))
     with open_database() as db:
         found = db.resolve(dataset, "datasets")[1]
         made = make_card(db, found)
@@ -179,7 +189,7 @@ def card(
     if out is None:
         sys.stdout.write(markdown(made))
         return
-    console.print(write_card(made, out), soft_wrap=True)
+    say(str(write_card(made, out)))
 
 
 @app.command()
@@ -209,7 +219,7 @@ def export(
         print_json([str(path) for path in written])
         return
     for path in written:
-        console.print(str(path), soft_wrap=True)
+        say(str(path))
 
 
 def _taken(parameters: dict[str, Any] | None) -> str:
@@ -260,8 +270,8 @@ def _print_dataset(db: Any, dataset: Any, as_json: bool) -> None:
         print_json({**_row(dataset), **beside, "dropped_records": dropped})
         return
     _print_rows([_row(dataset)])
-    console.print("E0s " + "  ".join(f"{s} {e:.4f} eV" for s, e in dataset.e0s.items()), end="  ")
-    console.print(f"({dataset.e0s_source}, of method {dataset.method[:SHORT]})")
+    e0s = "  ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in dataset.e0s.items())
+    say(f"E0s {e0s}  ({dataset.e0s_source}, of method {dataset.method[:SHORT]})")
     print_table(
         "steps", ["step", "in", "dropped"], [[s["name"], s["n_in"], s["n_dropped"]] for s in steps]
     )

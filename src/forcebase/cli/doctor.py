@@ -12,12 +12,18 @@ from typing import Any
 
 import typer
 from pymongo.errors import PyMongoError
+from rich.text import Text
 
-from forcebase.cli.console import JsonOption, print_json, print_table
+from forcebase.cli.console import JsonOption, print_json, print_table, words
 from forcebase.errors import ForcebaseError
+from forcebase.models.mace_package import COMMAND as MACE_COMMAND
+from forcebase.models.mace_package import is_installed
 from forcebase.settings import Settings
 
-NEEDED = ("ase", "atomate2", "jobflow", "mace-torch", "mongoengine", "phonopy", "pymongo", "torch")
+NEEDED = ("ase", "atomate2", "jobflow", "mongoengine", "phonopy", "pymongo")
+MACE_PACKAGES = {"mace": "mace-torch", "torch": "torch"}
+"""Module -> the package that brings it."""
+MACE_ADVICE = "to train, or to predict and compute phonons with a MACE: " + MACE_COMMAND
 LEAST_FREE_GB = 2.0
 GPAW_ADVICE = (
     "to run new DFT: apt install libxc-dev libopenblas-dev libopenmpi-dev, "
@@ -56,10 +62,10 @@ def doctor(as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def _mark(finding: Finding) -> str:
+def _mark(finding: Finding) -> Text:
     if finding.ok:
-        return "[green]ok[/]"
-    return "[red]mend[/]" if finding.needed else "[yellow]look[/]"
+        return words(("ok", "green"))
+    return words(("mend", "red") if finding.needed else ("look", "yellow"))
 
 
 def _packages() -> Iterator[Finding]:
@@ -68,7 +74,16 @@ def _packages() -> Iterator[Finding]:
             yield Finding(name, True, True, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             yield Finding(name, False, True, "", f"pip install {name}")
+    yield from _mace()
     yield _gpaw()
+
+
+def _mace() -> Iterator[Finding]:
+    for module, name in MACE_PACKAGES.items():
+        if is_installed(module):
+            yield Finding(name, True, False, importlib.metadata.version(name))
+        else:
+            yield Finding(name, False, False, "not installed", MACE_ADVICE)
 
 
 def _gpaw() -> Finding:
@@ -109,6 +124,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         try:
             version = db.client.server_info()["version"]
             yield Finding("MongoDB", True, True, f"{version} ({where})")
+            yield Finding("user", True, False, _user(db.access))
             yield from _queue(db)
         finally:
             db.close()
@@ -117,6 +133,12 @@ def _database(settings: Settings) -> Iterator[Finding]:
     except PyMongoError as error:
         advice = "give this user the right to read and write the database"
         yield Finding("MongoDB", False, True, f"{where}: {type(error).__name__}", advice)
+
+
+def _user(access: Any) -> str:
+    if not access.is_checked:
+        return "nobody is asked for a password"
+    return f"{access.who}, who may {'write' if access.may_write else 'read'}"
 
 
 def _queue(db: Any) -> Iterator[Finding]:

@@ -6,16 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from forcebase.cli.console import (
-    JsonOption,
-    console,
-    error_console,
-    open_database,
-    print_json,
-    stage_bars,
-)
+from forcebase.cli.console import JsonOption, note, open_database, print_json, say, stage_bars
 
 SHORT = 10
 SHOWN = 8
@@ -35,14 +27,14 @@ def taint(
     Nothing is deleted. A job or an import can be tainted too: then all that it made is.
 
     Examples:
-      forcebase taint 3fa91c --reason "k-mesh too coarse"
+      forcebase taint RECORD --reason "k-mesh too coarse"
       forcebase taint wse2-pbe@1 --reason "E0s of another cutoff"
     """
     from forcebase.integrity.subject import find_subject
     from forcebase.integrity.taint import set_taint
     from forcebase.lineage import trace_down
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         subject = find_subject(db, record)
         set_taint(db, *subject, reason)
         lineage = trace_down(db, *subject)
@@ -51,11 +43,11 @@ def taint(
         plain = {"collection": subject.collection, "record": subject.record, "reason": reason}
         print_json({**plain, "stale": [n.record for n in stale], "goes_on": _goes_on(lineage)})
         return
-    console.print(f"{subject.collection} {subject.record[:SHORT]} is tainted: {escape(reason)}")
+    say(f"{subject.collection} {subject.record[:SHORT]} is tainted: {reason}")
     for node in stale:
-        console.print(f"  stale: {node.collection} {node.record[:SHORT]} {escape(node.title)}")
+        say(f"  stale: {node.collection} {node.record[:SHORT]} {node.title}")
     if _goes_on(lineage):
-        console.print("  and more: forcebase trace --down")
+        say("  and more: forcebase trace --down")
 
 
 def _goes_on(lineage: Any) -> bool:
@@ -66,21 +58,21 @@ def untaint(record: RecordArgument, as_json: JsonOption = False) -> None:
     """Take the word back; what another taint reaches stays stale.
 
     Example:
-      forcebase untaint 3fa91c
+      forcebase untaint RECORD
     """
     from forcebase.integrity.subject import find_subject
     from forcebase.integrity.taint import remove_taint, stale_among
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         subject = find_subject(db, record)
         removed = remove_taint(db, subject.record)
         still = stale_among(db, subject.collection, [subject.record]).get(subject.record, "")
     if as_json:
         print_json({"record": subject.record, "reason": removed.reason, "still_stale": still})
         return
-    console.print(f"{subject.collection} {subject.record[:SHORT]} is no longer tainted.")
+    say(f"{subject.collection} {subject.record[:SHORT]} is no longer tainted.")
     if still:
-        console.print(f"It is still stale: {escape(still)}")
+        say(f"It is still stale: {still}")
 
 
 def verify(
@@ -114,24 +106,22 @@ def print_verification(report: Any) -> None:
     for kind, n in report.counts.items():
         found = [finding for finding in report.findings if finding.kind is kind]
         style = "bold red" if kind.is_damage else "yellow"
-        console.print(
-            f"[{style}]{kind.value}[/]  {n:,}" + ("" if kind.is_damage else ", no damage")
-        )
+        say((kind.value, style), f"  {n:,}" + ("" if kind.is_damage else ", no damage"))
         for finding in found[:SHOWN]:
-            record = f"{finding.collection} [cyan]{escape(finding.record[:SHORT])}[/]"
-            line = f"  {record}  {escape(finding.message)}{_difference(finding)}"
-            console.print(line, soft_wrap=True)
+            record = (finding.record[:SHORT], "cyan")
+            said = f"  {finding.message}{_difference(finding)}"
+            say(f"  {finding.collection} ", record, said)
         if n > SHOWN:
-            console.print(f"  and {n - SHOWN:,} more: --json")
+            say(f"  and {n - SHOWN:,} more: --json")
         for hint in dict.fromkeys(finding.hint for finding in found[:SHOWN]):
-            console.print(f"  [bold]Next:[/] {escape(hint)}", soft_wrap=True)
+            say("  ", ("Next:", "bold"), f" {hint}")
     looked_at = ", ".join(f"{n:,} {name}" for name, n in report.checked.items())
-    console.print(f"Looked at {looked_at} in {report.seconds:.1f} s.", soft_wrap=True)
-    console.print("Sound." if report.is_sound else "[bold red]Damaged.[/]")
+    say(f"Looked at {looked_at} in {report.seconds:.1f} s.")
+    say("Sound." if report.is_sound else ("Damaged.", "bold red"))
 
 
 def _difference(finding: Any) -> str:
-    expected, found = (escape(_short(text)) for text in (finding.expected, finding.found))
+    expected, found = (_short(text) for text in (finding.expected, finding.found))
     words = [f"expected {expected}" if expected else "", f"found {found}" if found else ""]
     said = ", ".join(word for word in words if word)
     return f" ({said})" if said else ""
@@ -160,11 +150,11 @@ def backup(
     if as_json:
         print_json(_summary(path, manifest))
         return
-    console.print(str(path), soft_wrap=True)
+    say(str(path))
     size = path.stat().st_size / 1e6
-    console.print(f"{manifest.documents:,} documents, {size:.1f} MB, {manifest.digest()[:SHORT]}")
+    say(f"{manifest.documents:,} documents, {size:.1f} MB, {manifest.digest()[:SHORT]}")
     if not manifest.snapshot:
-        error_console.print("The server is no replica set: what was written meanwhile may be torn.")
+        note("The server is no replica set: what was written meanwhile may be torn.")
 
 
 def restore(
@@ -189,7 +179,7 @@ def restore(
     if as_json:
         print_json({**_summary(source, manifest), "verification": report.as_dict()})
     else:
-        console.print(f"{manifest.documents:,} documents of {manifest.created_at} are restored.")
+        say(f"{manifest.documents:,} documents of {manifest.created_at} are restored.")
         print_verification(report)
     if not report.is_sound:
         raise typer.Exit(1)

@@ -11,13 +11,14 @@ import typer
 from rich import box
 from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 
-from forcebase.cli.console import JsonOption, console, open_database, print_json
+from forcebase.cli.commands import CommandGroup
+from forcebase.cli.console import JsonOption, cell, console, open_database, print_json, say, words
+from forcebase.cli.records import MANY
 from forcebase.errors import InputError
 
-app = typer.Typer(help="Jobs in the queue of jobflow-remote.", no_args_is_help=False)
+app = CommandGroup(no_args_is_help=False)
 COLOURS = {
     "COMPLETED": "green",
     "RUNNING": "cyan",
@@ -35,13 +36,15 @@ def show(
         list[str] | None, typer.Option(help="Only these states: failed, running, ...")
     ] = None,
     flow: Annotated[str | None, typer.Option(help="Only flows whose uuid begins so.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the newest; 0 for all.")] = 30,
+    limit: Annotated[
+        int, typer.Option(min=0, max=MANY, help="At most so many, the newest; 0 for all.")
+    ] = 30,
     live: Annotated[
         bool, typer.Option("--live", help="Go on showing until the queue is worked off or Ctrl-C.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the jobs of the queue.
+    """Show the jobs in the queue of jobflow-remote.
 
     Examples:
       forcebase jobs
@@ -91,17 +94,11 @@ def _view(jobs: Sequence[Any], counts: dict[str, int]) -> Group:
     for job in jobs:
         colour = COLOURS.get(job.state, "white")
         spent = "" if job.seconds is None else f"{job.seconds:.0f} s"
-        table.add_row(
-            job.number,
-            f"[{colour}]{job.state}[/]",
-            escape(job.name),
-            job.worker,
-            spent,
-            escape(job.reason[:200]),
-        )
+        shown = [job.number, words((job.state, colour)), job.name, job.worker, spent]
+        table.add_row(*map(cell, [*shown, job.reason[:200]]))
     total = sum(counts.values())
     listed = ", ".join(f"{n} {state.lower()}" for state, n in sorted(counts.items()))
-    return Group(table, f"{total} jobs: {listed or 'none was ever submitted'}")
+    return Group(table, words(f"{total} jobs: {listed or 'none was ever submitted'}"))
 
 
 @app.command()
@@ -123,7 +120,7 @@ def rerun(
     from forcebase.remote.queue import list_jobs
     from forcebase.remote.queue import rerun as rerun_jobs
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         if bool(numbers) == failed:
             raise InputError("Which jobs?", hint="Give their numbers, or --failed.")
         jobs = list_jobs(db, FAILED if failed else (), numbers=numbers or ())
@@ -133,14 +130,15 @@ def rerun(
     if as_json:
         print_json({"rerun": done})
         return
-    console.print(f"{len(done)} jobs are ready to run again: {', '.join(done) or 'none failed'}")
+    say(f"{len(done)} jobs are ready to run again: {', '.join(done) or 'none failed'}")
 
 
 @app.command()
 def unlock(
     numbers: NumbersArgument = None,
     older_than: Annotated[
-        float, typer.Option(help="Without numbers: all locks held for so many seconds.")
+        float,
+        typer.Option(min=0, max=MANY, help="Without numbers: all locks held for so many seconds."),
     ] = 600.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -157,7 +155,7 @@ def unlock(
     from forcebase.remote.queue import unlock as unlock_jobs
     from forcebase.remote.recovery import untold_flows
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         if numbers:
             jobs = list_jobs(db, numbers=numbers)
             _check_found(numbers, jobs)
@@ -169,7 +167,7 @@ def unlock(
     if as_json:
         print_json({"unlocked": n})
         return
-    console.print(f"{n} locks taken away; a running `jf runner` goes on with these jobs.")
+    say(f"{n} locks taken away; a running `jf runner` goes on with these jobs.")
 
 
 def _check_found(numbers: Sequence[str], jobs: Sequence[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from forcebase.cli.console import console, print_table
+from forcebase.cli.console import print_table, say
 
 QUANTITIES = {
     "energy": "energy",
@@ -54,7 +54,7 @@ def show_label_comparison(
         columns.append("floor")
     keep = len(columns)
     print_table(title, columns, [row[:keep] for row in rows])
-    console.print(f"  validation {validation.id[:10]}")
+    say(f"  validation {validation.id[:10]}")
     if "alignment" in metrics:
         _say_alignment(metrics["alignment"])
     if len(metrics["by_kind"]) > 1:
@@ -63,17 +63,16 @@ def show_label_comparison(
         _print_families(metrics)
     if "forces_by_shell" in metrics:
         _print_shells(metrics["forces_by_shell"])
-    console.print(f"  structures: {leakage_told(validation)}")
+    say(f"  structures: {leakage_told(validation)}")
     if validation.on["n_missing"]:
-        console.print(
+        say(
             f"  {validation.on['n_missing']} more have the reference's labels only: --fill has the "
-            "model label them",
-            soft_wrap=True,
+            "model label them"
         )
     for floor in floors:
         told = f"{floor.what}, {floor.errors.n_structures} structures"
         title = db.methods.get(floor.method).title
-        console.print(f"  floor: {title} against itself, MAE, {told}", soft_wrap=True)
+        say(f"  floor: {title} against itself, MAE, {told}")
 
 
 def leakage_told(validation: Any) -> str:
@@ -125,10 +124,9 @@ def _floor_of(name: str, floors: list[Any]) -> str:
 def _say_alignment(alignment: dict[str, Any]) -> None:
     shifts = alignment["shifts_eV_per_atom"].items()
     told = ", ".join(f"{value:+.4f} eV for {name}" for name, value in shifts)
-    console.print(
+    say(
         f"  energies shifted by {alignment['n_parameters']} parameters fitted to "
-        f"{alignment['n_structures']} structures: {told}",
-        soft_wrap=True,
+        f"{alignment['n_structures']} structures: {told}"
     )
 
 
@@ -170,4 +168,4 @@ def _print_shells(shells: list[dict[str, Any]]) -> None:
     title = "Errors of forces by distance from the defect, meV/A"
     print_table(title, [*columns, *(f"MAE {element}" for element in elements)], rows)
     if not any(shell["n_atoms"] for shell in shells[:-1]):
-        console.print("None of the cells has a defect.")
+        say("None of the cells has a defect.")

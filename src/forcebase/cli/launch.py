@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from forcebase.cli.console import JsonOption, console, open_database, print_json, stage_bars
+from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
 from forcebase.errors import InputError
 
 PARTS = "JOB=NAME for jobs with JOB in their name, or NAME for all others."
@@ -42,7 +41,7 @@ def launch(
     Examples:
       forcebase launch flows/wse2_training_structures.py --set seed=7
       forcebase launch flows/wse2_main_job.py --remote --worker train=gpu
-      forcebase launch flows/wse2_training_structures.py --remote --worker slurm
+      forcebase launch flows/wse2_training_structures.py --remote --worker slurm \\
         --resources 'GPAW={"nodes": 1, "time": "02:00:00"}'
     """
     from forcebase.launch import load_flow, run_here
@@ -51,10 +50,13 @@ def launch(
     pairs = dict(_key_value("--set", text) for text in settings or [])
     if not remote and (worker or resources or project):
         raise InputError("Workers and resources are for --remote.", hint="Add --remote.")
-    with open_database() as db, stage_bars() as bars:
+    places = _places(worker or [], resources or [], project)
+    with open_database(writing=True) as db, stage_bars() as bars:
+        if remote:
+            places.check(db)
         flow = load_flow(db, flow_file, pairs)
         if remote:
-            _submit(db, flow, flow_file, worker or [], resources or [], project, as_json)
+            _submit(db, flow, flow_file, places, as_json)
             return
         with following(bars):
             report = run_here(db, flow)
@@ -63,18 +65,26 @@ def launch(
         raise typer.Exit(1)
 
 
-def _submit(
-    db: Any,
-    flow: Any,
-    flow_file: Path,
-    worker: list[str],
-    resources: list[str],
-    project: str | None,
-    as_json: bool,
-) -> None:
-    from forcebase.launch import defines_jobs
-    from forcebase.remote.submission import submit
+@dataclass(frozen=True)
+class _Places:
+    """Where jobs go: all others to `worker`, those with a part of their name as it says."""
 
+    worker: str | None
+    workers: dict[str, str]
+    resources: dict[str, Any]
+    project: str | None
+
+    def check(self, db: Any) -> None:
+        """Refuse workers that are not there, before the flow is made."""
+        from forcebase.remote.project import find_project
+        from forcebase.remote.submission import check_worker
+
+        found = find_project(db.settings, self.project)
+        for name in filter(None, [self.worker, *self.workers.values()]):
+            check_worker(found, name)
+
+
+def _places(worker: list[str], resources: list[str], project: str | None) -> _Places:
     named = dict(_key_value("--worker", text) for text in worker if "=" in text)
     others = [text for text in worker if "=" not in text]
     if len(others) > 1:
@@ -82,34 +92,40 @@ def _submit(
             f"--worker {others[0]} and --worker {others[1]}: one of them is for all other jobs.",
             hint="Name jobs as in --worker train=gpu.",
         )
+    wanted = dict(_resources(text) for text in resources)
+    return _Places(others[0] if others else None, named, wanted, project)
+
+
+def _submit(db: Any, flow: Any, flow_file: Path, places: _Places, as_json: bool) -> None:
+    from forcebase.launch import defines_jobs
+    from forcebase.remote.submission import submit
+
     submission = submit(
         db,
         flow,
-        worker=others[0] if others else None,
-        workers=named,
-        resources=dict(_resources(text) for text in resources),
-        project=project,
+        worker=places.worker,
+        workers=places.workers,
+        resources=places.resources,
+        project=places.project,
         job_folder=flow_file.parent if defines_jobs(flow_file, flow) else None,
     )
     if as_json:
         print_json(asdict(submission))
         return
-    console.print(
+    say(
         f"flow {submission.name!r}: {len(submission.jobs)} jobs in the queue of project "
         f"{submission.project}, for {', '.join(sorted(set(submission.workers)))}."
     )
     for part in submission.unmatched:
-        console.print(f"[yellow]no job[/] has {part!r} in its name yet: jobs made later may.")
-    console.print(
-        f"Next: jf -p {submission.project} runner start; forcebase collect --watch", soft_wrap=True
-    )
+        say(("no job", "yellow"), f" has {part!r} in its name yet: jobs made later may.")
+    say(f"Next: jf -p {submission.project} runner start; forcebase collect --watch")
 
 
 def _resources(text: str) -> tuple[str, Any]:
     part, value = _key_value("--resources", text)
     try:
         return part, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         raise InputError(
             f"--resources {text}: what follows = is no JSON.",
             hint='Write --resources \'train={"nodes": 1, "gres": "gpu:1"}\'.',
@@ -148,7 +164,7 @@ def collect(
     if watch or until_done:
         _watch(until_done, as_json)
         return
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         report = collect_outputs(db, lambda _, n, total: bars("collect", n, total, {}))
     print_report(report, f"{report.jobs} jobs collected", as_json)
     if report.failed:
@@ -159,9 +175,9 @@ def _watch(until_done: bool, as_json: bool) -> None:
     from forcebase.ingest.watching import watch
     from forcebase.remote.queue import is_idle
 
-    with open_database() as db:
+    with open_database(writing=True) as db:
         if not as_json:
-            console.print("Watching the JobStore; Ctrl-C ends it.")
+            say("Watching the JobStore; Ctrl-C ends it.")
         for report in watch(db, stop=(lambda: is_idle(db)) if until_done else None):
             if as_json:
                 print(json.dumps(_plain(report)), flush=True)
@@ -180,12 +196,12 @@ def print_report(report: Any, what: str, as_json: bool) -> None:
         print_json(_plain(report))
         return
     added = ", ".join(f"{n} {name}" for name, n in sorted(report.added.items())) or "nothing"
-    console.print(f"{what}; new: {added}.")
+    say(f"{what}; new: {added}.")
     for name in report.unknown:
-        console.print(f"[yellow]no record[/] {name}: its output is of no shape that is known")
+        say(("no record", "yellow"), f" {name}: its output is of no shape that is known")
     for name, reason in report.failed:
-        console.print(f"[red]not read[/] {name}: {reason}")
+        say(("not read", "red"), f" {name}: {reason}")
     for name, error in report.failures:
-        console.print(f"[red]failed[/] {name}: {escape(error)}")
+        say(("failed", "red"), f" {name}: {error}")
     if report.failures:
-        console.print("Mend the cause, then: forcebase jobs rerun --failed")
+        say("Mend the cause, then: forcebase jobs rerun --failed")

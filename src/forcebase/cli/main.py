@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from forcebase.cli import (
@@ -22,15 +25,31 @@ from forcebase.cli import (
     why,
     work,
 )
-from forcebase.cli.console import run_app
+from forcebase.cli.commands import CommandGroup
+from forcebase.cli.console import run_app, say
 
-app = typer.Typer(
+app = CommandGroup(
     help="Any machine-learning force field against any DFT record.\n\n"
-    "Start with `forcebase demo`, then `forcebase ls methods`.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    "Start with `forcebase demo`, then `forcebase ls methods`."
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        say(f"forcebase {version('forcebase')}")
+        raise typer.Exit
+
+
+@app.callback()
+def forcebase(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Options of all commands together."""
+
+
 app.add_typer(server.app, name="db")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(model.app, name="model")
@@ -59,7 +78,7 @@ app.command()(doctor.doctor)
 
 
 def main() -> None:
-    """Entry point of the `forcebase` command."""
+    """Run one command in this process, by its arguments; `forcebase.cli.start` calls it."""
     run_app(app)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forcebase.cli.console import console, error_console, print_json, print_table, stage_bars
-from forcebase.cli.stale import warn_if_stale
+from forcebase.cli.console import note, print_json, print_table, say, stage_bars
+from forcebase.cli.stale import warn_of_comparison
 
 NAMED = 3
 """Missing structures that are named; all are with --json."""
@@ -37,7 +37,7 @@ def show_matrix(
         require_cells(matrix)
     for validation in matrix.cells.values():
         if validation is not None:
-            warn_if_stale(db, ("validations", validation.id))
+            warn_of_comparison(db, validation)
     if picture is not None:
         from forcebase.report.matrix import write_matrix_picture
 
@@ -47,7 +47,7 @@ def show_matrix(
         return
     _print_matrix(matrix, names)
     if picture is not None:
-        console.print(f"Picture in {picture}", soft_wrap=True)
+        say(f"Picture in {picture}")
 
 
 def fill_labels(db: Any, models: Sequence[str], references: Sequence[str], on: Any) -> None:
@@ -55,21 +55,23 @@ def fill_labels(db: Any, models: Sequence[str], references: Sequence[str], on: A
     from forcebase.actions import predict
     from forcebase.comparison import selection
     from forcebase.comparison.matrix import labelled_structures
+    from forcebase.models.loading import require_package
     from forcebase.records import ModelMethod
 
     chosen, wanted = selection(db, on), set()
+    methods = _methods(db, models)
+    for method in methods:
+        if isinstance(method, ModelMethod):
+            require_package(method.kind)
     for reference in _methods(db, references):
         wanted |= set(labelled_structures(db, reference, chosen).astype(str).tolist())
-    for name, method in zip(models, _methods(db, models), strict=True):
+    for name, method in zip(models, methods, strict=True):
         if not isinstance(method, ModelMethod):
-            error_console.print(
-                f"{name} is DFT: `forcebase launch FLOW --remote` computes what it lacks.",
-                soft_wrap=True,
-            )
+            note(f"{name} is DFT: `forcebase launch FLOW --remote` computes what it lacks.")
             continue
         with stage_bars() as bars:
             n_new = predict(db, method, sorted(wanted), progress=bars)
-        error_console.print(f"{name}: {n_new} of {len(wanted)} structures labelled now")
+        note(f"{name}: {n_new} of {len(wanted)} structures labelled now")
 
 
 def _methods(db: Any, names: Sequence[str]) -> list[Any]:
@@ -102,8 +104,7 @@ def _print_matrix(matrix: Any, names: dict[str, str]) -> None:
         if missing:
             some = ", ".join(structure[:10] for structure in missing[:NAMED])
             rest = ", ..." if len(missing) > NAMED else ""
-            console.print(
+            say(
                 f"  {names[model]} lacks {len(missing)} that {names[reference]} has: {some}{rest}; "
-                "--fill has it label them",
-                soft_wrap=True,
+                "--fill has it label them"
             )

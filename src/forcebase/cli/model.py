@@ -8,17 +8,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from forcebase.cli.console import (
-    JsonOption,
-    console,
-    error_console,
-    open_database,
-    print_json,
-    print_table,
-)
+from forcebase.cli.commands import CommandGroup
+from forcebase.cli.console import JsonOption, note, open_database, print_json, print_table, say
 from forcebase.errors import InputError, ModelError
+from forcebase.paths import check_folder
 
-app = typer.Typer(help="Models from elsewhere: add them, check them.", no_args_is_help=True)
+app = CommandGroup(help="Models from elsewhere: add them, check them.")
+Format = Literal["model", "neutral"]
 DType = Literal["float64", "float32"]
 
 
@@ -44,17 +40,22 @@ def add(
 ) -> None:
     """Add a model: its weights are kept, and named by their digest.
 
-    The file of a model is a pickle, which runs code when it is loaded: add only files that you
-    would run. What is in the database already is found again.
+    The file of a model is a pickle, which runs code when it is opened: add only files that you
+    would run. That of a MACE is opened once, in a process without network, and kept as numbers
+    and architecture, from which it is loaded ever after; such a neutral form (`forcebase model
+    export --format neutral`) can be added too, and runs nothing. What is in the database already
+    is found again.
 
     Examples:
       forcebase model add mace my.model --name my-mace
+      forcebase model add mace from-a-colleague.safetensors
       forcebase model add sevennet 7net-l3i5 --name l3i5
       forcebase model add chgnet 0.3.0 --name chgnet
       forcebase model add ase ase.calculators.emt:EMT --elements Cu,Au
-      forcebase model add ase mace.calculators:MACECalculator --weights model_paths=my.model
+      forcebase model add ase mace.calculators:MACECalculator --weights model_paths=my.model \\
         --keyword device=cpu --keyword default_dtype=float64 --elements W,Se
     """
+    from forcebase.database.neutral_models import same_models
     from forcebase.model_library import add_model
     from forcebase.models.sources import Source
 
@@ -67,10 +68,13 @@ def add(
         dtype=dtype,
         head=head,
     )
-    with open_database() as db:
+    with open_database(writing=True) as db:
+        if name:
+            db.labels.check(name)
         model = add_model(db, wanted)
         if name:
             db.labels.name(name, "methods", model.id)
+        same = same_models(db.raw, [model.id]).get(model.id, [])
     summary = {
         "id": model.id,
         "title": model.title,
@@ -79,12 +83,71 @@ def add(
         "package": model.package or "",
         "runs": model.environment.get("where", "here"),
         "weights": model.weights,
+        "neutral": model.neutral or "",
     }
     if as_json:
-        print_json({**summary, "elements": list(model.elements)})
+        print_json({**summary, "elements": list(model.elements), "same_as": same})
         return
+    if same:
+        summary["same as"] = f"{', '.join(m[:10] for m in same)}: another file of the same numbers"
     for key, value in summary.items():
-        console.print(f"{key:<9} {value}", soft_wrap=True)
+        say(f"{key:<9} {value}")
+
+
+@app.command()
+def convert(
+    model: Annotated[str, typer.Argument(help="MACE: id, name or tag.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Open the file of a MACE that came without a neutral form, and keep that.
+
+    The file is a pickle, which runs code when it is opened: only you can say whether you trust
+    where it came from. It is opened in a process of its own, without network where the system
+    permits, and with limits; the neutral form is held to the file's answers and to the golden
+    probe. Where there is one already it is compared with the file.
+
+    Example:
+      forcebase model convert mace-of-a-colleague
+    """
+    from forcebase.model_library import convert_model
+
+    with open_database(writing=True) as db:
+        converted, notes = convert_model(db, db.require_model(model))
+    if as_json:
+        print_json({"id": converted.id, "neutral": converted.neutral, "notes": notes})
+        return
+    say(f"{converted.title}: neutral form {converted.neutral}")
+    for remark in notes:
+        note(remark)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="Model: id, name or tag.")],
+    out: Annotated[Path, typer.Option("--out", help="A new file.")],
+    format: Annotated[Format, typer.Option(help="model or neutral.")] = "model",
+    as_json: JsonOption = False,
+) -> None:
+    """Give a model's file back, for ASE, LAMMPS or its own package.
+
+    `model` is the very file that was added or trained. Where a MACE is there only in its neutral
+    form, its file is made from that by the installed MACE. `neutral` is the neutral form: numbers
+    and architecture in one safetensors file, that nobody need be trusted for.
+
+    Examples:
+      forcebase model export wse2-mace --out wse2.model       # MACECalculator(model_paths=...)
+      mace_create_lammps_model wse2.model                     # MACE's own, for LAMMPS
+      forcebase model export wse2-mace --out wse2.safetensors --format neutral
+    """
+    from forcebase.model_library import export_model
+
+    with open_database() as db:
+        chosen = db.require_model(model)
+        what = export_model(db, chosen, out, format)
+    if as_json:
+        print_json({"model": chosen.id, "file": str(out), "format": format, "what": what})
+        return
+    say(f"{out}: {chosen.title}, {what}, {out.stat().st_size:,} bytes")
 
 
 @app.command()
@@ -130,6 +193,65 @@ def check(
 
 
 @app.command()
+def trust(
+    model: Annotated[
+        str | None, typer.Argument(help="Model: id, name or tag; without, those that wait.")
+    ] = None,
+    named: Annotated[
+        str | None,
+        typer.Option("--callable", help="module:callable, of a package that is not known."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a model run that came in an archive, after showing what it would run.
+
+    Until then it can be listed, compared and exported; nothing of it runs, and `forcebase verify`
+    leaves out its probe. Trust a model only if you trust those who made it.
+
+    Examples:
+      forcebase model trust
+      forcebase model trust their-mace
+      forcebase model trust their-emt --callable their_package.calculators:EMT --yes
+    """
+    from dataclasses import asdict
+
+    from forcebase.database import trust as trusting
+
+    with open_database(writing=model is not None) as db:
+        if model is None:
+            _print_waiting(db, trusting, as_json)
+            return
+        method = db.require_model(model)
+        runs = trusting.what_runs(db, method)
+        waits = trusting.may_run(db, method) is not None
+        if not as_json:
+            for key, value in asdict(runs).items():
+                say(f"{key:<9} {value or ''}")
+        if waits:
+            trusting.require_known_callable(runs, named)
+            if not yes and (as_json or not typer.confirm("Let it run?", err=True)):
+                raise InputError("It was not trusted.", hint="--yes does not ask.")
+            trusting.trust(db, method)
+    if as_json:
+        print_json({**asdict(runs), "may_run": True})
+        return
+    say("It may run." if waits else "It could run already.")
+
+
+def _print_waiting(db: Any, trusting: Any, as_json: bool) -> None:
+    found = [trusting.what_runs(db, db.methods.get(model)) for model in trusting.waiting(db)]
+    if as_json:
+        print_json([{"model": runs.model, "origin": runs.origin} for runs in found])
+        return
+    rows = [
+        [runs.model[:10], runs.kind, " ".join(db.labels.of(runs.model)), runs.origin]
+        for runs in found
+    ]
+    print_table(f"{len(rows)} models wait to be trusted", ["id", "kind", "labels", "origin"], rows)
+
+
+@app.command()
 def environment(
     kind: Annotated[str, typer.Argument(help="sevennet or chgnet.")],
     folder: Annotated[Path | None, typer.Option(help="Other than the usual place.")] = None,
@@ -148,12 +270,14 @@ def environment(
     known = {name.lower(): name for name in REQUIREMENTS}
     if kind.lower() not in known:
         raise InputError(f"{kind!r} needs no environment.", hint=f"There is {', '.join(known)}.")
-    error_console.print("Making the environment; pip takes minutes the first time.")
+    if folder is not None:
+        check_folder(folder)
+    note("Making the environment; pip takes minutes the first time.")
     python = make_environment(known[kind.lower()], folder)
     if as_json:
         print_json({"kind": known[kind.lower()], "python": str(python)})
         return
-    console.print(f"{known[kind.lower()]} models run with {python}", soft_wrap=True)
+    say(f"{known[kind.lower()]} models run with {python}")
 
 
 def _pair(text: str) -> tuple[str, Any]:
@@ -162,7 +286,7 @@ def _pair(text: str) -> tuple[str, Any]:
         raise InputError(f"--keyword {text}: no key=value.", hint="Write it as device=cpu.")
     try:
         return key, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return key, value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,13 +11,14 @@ import typer
 from forcebase.cli.compare import parse_edges
 from forcebase.cli.console import (
     JsonOption,
-    console,
     open_database,
     print_json,
     print_table,
+    say,
     stage_bars,
 )
 from forcebase.errors import InputError
+from forcebase.paths import check_folder
 
 Method = Literal["auto", "analytic", "displacements"]
 Unit = Literal["cm-1", "THz", "meV"]
@@ -60,7 +62,7 @@ def phonon(
         ),
     )
     matrix = _matrix(supercell)
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         chosen, cell = db.require_model(model), db.require_structure(structure)
         if defect is None:
             found = [compute_phonon(db, chosen, cell, matrix, maker, progress=bars)]
@@ -73,7 +75,7 @@ def phonon(
         return
     for summary in summaries:
         for key, value in summary.items():
-            console.print(f"{key:<12} {value}")
+            say(f"{key:<12} {value}")
 
 
 def defect(
@@ -98,12 +100,14 @@ def defect(
 
     Examples:
       forcebase defect --model wse2-mace --out vacancy
-      forcebase defect 3fa91c --edges 2.8,4.5,8 --json
+      forcebase defect PHONON --edges 2.8,4.5,8 --json
     """
     from forcebase.defect_report import study_defects
     from forcebase.physics.shells import Shells
 
     shells = Shells(parse_edges(edges) or ())
+    if out is not None:
+        check_folder(out)
     with open_database() as db, stage_bars() as bars:
         chosen = _defect_phonons(db, phonons or [], model, name)
         study = study_defects(db, chosen, shells, with_bands=out is not None, progress=bars)
@@ -115,7 +119,7 @@ def defect(
     for size in study.as_dict()["supercells"]:
         _print_size(size)
     if out is not None:
-        console.print(f"{len(written)} files in {out}: {', '.join(p.name for p in written)}")
+        say(f"{len(written)} files in {out}: {', '.join(p.name for p in written)}")
 
 
 def _defect_phonons(db: Any, texts: list[str], model: str | None, name: str | None) -> list[Any]:
@@ -150,10 +154,10 @@ def _print_size(size: dict[str, Any]) -> None:
     )
     print_table(title, columns, rows)
     for finding in size["findings"]:
-        console.print(f"[yellow]note[/] {finding}")
+        say(("note", "yellow"), f" {finding}")
     if size["reference"]:
         metrics = size["reference"]
-        console.print(
+        say(
             f"against DFT {metrics['phonon'][:10]}: frequencies at Gamma off by "
             f"{metrics['gamma_mae_THz']:.3f} THz, the largest {metrics['gamma_max_THz']:.3f}"
         )
@@ -178,6 +182,8 @@ def _summary(db: Any, found: Any) -> dict[str, Any]:
 
 def _matrix(text: str) -> list[list[int]]:
     parts = text.split("x")
-    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise InputError(f"{text!r} is no supercell.", hint="Write three numbers, as 3x3x1.")
+    if len(parts) != 3 or not all(re.fullmatch("[1-9][0-9]?", part) for part in parts):
+        raise InputError(
+            f"{text!r} is no supercell.", hint="Write three numbers from 1 to 99, as 3x3x1."
+        )
     return [[int(parts[i]) if i == j else 0 for j in range(3)] for i in range(3)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from forcebase.cli.console import console, print_json, print_table
+from forcebase.cli.console import print_json, print_table, say
 from forcebase.cli.label_comparison import leakage_told
 
 
@@ -38,19 +38,18 @@ def show_phonon_comparison(
     _print_metrics(validation, rows, largest_floors(floors))
     _print_force_constants(validation.metrics["force_constants"]["by_distance"])
     for part, values in validation.on["allowed"].items():
-        console.print(f"  allowed: {part}, {' and '.join(values)}", soft_wrap=True)
+        say(f"  allowed: {part}, {' and '.join(values)}")
     if validation.on["not_known"]:
-        console.print(f"  not told by both records: {', '.join(validation.on['not_known'])}")
-    console.print(f"  cell and displaced cells: {leakage_told(validation)}", soft_wrap=True)
+        say(f"  not told by both records: {', '.join(validation.on['not_known'])}")
+    say(f"  cell and displaced cells: {leakage_told(validation)}")
     for floor in floors:
-        console.print(
+        say(
             f"  noise floor of the {floor.side}: {floor.varied} {' and '.join(floor.values)}, "
             f"band MAE {floor.validation.metrics['band_mae_THz']:.2g} THz, "
-            f"validation {floor.validation.id[:10]}",
-            soft_wrap=True,
+            f"validation {floor.validation.id[:10]}"
         )
     if picture is not None:
-        console.print(f"Picture in {picture}", soft_wrap=True)
+        say(f"Picture in {picture}")
 
 
 def _print_metrics(

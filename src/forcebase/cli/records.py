@@ -28,13 +28,15 @@ REFERENCES = {
     "dataset": "datasets",
 }
 SHORT = 10
+MANY = 1_000_000_000
+"""More than any collection holds."""
 
 
 def ls(
     collection: Annotated[str, typer.Argument(help="structures, methods, calculations, ...")],
     filters: Annotated[list[str] | None, typer.Argument(help="field=value ...")] = None,
     tag: Annotated[str | None, typer.Option(help="Only records with this tag.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many; 0 for all.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, max=MANY, help="At most so many; 0 for all.")] = 50,
     as_json: JsonOption = False,
 ) -> None:
     """List the records of a collection.
@@ -46,6 +48,7 @@ def ls(
       forcebase ls activities kind=failure mended=false
     """
     from forcebase.database.collections import COUNT_AT_MOST
+    from forcebase.database.neutral_models import same_models
     from forcebase.integrity.taint import stale_among
 
     with open_database() as db:
@@ -55,12 +58,14 @@ def ls(
         found = records.find(tag=tag, limit=limit, **wanted)
         total = records.count_some(**wanted) if tag is None else len(found)
         stale = stale_among(db, collection, [r.id for r in found])
+        same = same_models(db.raw, [r.id for r in found]) if collection == "methods" else {}
         if as_json:
             from forcebase.database.collections import summary
 
             print_json(
                 [
                     {**summary(r), "labels": db.labels.of(r.id), "stale": stale.get(r.id)}
+                    | ({"same_as": same[r.id]} if r.id in same else {})
                     for r in found
                 ]
             )
@@ -73,6 +78,10 @@ def ls(
         if stale:
             titles.append("stale")
             rows = [[*row, stale.get(r.id, "")] for row, r in zip(rows, found, strict=True)]
+        if same:
+            titles.append("same as")
+            others = [[other[:SHORT] for other in same.get(r.id, [])] for r in found]
+            rows = [[*row, " ".join(some)] for row, some in zip(rows, others, strict=True)]
         more = "at least " if total == COUNT_AT_MOST else ""
         print_table(f"{collection}: {len(found)} of {more}{total}", titles, rows)
 
@@ -132,7 +141,7 @@ def _value_of(key: str, text: str) -> Any:
 def _scalar(text: str) -> Any:
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, (int, float, bool)) and len(text) < SHORT else text
 
@@ -157,7 +166,7 @@ def show(
 
     Examples:
       forcebase show wse2-pbe@1
-      forcebase show 3fa91c --json
+      forcebase show RECORD --json
     """
     from forcebase.integrity.taint import stale_among
 
@@ -189,5 +198,5 @@ def _shown(value: Any) -> Any:
 
 
 def _line(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) < 300 else f"{text[:300]} ... ({len(text)} characters; --json)"

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from forcebase.cli.console import JsonOption, console, print_json
+from forcebase.cli.commands import CommandGroup
+from forcebase.cli.console import JsonOption, print_json, say
+from forcebase.paths import check_writable
 
-app = typer.Typer(help="Run flows elsewhere with jobflow-remote.", no_args_is_help=True)
+app = CommandGroup(help="Run flows elsewhere with jobflow-remote.")
 
 
 @app.callback()
@@ -47,6 +49,8 @@ def init(
     from forcebase.settings import Settings
 
     settings = Settings.from_environment()
+    if jobflow:
+        check_writable(jobflow.expanduser())
     project, new = init_project(settings, name, force)
     if jobflow:
         write_secret(jobflow.expanduser(), fill(JOBFLOW, settings, project.name, Path()))
@@ -56,7 +60,7 @@ def init(
         print_json({**found, "workers": project.workers})
         return
     did = "written" if new else "there already, its address as it should be"
-    console.print(f"project {project.name}: {project.path}, {did}", soft_wrap=True)
-    console.print(f"workers {', '.join(project.workers)}; `forcebase jobs` shows the queue")
+    say(f"project {project.name}: {project.path}, {did}")
+    say(f"workers {', '.join(project.workers)}; `forcebase jobs` shows the queue")
     choice = "" if alone else f" -p {project.name}"
-    console.print(f"Next: jf{choice} project check --errors; jf{choice} runner start")
+    say(f"Next: jf{choice} project check --errors; jf{choice} runner start")

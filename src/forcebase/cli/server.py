@@ -1,4 +1,4 @@
-"""forcebase db: the embedded MongoDB."""
+"""forcebase db: the embedded MongoDB, and the users of any."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Any
 
 import typer
 
-from forcebase.cli.console import JsonOption, console, print_json
+from forcebase.cli import users
+from forcebase.cli.commands import CommandGroup
+from forcebase.cli.console import JsonOption, print_json, say
 from forcebase.settings import Settings
 
-app = typer.Typer(help="Start, stop and look at the embedded MongoDB.", no_args_is_help=True)
+app = CommandGroup(help="Start, stop and look at the embedded MongoDB; users of any.")
+app.add_typer(users.app, name="users")
 
 
 def _server() -> Any:
@@ -35,7 +38,7 @@ def stop() -> None:
     Example:
       forcebase db stop
     """
-    console.print("Stopped." if _server().stop() else "It was not running.")
+    say("Stopped." if _server().stop() else "It was not running.")
 
 
 @app.command()
@@ -57,7 +60,7 @@ def _print_status(found: Any, as_json: bool) -> None:
     if as_json:
         print_json(asdict(found))
         return
-    console.print("[green]running[/]" if found.running else "[yellow]not running[/]")
+    say(("running", "green") if found.running else ("not running", "yellow"))
     for key, value in asdict(found).items():
         if key != "running" and value is not None:
-            console.print(f"  {key:<10} {value}")
+            say(f"  {key:<10} {value}")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.markup import escape
-
-from forcebase.cli.console import error_console
+from forcebase.cli.console import note
 
 
 def warn_if_stale(db: Any, *records: tuple[str, str]) -> None:
@@ -15,8 +13,19 @@ def warn_if_stale(db: Any, *records: tuple[str, str]) -> None:
 
     for collection, record in records:
         for reason in stale_among(db, collection, [record]).values():
-            line = f"{collection} {record[:10]} {escape(reason)}"
-            error_console.print(f"[bold red]Stale:[/] {line}", soft_wrap=True)
+            note(("Stale:", "bold red"), f" {collection} {record[:10]} {reason}")
+
+
+def warn_of_comparison(db: Any, validation: Any) -> None:
+    """Say whether a comparison is stale; and whether it is not stored, as its user may not."""
+    from forcebase.integrity.taint import stale_comparison
+
+    if db.validations.count(id=validation.id):
+        warn_if_stale(db, ("validations", validation.id))
+        return
+    note(f"Not stored: {db.access.who} may not write.")
+    for reason in stale_comparison(db, validation):
+        note(("Stale:", "bold red"), f" {reason}")
 
 
 def refuse_stale_sides(db: Any, names: list[str]) -> None:

@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.tree import Tree
 
-from forcebase.cli.console import JsonOption, console, open_database, print_json
+from forcebase.cli.console import (
+    JsonOption,
+    Part,
+    open_database,
+    print_json,
+    print_tree,
+    say,
+    words,
+)
+from forcebase.paths import check_writable
 
 SHORT = 10
-WIDE = 500
-"""Columns of what is no terminal: a line of a file is not broken."""
 
 
 def trace(
@@ -23,7 +28,7 @@ def trace(
     ],
     up: Annotated[bool, typer.Option("--up", help="Only where it comes from.")] = False,
     down: Annotated[bool, typer.Option("--down", help="Only what was made from it.")] = False,
-    depth: Annotated[int, typer.Option(min=0, help="So many steps each way.")] = 4,
+    depth: Annotated[int, typer.Option(min=0, max=1000, help="So many steps each way.")] = 4,
     picture: Annotated[
         Path | None, typer.Option(help="Draw it into this file: .png, .svg or .pdf.")
     ] = None,
@@ -33,13 +38,16 @@ def trace(
 
     Examples:
       forcebase trace wse2-pbe@1
-      forcebase trace 3fa91c --up --depth 8
+      forcebase trace RECORD --up --depth 8
       forcebase trace wse2-mace --picture lineage.svg
-      forcebase trace 3fa91c --json
+      forcebase trace RECORD --json
     """
     from forcebase.integrity.subject import find_subject
     from forcebase.lineage import trace_down, trace_up
+    from forcebase.lineage.picture import SUFFIXES, draw_lineage
 
+    if picture is not None:
+        check_writable(picture, SUFFIXES)
     upwards = up or not down
     downwards = down or not up
     with open_database() as db:
@@ -50,26 +58,23 @@ def trace(
         if downwards:
             found["down"] = trace_down(db, *subject, depth)
     if picture is not None:
-        from forcebase.lineage.picture import draw_lineage
-
         draw_lineage(picture, found.get("up"), found.get("down"))
     if as_json:
         print_json({name: lineage.as_dict() for name, lineage in found.items()})
         return
     for name, lineage in found.items():
         heading = "comes from" if name == "up" else "was used for"
-        paper = console if console.is_terminal else Console(width=WIDE, highlight=False)
-        paper.print(_tree(lineage, heading))
+        print_tree(_tree(lineage, heading))
     if picture is not None:
-        console.print(str(picture), soft_wrap=True)
+        say(str(picture))
 
 
 def _tree(lineage: Any, heading: str) -> Tree:
     root = lineage.nodes[lineage.root]
-    tree = Tree(f"{_words(lineage, root)}  [bold]{heading}[/]")
+    tree = Tree(words(*_told(lineage, root), "  ", (heading, "bold")))
     _grow(tree, lineage, root.record, {root.record})
     if lineage.cut:
-        tree.add("[dim]and so on: more --depth, or a trace from one of these[/]")
+        tree.add(words(("and so on: more --depth, or a trace from one of these", "dim")))
     return tree
 
 
@@ -79,15 +84,16 @@ def _grow(tree: Tree, lineage: Any, record: str, seen: set[str]) -> None:
     beside = [(link, node) for link, node in lineage.beside(record) if not _inline(lineage, node)]
     for role in dict.fromkeys([*(link.role for link, _ in beside), *(r.role for r in rests)]):
         for node in (node for link, node in beside if link.role == role):
-            line = f"[dim]{escape(role)}[/]  {_words(lineage, node)}"
+            line = [(role, "dim"), "  ", *_told(lineage, node)]
             if node.record in seen:
-                tree.add(f"{line}  [dim](above)[/]")
+                tree.add(words(*line, "  ", ("(above)", "dim")))
                 continue
             seen.add(node.record)
-            _grow(tree.add(line), lineage, node.record, seen)
+            _grow(tree.add(words(*line)), lineage, node.record, seen)
         for rest in (rest for rest in rests if rest.role == role):
             bound = "" if rest.counted else "at least "
-            tree.add(f"[dim]{escape(role)}[/]  and {bound}{rest.hidden:,} more {rest.collection}")
+            more = f"  and {bound}{rest.hidden:,} more {rest.collection}"
+            tree.add(words((role, "dim"), more))
 
 
 def _inline(lineage: Any, node: Any) -> bool:
@@ -95,12 +101,13 @@ def _inline(lineage: Any, node: Any) -> bool:
     return lineage.direction.value == "up" and node.collection == "activities"
 
 
-def _words(lineage: Any, node: Any) -> str:
+def _told(lineage: Any, node: Any) -> list[Part]:
+    """A record's line, in the parts that `words` takes."""
     acts = [other.title for _, other in lineage.beside(node.record) if _inline(lineage, other)]
-    parts = [
-        f"{node.collection} [cyan]{escape(node.record[:SHORT])}[/]",
-        escape(node.title),
-        *(f"[dim]by {escape(title)}[/]" for title in acts),
-        f"[bold red]stale[/] {escape(node.stale)}" if node.stale else "",
-    ]
-    return "  ".join(part for part in parts if part)
+    told: list[Part] = [f"{node.collection} ", (node.record[:SHORT], "cyan")]
+    if node.title:
+        told.append(f"  {node.title}")
+    told += [(f"  by {title}", "dim") for title in acts]
+    if node.stale:
+        told += ["  ", ("stale", "bold red"), f" {node.stale}"]
+    return told

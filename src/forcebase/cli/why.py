@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from forcebase.cli.console import JsonOption, console, open_database, print_json
+from forcebase.cli.console import JsonOption, open_database, print_json, say
 from forcebase.cli.records import SHORT
 from forcebase.cli.stale import warn_if_stale
 
@@ -19,8 +19,8 @@ def why(
     """Say why a record is in a dataset, or why not: split, family, steps, numbers.
 
     Examples:
-      forcebase why 3fa91c wse2-pbe@1
-      forcebase why 3fa91c wse2-pbe --json
+      forcebase why CALCULATION wse2-pbe@1
+      forcebase why CALCULATION wse2-pbe --json
     """
     from forcebase.datasets import membership
 
@@ -37,10 +37,9 @@ def why(
 
 def _print_answer(answer: Any) -> None:
     what = f" in {answer.split} of" if answer.split else " for" if not answer.steps else " from"
-    console.print(
+    say(
         f"{answer.calculation[:SHORT]} {answer.standing}{what} {answer.dataset}; "
-        f"family {answer.family[:SHORT]}, of which {answer.n_family} in it",
-        soft_wrap=True,
+        f"family {answer.family[:SHORT]}, of which {answer.n_family} in it"
     )
     for step in answer.steps:
         sign = "passed" if step.passed else "dropped by"
@@ -49,13 +48,12 @@ def _print_answer(answer: Any) -> None:
             for key, value in step.parameters.items()
             if value is not None and not isinstance(value, list)
         )
-        console.print(
+        say(
             f"  {sign} {step.step} ({settings}) with {step.n_in - step.n_dropped} of {step.n_in}"
             if step.passed
-            else f"  {sign} {step.step} ({settings}), as {step.n_dropped} of {step.n_in}",
-            soft_wrap=True,
+            else f"  {sign} {step.step} ({settings}), as {step.n_dropped} of {step.n_in}"
         )
     for reason in answer.reasons:
-        console.print(f"  {reason}", soft_wrap=True)
+        say(f"  {reason}")
     for calculation, reason in answer.stands_for.items():
-        console.print(f"  stands for {calculation[:SHORT]}: {reason}", soft_wrap=True)
+        say(f"  stands for {calculation[:SHORT]}: {reason}")

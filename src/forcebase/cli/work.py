@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forcebase.cli.archive import import_archives
-from forcebase.cli.console import (
-    JsonOption,
-    console,
-    open_database,
-    print_json,
-    stage_bars,
-)
+from forcebase.cli.console import JsonOption, note, open_database, print_json, say, stage_bars
 from forcebase.cli.launch import print_report
+from forcebase.cli.model import DType
 from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
+from forcebase.paths import check_readable
+
+if TYPE_CHECKING:
+    from forcebase.models.training_settings import TrainingSettings
 
 ModelArgument = Annotated[str, typer.Argument(help="Model: id, name or tag.")]
 NameOption = Annotated[str | None, typer.Option(help="Name the result, to call it by.")]
@@ -54,11 +53,12 @@ def import_files(
       forcebase import wse2-mace.zip          # of `forcebase export`
     """
     from forcebase.archive import is_archive
+    from forcebase.ingest.description import read_description
     from forcebase.ingest.importing import import_paths
     from forcebase.ingest.options import ImportOptions, Steps
 
     if paths and all(map(is_archive, paths)):
-        with open_database() as db, stage_bars() as bars:
+        with open_database(writing=True) as db, stage_bars() as bars:
             import_archives(db, paths, bars, as_json)
         return
     if archives := [str(path) for path in paths if is_archive(path)]:
@@ -66,8 +66,9 @@ def import_files(
 
     if steps not in tuple(Steps):
         raise InputError(f"--steps {steps}: no such choice.", hint="Give all or last.")
-    if method is not None and not method.is_file():
-        raise InputError(f"{method} is not there.", hint="Check --method.")
+    if method is not None:
+        check_readable(method)
+        read_description(method, "the files")
     asked = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
     options = ImportOptions(
         steps=Steps(steps),
@@ -77,7 +78,9 @@ def import_files(
         model=model,
         workers=workers,
     )
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
+        if model:
+            db.require_model(model)
         report = import_paths(db, paths, lambda _, n, total: bars("import", n, total, {}), options)
     print_report(report, f"{report.files} files read, {len(report.unchanged)} known", as_json)
     if report.failed:
@@ -90,6 +93,17 @@ def train(
     full: Annotated[bool, typer.Option(help="The long, accurate settings.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="Other than the settings' own.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Cells per step; by default by their number and size.")
+    ] = None,
+    dtype: Annotated[
+        DType | None,
+        typer.Option(help="Of the training; by default float32 where it resolves the energies."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="1 gives the same bits each time; by default 2 where free."),
+    ] = None,
     parent: Annotated[
         str | None, typer.Option("--from", help="Tune this MACE: id, name or tag.")
     ] = None,
@@ -98,8 +112,12 @@ def train(
 ) -> None:
     """Train MACE on a dataset; the same dataset and settings give the model there is.
 
+    What is not said is chosen by the cells and the machine, and printed before the training
+    begins; the model's record holds it. A model is applied in float64 whatever it was trained in.
+
     Examples:
       forcebase train wse2-pbe@1 --name wse2-mace
+      forcebase train wse2-pbe@1 --threads 1 --dtype float64 --batch-size 2
       forcebase train wse2-pbe@2 --full
       forcebase train wse2-pbe@2 --from wse2-mace --epochs 30 --lr 0.001
     """
@@ -108,20 +126,27 @@ def train(
     from forcebase.actions import train_model
     from forcebase.models.training_settings import DEMO, FULL
 
-    settings = replace(FULL if full else DEMO, seed=seed)
-    if epochs is not None:
-        settings = replace(settings, epochs=epochs)
-    if lr is not None:
-        settings = replace(settings, lr=lr)
-    with open_database() as db, stage_bars() as bars:
+    said = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "dtype": dtype}
+    said |= {"threads": threads, "seed": seed}
+    given: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
+    settings = replace(FULL if full else DEMO, **given)
+    with open_database(writing=True) as db, stage_bars() as bars:
+        if name:
+            db.labels.check(name)
         data: Any = db.resolve(dataset, "datasets")[1]
         warn_if_stale(db, ("datasets", data.id))
         tuned = db.require_model(parent) if parent else None
-        model = train_model(db, data, settings, parent=tuned, progress=bars)
+        model = train_model(
+            db, data, settings, parent=tuned, progress=bars, on_start=_print_settings
+        )
         if name:
             db.labels.name(name, "methods", model.id)
         summary = {"id": model.id, "title": model.title, "dataset": data.title}
     _print_summary({**summary, "seconds": model.wall_time}, as_json)
+
+
+def _print_settings(chosen: TrainingSettings) -> None:
+    note(f"Training: {chosen.summary()}.")
 
 
 def predict(
@@ -135,12 +160,12 @@ def predict(
 
     Examples:
       forcebase predict wse2-mace --dataset wse2-pbe@1 --split test
-      forcebase predict wse2-mace --structure 3fa91c
+      forcebase predict wse2-mace --structure STRUCTURE
     """
     from forcebase.actions import predict as predict_structures
     from forcebase.actions import structures_of
 
-    with open_database() as db, stage_bars() as bars:
+    with open_database(writing=True) as db, stage_bars() as bars:
         method = db.require_model(model)
         warn_if_stale(db, ("methods", method.id))
         ids = [db.resolve(text, "structures")[1].id for text in structure or []]
@@ -157,4 +182,4 @@ def _print_summary(summary: dict[str, Any], as_json: bool) -> None:
         print_json(summary)
         return
     for key, value in summary.items():
-        console.print(f"{key:<10} {value}")
+        say(f"{key:<10} {value}")

@@ -12,6 +12,7 @@ seed: 0
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -19,9 +20,10 @@ from typing import Any
 
 import yaml
 
+from forcebase.bounds import SEED, check_bounds
 from forcebase.curation.convergence import Converged
 from forcebase.curation.selection import FarthestPoint, Stratified
-from forcebase.curation.splitting import Fractions
+from forcebase.curation.splitting import Fractions, check_fractions
 from forcebase.curation.steps import (
     EnergyOutliers,
     ForceOutliers,
@@ -33,6 +35,7 @@ from forcebase.curation.steps import (
     default_steps,
 )
 from forcebase.errors import InputError
+from forcebase.safety.yaml_text import parse_yaml, read_yaml
 
 STEPS: dict[str, type[Step]] = {
     step.name: step
@@ -81,6 +84,13 @@ class Plan:
     e0s_method: str | None = None
     licence: str = ""
 
+    def __post_init__(self) -> None:
+        check_bounds(self, {"seed": SEED}, "a recipe")
+        check_fractions(self.fractions)
+        strange = [s for s, energy in (self.e0s or {}).items() if not math.isfinite(energy)]
+        if strange:
+            raise InputError(f"The E0 of {strange[0]} is no number.", hint="Give it in eV.")
+
 
 def read_plan(path: Path) -> Plan:
     """Read a recipe file.
@@ -89,10 +99,10 @@ def read_plan(path: Path) -> Plan:
         InputError: it cannot be read, or says what no recipe says.
     """
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(path)
+    except InputError as error:
         raise InputError(
-            f"Recipe {path} cannot be read: {' '.join(str(error).split())[:200]}.",
+            f"Recipe {path} cannot be read: {error.message}",
             hint="`forcebase dataset recipe NAME` prints one to start from.",
         ) from error
     return plan_of(content if isinstance(content, Mapping) else {"": content})
@@ -119,7 +129,6 @@ def plan_of(content: Mapping[str, Any]) -> Plan:
         if given.get("e0s"):
             given["e0s"] = {str(s): float(e) for s, e in given["e0s"].items()}
         given["filters"] = dict(given.get("filters") or {})
-        given["seed"] = int(given.get("seed", 0))
     except (TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"The recipe has a value of the wrong kind: {error}.",
@@ -198,7 +207,7 @@ def parse_step(text: str) -> Step:
             raise InputError(
                 f"{part!r} is no setting of step {name}.", hint=f"Write `{name}:setting=value`."
             )
-        settings[key.strip()] = yaml.safe_load(value)
+        settings[key.strip()] = parse_yaml(value, f"the setting {part!r}")
     return step_named(name.strip(), settings)
 
 

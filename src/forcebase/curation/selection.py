@@ -11,13 +11,16 @@ from ase.data import chemical_symbols
 from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
 
-from forcebase.curation.steps import Dropped, Step
+from forcebase.bounds import SEED, Bounds, check_bounds
+from forcebase.curation.steps import CUTOFF, Dropped, Step
 from forcebase.digest import bytes_digest
 from forcebase.errors import InputError
 from forcebase.frames import Frames
 
 N_BINS = 24
 STRATA = ("kind", "family", "composition")
+
+NUMBER = Bounds(1, 1_000_000_000, whole=True)
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class FarthestPoint(Step):
     cutoff: float = 6.0
 
     def __post_init__(self) -> None:
-        _check_number(self.name, self.n)
+        check_bounds(self, {"n": NUMBER, "cutoff": CUTOFF}, f"step {self.name}")
 
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop what is nearest to the chosen; where n or fewer are in, nothing."""
@@ -75,7 +78,7 @@ class Stratified(Step):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_number(self.name, self.n)
+        check_bounds(self, {"n": NUMBER, "seed": SEED}, f"step {self.name}")
         if self.by not in STRATA:
             raise InputError(
                 f"Step {self.name} knows no strata by {self.by!r}.",
@@ -185,8 +188,3 @@ def _stratum(frames: Frames, index: int, by: str) -> str:
     return "".join(
         f"{chemical_symbols[z]}{c // divisor}" for z, c in zip(numbers, counts, strict=True)
     )
-
-
-def _check_number(step: str, n: int) -> None:
-    if n < 1:
-        raise InputError(f"Step {step} cannot keep {n} records.", hint="Give n of 1 or more.")

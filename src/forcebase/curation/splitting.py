@@ -48,7 +48,8 @@ def split_by_family(
             families to have one in each split.
     """
     kept = {} if keep is None else keep
-    _check(fractions, kept)
+    check_fractions(fractions)
+    _check(kept)
     sizes, strata = _stratify(families, kinds)
     splits = {family: kept[family] for family in sizes if family in kept}
     carry = dict.fromkeys(HELD_OUT, 0.0)
@@ -59,12 +60,21 @@ def split_by_family(
     return splits
 
 
-def _check(fractions: Fractions, keep: Mapping[str, str]) -> None:
-    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-9:
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Check that they are shares of train, valid and test.
+
+    Raises:
+        InputError: they are not three positive numbers that sum to 1.
+    """
+    shares = len(fractions) == 3 and all(share > 0 for share in fractions)
+    if not (shares and abs(sum(fractions) - 1) <= 1e-9):
         raise InputError(
             f"Fractions {tuple(fractions)} are not shares of train, valid and test.",
             hint="Give three positive numbers that sum to 1, such as 0.8, 0.08, 0.12.",
         )
+
+
+def _check(keep: Mapping[str, str]) -> None:
     unknown = sorted(set(keep.values()) - set(SPLITS))
     if unknown:
         raise InputError(

@@ -12,12 +12,17 @@ from matscipy.neighbours import neighbour_list
 from monty.json import MSONable
 from numpy.typing import NDArray
 
+from forcebase.bounds import Bounds, check_bounds
 from forcebase.curation.fingerprint import find_near_pairs
 from forcebase.errors import InputError, MixedMethodsError
 from forcebase.frames import Frames
 from forcebase.physics.reference_energies import fit_e0s, residual_energies
 
 MIN_FOR_SPREAD = 10  # fewer records say nothing about what is usual among them
+SCORE = Bounds(0, 1_000_000_000, above=True)
+LARGE = Bounds(0, 1_000_000_000)
+CUTOFF = Bounds(0, 20, above=True)
+"""Angstrom."""
 
 Dropped = list[tuple[int, str]]
 
@@ -125,6 +130,9 @@ class MinimumDistance(Step):
     name: ClassVar[str] = "minimum-distance"
     fraction: float = 0.6
 
+    def __post_init__(self) -> None:
+        check_bounds(self, {"fraction": Bounds(0, 1)}, f"step {self.name}")
+
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop structures with two atoms too close, periodic images included."""
         offsets = frames.offsets
@@ -170,6 +178,9 @@ class EnergyOutliers(Step):
     z: float = 5.0
     floor: float = 0.1
 
+    def __post_init__(self) -> None:
+        check_bounds(self, {"z": SCORE, "floor": LARGE}, f"step {self.name}")
+
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop records whose energy stands out, upwards or downwards."""
         indices = np.flatnonzero(kept)
@@ -206,6 +217,9 @@ class ForceOutliers(Step):
     z: float = 5.0
     floor: float = 5.0
 
+    def __post_init__(self) -> None:
+        check_bounds(self, {"limit": LARGE, "z": SCORE, "floor": LARGE}, f"step {self.name}")
+
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop records with a force beyond the limit, or far from the usual."""
         indices = np.flatnonzero(kept)
@@ -239,6 +253,9 @@ class NearDuplicates(Step):
     name: ClassVar[str] = "near-duplicates"
     tolerance: float = 0.01
     cutoff: float = 6.0
+
+    def __post_init__(self) -> None:
+        check_bounds(self, {"tolerance": Bounds(0, 1), "cutoff": CUTOFF}, f"step {self.name}")
 
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop later copies; the first in `frames` stays."""

@@ -15,8 +15,10 @@ from mongoengine import Document
 from mongoengine.errors import ValidationError
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
 
+from forcebase.database.access import is_refusal, refusal
 from forcebase.database.pieces import IDS_AT_ONCE, in_pieces
 from forcebase.errors import DatabaseError, InputError, NotFoundError
+from forcebase.records.formula import as_stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +124,7 @@ class RecordCollection(Generic[R]):
 
         Raises:
             DatabaseError: the server refused.
+            AccessError: the user may not write.
         """
         if not documents:
             return 0
@@ -137,6 +140,8 @@ class RecordCollection(Generic[R]):
                 ) from None
             return int(error.details["nInserted"])
         except (PyMongoError, InvalidDocument, OverflowError) as error:
+            if is_refusal(error):
+                raise refusal(self.raw.database, error) from None
             if is_too_large(error):
                 raise DatabaseError(
                     f"A record of {self.name} is over MongoDB's 16 MB.",
@@ -227,8 +232,9 @@ class RecordCollection(Generic[R]):
         for name, value in fields.items():
             operator = "$all" if name == "elements" else "$in"
             key = "_id" if name == "id" else name
-            several = isinstance(value, (list, tuple))
-            conditions.append({key: {operator: list(value)} if several else value})
+            asked = as_stored(name, value)
+            several = isinstance(asked, (list, tuple))
+            conditions.append({key: {operator: list(asked)} if several else asked})
         if tag is not None:
             if self._narrow is None:
                 raise InputError(f"Records of {self.name} carry no tags.")

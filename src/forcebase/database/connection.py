@@ -23,6 +23,8 @@ TIMEOUT_MS = 5000
 NOT_ALLOWED = (13, 18, 8000)
 """Unauthorized, AuthenticationFailed, and Atlas' own for both."""
 
+ASKS_FOR_TLS = " A server that closes the connection may want TLS: add tls=true to the address."
+
 
 def server_uri(settings: Settings) -> str:
     """URI with credentials, for whoever opens a connection of its own (the JobStore).
@@ -100,10 +102,36 @@ def _explained(uri: str, database: str) -> Iterator[None]:
             f"MongoDB at {where} refuses database {database!r}: {reason}.",
             hint="Choose another FORCEBASE_DATABASE, or ask who runs the server.",
         ) from None
+    except OSError as error:  # of the files that the address names
+        raise DatabaseError(
+            f"A certificate file that the address of MongoDB at {where} names cannot be used: "
+            f"{error.strerror or error}.",
+            hint="tlsCAFile and tlsCertificateKeyFile in FORCEBASE_MONGODB_URI name PEM files.",
+        ) from None
     except PyMongoError as error:
+        if "certificate" in str(error).lower():
+            raise _distrusted(where, str(error)) from None
         reason = str(error).split(" (configured", 1)[0].split(", Timeout:", 1)[0]
         raise DatabaseError(
             f"No MongoDB answers at {where} within {TIMEOUT_MS // 1000} s: {reason}.",
             hint="Start it, check FORCEBASE_MONGODB_URI, or unset that to use the embedded "
-            "database.",
+            "database." + (ASKS_FOR_TLS if "connection closed" in reason else ""),
         ) from None
+
+
+def _distrusted(where: str, words: str) -> DatabaseError:
+    """The server answers, and what it shows does not prove that it is the one meant."""
+    lower = words.lower()
+    if "mismatch" in lower or "doesn't match" in lower:
+        what = "shows a certificate for other names than this address"
+        hint = "Use a name of the server that its certificate holds."
+    elif "required" in lower:
+        what = "asks for a certificate of yours"
+        hint = "Name its file in FORCEBASE_MONGODB_URI: tlsCertificateKeyFile=FILE.pem."
+    elif "expired" in lower:
+        what = "shows a certificate that has expired"
+        hint = "Ask who runs the server for a new one."
+    else:
+        what = "shows a certificate that is signed by no authority known here"
+        hint = "Name the file of the authority in FORCEBASE_MONGODB_URI: tlsCAFile=FILE.pem."
+    return DatabaseError(f"MongoDB at {where} {what}: nothing was sent.", hint=hint)

@@ -11,6 +11,7 @@ from mongoengine import Document
 from pymongo import MongoClient
 
 from forcebase import records
+from forcebase.database.access import Access, access_of, require_writing
 from forcebase.database.blobs import BlobStore
 from forcebase.database.collections import RecordCollection
 from forcebase.database.connection import open_client, server_uri
@@ -64,6 +65,15 @@ class Database:
             self.validations,
         ]
         return {collection.name: collection for collection in found}
+
+    @cached_property
+    def access(self) -> Access:
+        """What the user of this connection may do."""
+        return access_of(self.raw)
+
+    def check_writing(self) -> None:
+        """Raise AccessError where the user may only read: before work begins, not behind it."""
+        require_writing(self.access)
 
     @cached_property
     def job_store(self) -> JobStore:

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from pymongo import IndexModel, UpdateOne
+from pymongo import ASCENDING, IndexModel, UpdateOne
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import CollectionInvalid, OperationFailure
 
+from forcebase.blob import DATA_STORE
+from forcebase.database.access import access_of, is_refusal
+from forcebase.database.blobs import BUCKET
+from forcebase.database.neutral_models import convert_all
+from forcebase.database.roles import define_roles, roles_are_defined
 from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION, collection_schemas
-from forcebase.errors import DatabaseError
+from forcebase.errors import AccessError, DatabaseError
 from forcebase.records import Record
 from forcebase.records.base import CHECKSUM, document_checksum
 
@@ -60,14 +65,18 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (3, 4): _seal,  # checksums of records, taints
     (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
+    (6, 7): convert_all,  # neutral forms of MACE models
 }
 
 
 def install(database: MongoDatabase) -> None:
     """Create what is missing, and bring an older database to this version's schema.
 
+    One that is in shape is only looked at, so that whoever may only read can open it.
+
     Raises:
         DatabaseError: the database was written by a newer forcebase.
+        AccessError: it has to be made or migrated, and the user may not.
     """
     found = database[META].find_one({"_id": "schema"})
     version = found["version"] if found else SCHEMA_VERSION
@@ -79,12 +88,48 @@ def install(database: MongoDatabase) -> None:
         )
     if found and version == SCHEMA_VERSION:
         return
+    _require_right(database, found["version"] if found else None)
     while version < SCHEMA_VERSION:
         MIGRATIONS[version, version + 1](database)
         version += 1
     _create_collections(database)
     _create_indexes(database)
+    create_file_indexes(database)
+    _renew_roles(database)
     database[META].update_one({"_id": "schema"}, {"$set": {"version": version}}, upsert=True)
+
+
+def create_file_indexes(database: MongoDatabase) -> None:
+    """Index what GridFS keeps, as its first writer would, who may have no right to."""
+    for bucket in (BUCKET, DATA_STORE):
+        files, chunks = database[f"{bucket}.files"], database[f"{bucket}.chunks"]
+        files.create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)])
+        chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)
+
+
+def _require_right(database: MongoDatabase, version: int | None) -> None:
+    """Before anything is changed: whether all of it may be."""
+    access = access_of(database)
+    new = version is None
+    needed = {"createCollection", "createIndex"} if new else {"collMod", "createIndex", "dropIndex"}
+    if access.may(needed, META) and access.may({"insert", "update"}, META):
+        return
+    what = "is not made yet" if new else f"has schema version {version}, not {SCHEMA_VERSION}"
+    raise AccessError(
+        f"Database {database.name!r} {what}, and {access.who} may not change that.",
+        hint="Ask an admin of the database to run any command of this forcebase once, as "
+        "`forcebase ls methods`.",
+    )
+
+
+def _renew_roles(database: MongoDatabase) -> None:
+    """Give those who were added before the rights that this version's records need."""
+    try:
+        if roles_are_defined(database):
+            define_roles(database)
+    except OperationFailure as error:
+        if not is_refusal(error):  # who may not renew them leaves it to `db users add`
+            raise
 
 
 def _create_collections(database: MongoDatabase) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from pymongo.database import Database as MongoDatabase
 
+from forcebase.database.access import refusals_told
 from forcebase.errors import InputError, NotFoundError
 from forcebase.records import Label
 from forcebase.records.base import utc_now
+from forcebase.safety.names import LABEL_PATTERN
 
 
 class Labels:
@@ -15,9 +19,25 @@ class Labels:
     def __init__(self, database: MongoDatabase) -> None:
         self._raw = database[Label._meta["collection"]]
 
+    def check(self, text: str, kind: str = "name") -> None:
+        """Check that `text` can be a name or tag.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if text != text.strip() or ":" in text or not re.match(LABEL_PATTERN, text):
+            raise InputError(
+                f"{text[:200]!r} cannot be a {kind}: no colon, no space at the ends, one line of "
+                "at most 200 printed characters."
+            )
+
     def name(self, text: str, collection: str, record: str) -> None:
         """Let `text` stand for this record from now on."""
         self._set(f"name:{text}", "name", text, collection, record)
+
+    def unname(self, text: str) -> None:
+        """Let `text` stand for no record; where it stands for none, nothing changes."""
+        self._raw.delete_one({"_id": f"name:{text}"})
 
     def tag(self, text: str, collection: str, record: str) -> None:
         """Put this record among those tagged `text`; doing so twice changes nothing."""
@@ -25,7 +45,9 @@ class Labels:
 
     def untag(self, text: str, record: str) -> None:
         """Take the tag off this record."""
-        if not self._raw.delete_one({"_id": f"tag:{text}:{record}"}).deleted_count:
+        with refusals_told(self._raw.database):
+            found = self._raw.delete_one({"_id": f"tag:{text}:{record}"})
+        if not found.deleted_count:
             raise NotFoundError(f"Record {record[:10]} does not carry the tag {text!r}.")
 
     def named(self, text: str) -> tuple[str, str] | None:
@@ -45,8 +67,7 @@ class Labels:
         return sorted(found["text"] for found in self._raw.find({"record": record}))
 
     def _set(self, label_id: str, kind: str, text: str, collection: str, record: str) -> None:
-        if not text or text != text.strip() or ":" in text:
-            raise InputError(f"{text!r} cannot be a {kind}: no colon, and no space at the ends.")
+        self.check(text, kind)
         label = Label(
             id=label_id,
             kind=kind,
@@ -56,4 +77,5 @@ class Labels:
             set_at=utc_now(),
         )
         label.validate()
-        self._raw.replace_one({"_id": label_id}, label.to_mongo().to_dict(), upsert=True)
+        with refusals_told(self._raw.database):
+            self._raw.replace_one({"_id": label_id}, label.to_mongo().to_dict(), upsert=True)

@@ -14,10 +14,13 @@ from jobflow.core.schemas import JobStoreDocument
 from monty.json import jsanitize
 
 from forcebase.blob import DATA_STORE, Blob
+from forcebase.database.access import refusals_told
 from forcebase.database.database import Database
+from forcebase.database.trust import require_runnable
 from forcebase.digest import content_digest
 from forcebase.frames import Frames
-from forcebase.outputs import CandidatesOutput, CurationOutput, ModelOutput
+from forcebase.models.loading import neutral_of
+from forcebase.outputs import MACE, CandidatesOutput, CurationOutput, ModelOutput
 from forcebase.records import Dataset, ModelMethod
 from forcebase.records.dataset import DROPPED
 
@@ -60,17 +63,37 @@ def publish_dataset(db: Database, dataset: Dataset) -> OutputReference:
 
 
 def publish_model(db: Database, model: ModelMethod) -> OutputReference:
-    """Publish a model as a `ModelOutput`; its weights are checked against their digest."""
-    return _publish(db, "model", model.id, dict(stored_model(db, model)))
+    """Publish a model as a `ModelOutput`; what it is loaded from is checked against its digest.
+
+    Raises:
+        IntegrityError: it is not that of the digest.
+        ModelError: a MACE without a neutral form.
+    """
+    output = stored_model(db, model)
+    if model.kind == MACE:
+        neutral_of(output)
+    digest = content_digest([model.id, model.neutral]) if model.neutral else model.id
+    return _publish(db, "model", digest, dict(output))
 
 
 def stored_model(db: Database, model: ModelMethod) -> ModelOutput:
-    """Give a model as the job that made it did; its weights are checked against their digest."""
+    """Give a model as jobs take it; what it is loaded from is checked against its digest.
+
+    That is the neutral form of a MACE, whose file stays where it is, and else the file. Every way
+    to run a model of the database goes through here.
+
+    Raises:
+        ModelError: it came in an archive, runs code, and nobody trusted it.
+    """
+    require_runnable(db, model)
+    neutral = Blob(db.blobs.get(model.neutral)) if model.neutral else None
+    only_neutral = model.kind == MACE
     return {
         "forcebase": "model",
         "kind": model.kind,
-        "weights": Blob(db.blobs.get(model.weights)),
+        "weights": None if only_neutral else Blob(db.blobs.get(model.weights)),
         "weights_sha256": model.weights,
+        "neutral": neutral,
         "dtype": model.dtype,
         "head": model.head,
         "elements": list(model.elements),
@@ -103,5 +126,6 @@ def _publish(db: Database, what: str, digest: str, output: dict[str, Any]) -> Ou
             hosts=[],
             name=f"published {what}",
         )
-        db.job_store.update(document, save={DATA_STORE: [Blob]})
+        with refusals_told(db.raw):
+            db.job_store.update(document, save={DATA_STORE: [Blob]})
     return OutputReference(uuid)

@@ -23,7 +23,9 @@ from mongoengine.base import BaseField
 from forcebase import records
 from forcebase.records.array_field import ArrayField
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
+OLDEST_READABLE = 6
+"""Records of archives from this version on have the shape of today's: what came is optional."""
 DOCUMENTS: tuple[type[Document], ...] = (
     records.Structure,
     records.DFTMethod,
@@ -36,6 +38,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     records.Activity,
     records.Label,
     records.Taint,
+    records.Quarantine,
     records.LabelBlock,
 )
 SIMPLE_TYPES: dict[type[BaseField], Any] = {

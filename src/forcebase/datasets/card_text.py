@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from forcebase.datasets.card import Card
 from forcebase.errors import InputError
 from forcebase.records.dataset import SPLITS
+from forcebase.safety.text import html_text, markdown_text, readable
 
 COLOURS = {"train": "#4477aa", "valid": "#ccbb44", "test": "#ee6677"}
 N_BINS = 30
@@ -53,11 +55,12 @@ def html(card: Card) -> str:
     from markdown_it import MarkdownIt
 
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.disable(["autolink", "html_inline", "image", "link", "reference"])  # a card has none
     before = reader.render("\n\n".join([*_head(card), *_ranges(card)]))
     after = reader.render("\n\n".join([*_curation(card), *_again(card)]))
     data = base64.b64encode(histograms(card)).decode()
     picture = f'<img alt="Histograms by split" src="data:image/png;base64,{data}">'
-    return PAGE.format(title=card.dataset.title, body=before + picture + after)
+    return PAGE.format(title=html_text(card.dataset.title), body=before + picture + after)
 
 
 def histograms(card: Card) -> bytes:
@@ -87,16 +90,16 @@ def histograms(card: Card) -> bytes:
 def _head(card: Card) -> list[str]:
     dataset = card.dataset
     facts = [
-        ["digest", f"`{dataset.id}`"],
-        ["Merkle root of the members", f"`{dataset.members_root}`"],
+        ["digest", dataset.id],
+        ["Merkle root of the members", dataset.members_root],
         ["licence", card.licence],
-        ["parent", f"`{dataset.parent}`" if dataset.parent else "none"],
+        ["parent", dataset.parent or "none"],
         *([f"method: {name}", value] for name, value in card.method.items()),
         ["elements (atoms)", ", ".join(f"{s} {n}" for s, n in card.elements.items())],
     ]
     e0s = [[symbol, f"{energy:.6f}"] for symbol, energy in dataset.e0s.items()]
     return [
-        f"# Dataset {dataset.title}",
+        f"# Dataset {markdown_text(dataset.title)}",
         _table(["", ""], facts),
         "## Splits",
         _table(
@@ -125,12 +128,13 @@ def _curation(card: Card) -> list[str]:
         [step["name"], _settings(step["parameters"]), step["n_in"], step["n_dropped"]]
         for step in card.dataset.steps
     ]
-    reasons = [f"- {step}, {text}" for step, texts in card.reasons.items() for text in texts]
+    dropped = [f"{step}, {text}" for step, texts in card.reasons.items() for text in texts]
+    reasons = [f"- {markdown_text(text)}" for text in dropped]
     parts = ["## Curation", _table(["step", "settings", "in", "dropped"], rows)]
     if reasons:
         parts += ["Dropped, at most three of each step:", "\n".join(reasons)]
     if card.changes:
-        parts += ["## Changes", "\n".join(f"- {line}" for line in card.changes)]
+        parts += ["## Changes", "\n".join(f"- {markdown_text(line)}" for line in card.changes)]
     return parts
 
 
@@ -138,11 +142,14 @@ def _again(card: Card) -> list[str]:
     name = card.dataset.name
     if not card.recipe:
         return ["## To make it again", "The record does not hold its whole recipe."]
+    longest = max((len(run) for run in re.findall("`+", card.recipe)), default=0)
+    recipe = readable(card.recipe, keep="\n")
+    fence = "`" * max(3, longest + 1)
     return [
         "## To make it again",
         f"With this as `recipe.yaml`: `forcebase dataset build {name} --recipe recipe.yaml`. "
         "The same candidates find this version again.",
-        f"```yaml\n{card.recipe}```",
+        f"{fence}yaml\n{recipe}{fence}",
     ]
 
 
@@ -155,7 +162,6 @@ def _settings(parameters: dict[str, Any]) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    words = [[markdown_text(cell) for cell in line] for line in (columns, *rows)]
+    lines = [words[0], ["---"] * len(columns), *words[1:]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

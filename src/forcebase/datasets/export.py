@@ -12,10 +12,13 @@ from ase.io import write
 
 from forcebase.database.database import Database
 from forcebase.datasets.frozen import dataset_frames, labelled_atoms
-from forcebase.errors import InputError, MissingDependencyError
-from forcebase.models.mace_calculator import import_mace
+from forcebase.errors import InputError
+from forcebase.models.loading import MACE, require_package
+from forcebase.models.mace_package import import_mace
+from forcebase.paths import check_folder
 from forcebase.records import Dataset
 from forcebase.records.dataset import SPLITS
+from forcebase.safety.files import below
 
 Writer = Callable[[Path, list[Atoms]], None]
 
@@ -42,11 +45,15 @@ def export(
         MissingDependencyError: MACE is not installed, and its format was asked for.
     """
     writer = WRITERS[how]
+    if how is ExportFormat.MACE_HDF5:
+        require_package(MACE)
+    check_folder(folder)
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for split in SPLITS:
-            target = folder / f"{dataset.name}-{dataset.version}-{split}.{SUFFIXES[how]}"
+            name = f"{dataset.name}-{dataset.version}-{split}.{SUFFIXES[how]}"
+            target = below(folder, name, "The file")
             with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
                 part = Path(scratch) / target.name
                 writer(part, list(labelled_atoms(dataset_frames(db, dataset, split))))
@@ -65,18 +72,14 @@ def _write_extxyz(path: Path, atoms: list[Atoms]) -> None:
 
 def _write_mace(path: Path, atoms: list[Atoms]) -> None:
     """By MACE's own writer; each group carries its record's id as an attribute beside."""
-    try:
-        import_mace()
-        import h5py
-        from mace.data.utils import (
-            KeySpecification,
-            config_from_atoms_list,
-            save_configurations_as_HDF5,
-        )
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"MACE's format needs MACE: {error}.", hint="pip install mace-torch"
-        ) from None
+    import_mace()
+    import h5py
+    from mace.data.utils import (
+        KeySpecification,
+        config_from_atoms_list,
+        save_configurations_as_HDF5,
+    )
+
     keys = KeySpecification(
         info_keys={"energy": "REF_energy", "stress": "REF_stress"},
         arrays_keys={"forces": "REF_forces"},

@@ -11,12 +11,13 @@ from ase import Atoms
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
 
+from forcebase.database.access import is_refusal, refusal
 from forcebase.database.collections import RecordCollection, is_too_large
 from forcebase.database.connection import supports_transactions
 from forcebase.database.database import Database
 from forcebase.database.label_table import LabelTable
 from forcebase.database.structure_table import StructureTable
-from forcebase.errors import DatabaseError, InputError
+from forcebase.errors import DatabaseError, VersionTakenError
 from forcebase.records import (
     Activity,
     Calculation,
@@ -99,7 +100,8 @@ def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember])
     """Write head and members together; without transactions, the head comes last.
 
     Raises:
-        InputError: another dataset has this name and version, or a member is not valid.
+        VersionTakenError: another dataset has this name and version.
+        InputError: a member is not valid.
         DatabaseError: the head is over 16 MB.
     """
     if db.datasets.count(id=dataset.id):
@@ -115,11 +117,13 @@ def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember])
     except (DuplicateKeyError, BulkWriteError):
         if db.datasets.count(id=dataset.id):  # another collector was first
             return False
-        raise InputError(
+        raise VersionTakenError(
             f"There is another dataset {dataset.title}, with other members.",
             hint="Curate again: the next version follows the one that is there.",
         ) from None
     except (OperationFailure, DocumentTooLarge) as error:
+        if is_refusal(error):
+            raise refusal(db.raw, error) from None
         if not is_too_large(error):
             raise
         raise DatabaseError(

@@ -12,9 +12,9 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 from forcebase.database.database import Database
 from forcebase.database.job_store import OUTPUTS
 from forcebase.database.publishing import PUBLISHED
-from forcebase.errors import ForcebaseError
+from forcebase.errors import AccessError, ForcebaseError, VersionTakenError
 from forcebase.ingest.batch import Batch
-from forcebase.ingest.failures import collect_failures, mark_mended
+from forcebase.ingest.failures import FAILURE, collect_failures, mark_mended
 from forcebase.ingest.outputs import READERS
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
 from forcebase.records import Activity
@@ -103,6 +103,11 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
         report.add(batch.write(db, _activity(db, job, output)))
         report.jobs += 1
         report.names.append(name)
+    except AccessError:
+        raise
+    except VersionTakenError as error:  # for good: told once, or every collection would fail
+        db.activities.add([_activity_without_records(db, job, output, str(error))])
+        report.failed.append((name, str(error)))
     except ForcebaseError as error:
         if isinstance(error.__cause__, ConnectionFailure):  # not this job's fault, and the next's
             raise
@@ -151,6 +156,15 @@ def _activity(db: Database, job: dict[str, Any], output: dict[str, Any]) -> Acti
         finished_at=datetime.fromisoformat(completed) if completed else utc_now(),
         wall_time=output.get("wall_time"),
     )
+
+
+def _activity_without_records(
+    db: Database, job: dict[str, Any], output: dict[str, Any], error: str
+) -> Activity:
+    """Of a job whose output came too late to become a record: nothing is left to be mended."""
+    activity = _activity(db, job, output)
+    activity.kind, activity.error, activity.mended, activity.n_records = FAILURE, error, True, 0
+    return activity
 
 
 def _activity_id(job: dict[str, Any]) -> str:

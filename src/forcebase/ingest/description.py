@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from forcebase.errors import InputError
 from forcebase.records import DFTMethod
+from forcebase.safety.yaml_text import read_yaml
 
 FILE_NAME = "method.yaml"
 
@@ -69,19 +68,28 @@ def describe(path: Path, otherwise: Path | None = None) -> FileDescription:
     return read_description(source, path.name)
 
 
-def read_description(source: Path, name: str) -> FileDescription:
+def read_description(source: Path, name: str, listed: bool = True) -> FileDescription:
     """Read what the description `source` says of the file of this name.
 
+    Args:
+        source: the description.
+        name: of the file.
+        listed: refuse a file that is not among the `files`, where it has some: the description may
+            be cut short, and what it said of this one lost.
+
     Raises:
-        InputError: it cannot be read, or lacks a field of the method.
+        InputError: it cannot be read, lacks a field of the method, or leaves out the file.
     """
     try:
-        content = yaml.safe_load(source.read_text())
+        content = read_yaml(source, whole=True)
         if not isinstance(content, dict) or not isinstance(content.get("method"), dict):
             raise ValueError("it has no `method` with fields.")
         method = DFTMethod(**content["method"])
         method.sealed()
-        entry = dict(content.get("files", {}).get(name) or {})
+        files = content.get("files") or {}
+        if listed and files and name not in files:
+            raise ValueError(f"its `files` leave out {name}. Add `{name}: {{}}` to them.")
+        entry = dict(files.get(name) or {})
         for key in ("family_from", "k_mesh", "tags"):
             if key in entry:
                 entry[key] = tuple(entry[key])
@@ -100,7 +108,7 @@ def archives_of_logs(folder: Path) -> set[Path]:
     A description that cannot be read names none here; `describe` says what is wrong with it.
     """
     try:
-        files = yaml.safe_load((folder / FILE_NAME).read_text())["files"].values()
+        files = read_yaml(folder / FILE_NAME)["files"].values()
         return {folder / entry["logs"]["archive"] for entry in files if entry.get("logs")}
-    except (AttributeError, KeyError, OSError, TypeError, ValueError, yaml.YAMLError):
+    except (AttributeError, InputError, KeyError, TypeError, ValueError):
         return set()

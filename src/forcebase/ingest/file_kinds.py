@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import lzma
 import re
-from collections.abc import Callable
+import zlib
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from forcebase.errors import InputError
+from forcebase.safety.files import compression
 
 HEAD = 100_000
 """Bytes that are looked at; a vasprun.xml or OUTCAR says what it is in the first ones."""
-COMPRESSED: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ": lzma.open,
-}
 
 
 class FileKind(StrEnum):
@@ -49,7 +42,7 @@ SIGNS: tuple[tuple[str, FileKind], ...] = (
     (r"<qes:espresso", FileKind.PW_XML),
     (r"Program PWSCF v", FileKind.PW_TEXT),
     (r"CP2K\| version string", FileKind.CP2K),
-    (r"^ *\|__ ?\|[ |_/\\]+(?:- )? *\d+\.\d+", FileKind.GPAW_TEXT),
+    (r"^ *\|__ ?\|[ |_/\\]{1,99}(?:- )? {0,9}\d+\.\d+", FileKind.GPAW_TEXT),
     (r"Invoking FHI-aims|Reading geometry description geometry\.in", FileKind.AIMS),
     (r"^\.Version +\S+ of ABINIT", FileKind.ABINIT),
     (r"^phonopy:", FileKind.PHONOPY),
@@ -76,7 +69,7 @@ def kind_of(path: Path) -> FileKind | None:
         text = head(path).decode("utf-8", errors="replace")
     except EOFError:
         raise InputError("the compressed file is cut off.", hint="Copy it again.") from None
-    except (OSError, lzma.LZMAError) as error:
+    except (OSError, lzma.LZMAError, zlib.error) as error:
         raise InputError(f"it cannot be read: {error}") from None
     suffix = next((s for s in reversed(path.suffixes) if s not in (".gz", ".bz2", ".xz")), "")
     if re.match(CP2K_TRAJECTORY, text):
@@ -104,10 +97,3 @@ def head(path: Path, size: int = HEAD) -> bytes:
             return file.read(size)
     with opener(path, "rb") as file:
         return file.read(size)
-
-
-def compression(path: Path) -> Callable[..., Any] | None:
-    """The function that opens it, by its first bytes; None where it is not compressed."""
-    with path.open("rb") as file:
-        start = file.read(6)
-    return next((opener for magic, opener in COMPRESSED.items() if start.startswith(magic)), None)

@@ -9,7 +9,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from typing import Any
 from forcebase.database.database import Database
 from forcebase.digest import bytes_digest, content_digest, merkle_root
 from forcebase.errors import DatabaseError, ForcebaseError
-from forcebase.ingest.collect import CollectReport
 from forcebase.ingest.description import FILE_NAME
 from forcebase.ingest.file_kinds import FileKind
+from forcebase.ingest.import_report import ImportReport
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.parsing import Parsed, parse
 from forcebase.ingest.phonopy_file import link_displaced
@@ -31,18 +32,6 @@ ENOUGH = 200
 """Files from which on worker processes, which take seconds to start, are worth it."""
 AHEAD = 4
 """Files that each worker may be ahead of the writing."""
-
-
-@dataclass
-class ImportReport(CollectReport):
-    """What an import did; `failed` holds (path, reason), `unchanged` files known already.
-
-    `activities` are the ids of the imports of all files, of now or earlier.
-    """
-
-    files: int = 0
-    unchanged: list[str] = field(default_factory=list)
-    activities: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -141,13 +130,24 @@ def _parsed(sources: list[Source], options: ImportOptions) -> Iterator[Parsed]:
     try:
         pending: deque[Future[Parsed]] = deque()
         for source in sources:
-            pending.append(pool.submit(parse, source, options))
+            with _interrupts_held():
+                pending.append(pool.submit(parse, source, options))
             if len(pending) > AHEAD * workers:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Workers that start here never hear Ctrl-C, not even before `_leave_interrupts`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupts() -> None:

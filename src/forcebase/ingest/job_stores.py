@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import yaml
 from jobflow import JobStore
 from pymatgen.io.vasp.inputs import Kpoints
 from pymongo.errors import PyMongoError
@@ -26,17 +25,16 @@ from forcebase.ingest.codes.vasp_output import (
     vasp_method,
 )
 from forcebase.ingest.description import read_description
+from forcebase.ingest.import_report import ImportReport
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
+from forcebase.ingest.store_files import open_store
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
 from forcebase.physics.finite_displacement import unit_cell_masses
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy
 from forcebase.physics.stability import instability
 from forcebase.records import Activity, Calculation, Method, Structure
 from forcebase.units import stress_from_kbar_pressure
-
-if TYPE_CHECKING:
-    from forcebase.ingest.importing import ImportReport
 
 Document = dict[str, Any]
 Reader = Callable[[Database, Document, ImportOptions], Batch]
@@ -58,7 +56,7 @@ def import_job_store(
     Raises:
         InputError: the store cannot be opened.
     """
-    store, name = _open(path)
+    store, name = open_store(path)
     with store:
         found = _finished_jobs(store)
         jobs = {_activity_id(job, name, options): job for job in found}
@@ -123,24 +121,6 @@ def _import_job(
         report.add(batch.write(db, activity))
         report.jobs += 1
         report.names.append(activity.name)
-
-
-def _open(path: Path) -> tuple[JobStore, str]:
-    """The store, and a name for it that holds no password."""
-    try:
-        if path.suffix == ".json":
-            from maggma.stores import JSONStore
-
-            return JobStore(JSONStore(str(path), read_only=True)), path.name
-        content = yaml.safe_load(path.read_text())
-        spec = content.get("JOB_STORE", content)
-        store = JobStore.from_dict_spec(spec)
-    except Exception as error:  # whatever YAML, maggma and the drivers make of foreign text
-        raise InputError(
-            f"the JobStore cannot be opened: {type(error).__name__}: {error}",
-            hint="It must have docs_store, as jobflow's documentation of JOB_STORE says.",
-        ) from None
-    return store, str(store.docs_store.name).rpartition("@")[2]
 
 
 def _activity_id(job: Document, store: str, options: ImportOptions) -> str:
@@ -248,7 +228,7 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
     if options.model:
         method = db.require_model(options.model)
     elif options.description:
-        method = read_description(options.description, "the JobStore").method
+        method = read_description(options.description, "the JobStore", listed=False).method
     else:
         raise InputError(
             f"a phonon document of {output.get('code') or 'unknown code'} does not say its method.",

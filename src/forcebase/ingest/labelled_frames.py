@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
 
 from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import ForcebaseError, InputError
@@ -21,6 +20,10 @@ from forcebase.ingest.label_keys import chosen_keys, label
 from forcebase.ingest.options import ImportOptions
 from forcebase.physics.stress_sanity import LabelledCell, stress_doubt
 from forcebase.records import Calculation, Structure
+from forcebase.safety.ase_files import read_images
+from forcebase.safety.files import below
+from forcebase.safety.limits import ARCHIVE_BYTES, ARCHIVE_FILES, FILE_BYTES
+from forcebase.safety.names import fill_name
 from forcebase.units import voigt
 
 
@@ -75,13 +78,15 @@ def read_frames(path: Path) -> list[Atoms]:
         InputError: it cannot be read, or is empty.
     """
     try:
-        frames = read(path, index=":", format="extxyz")
+        frames = read_images(path, "extxyz")
+    except InputError:
+        raise
     except Exception as error:  # whatever ASE makes of foreign text
         reason = str(error) or type(error).__name__
         raise InputError(f"{path.name} cannot be read as extxyz: {reason}") from None
     if not frames:
         raise InputError(f"{path.name} holds no structure.")
-    return list(frames)
+    return frames
 
 
 def _add_frame(
@@ -134,7 +139,9 @@ def _tensor(stress: Any) -> Any:
 def _family_root(path: Path, description: FileDescription) -> str | None:
     if not description.family_file:
         return None
-    return Structure.geometry_id(read_frames(path.parent / description.family_file)[0])
+    return Structure.geometry_id(
+        read_frames(below(path.parent, description.family_file, "The family file"))[0]
+    )
 
 
 def _drawn_family(atoms: Atoms, description: FileDescription) -> str | None:
@@ -180,12 +187,16 @@ def _number(value: Any) -> float | None:
 def _logs(path: Path, description: FileDescription) -> Iterator[tuple[str, bytes]]:
     if not description.logs:
         return
-    archive = path.parent / description.logs["archive"]
+    archive = below(path.parent, str(description.logs["archive"]), "The archive of logs")
     if not archive.is_file():
         raise InputError(f"{archive.name}, named as the logs of {path.name}, is not there.")
     try:
         with tarfile.open(archive) as files:
-            for entry in files:
+            total = 0
+            for n, entry in enumerate(files):
+                FILE_BYTES.check(entry.size, entry.name)
+                ARCHIVE_FILES.check(n, archive.name)
+                ARCHIVE_BYTES.check(total := total + entry.size, archive.name)
                 stream = files.extractfile(entry)
                 if stream is not None:
                     yield entry.name, stream.read()
@@ -197,4 +208,4 @@ def _logs(path: Path, description: FileDescription) -> Iterator[tuple[str, bytes
 def _log(atoms: Atoms, description: FileDescription, logs: dict[str, bytes]) -> bytes | None:
     if not logs:
         return None
-    return logs.get(description.logs["member"].format(**atoms.info))
+    return logs.get(fill_name(str(description.logs["member"]), atoms.info))

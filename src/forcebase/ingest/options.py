@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from forcebase.bounds import Bounds, check_bounds
 from forcebase.ingest.codes.code_output import Steps as Steps
+
+RANGES = {"k_spacing": Bounds(0, 10, above=True), "workers": Bounds(1, 1024, whole=True)}
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class ImportOptions:
     description: Path | None = None
     model: str = ""
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        check_bounds(self, RANGES)
 
     def asked(self) -> dict[str, Any]:
         """What differs from the default and changes records."""

@@ -15,6 +15,7 @@ from forcebase.errors import InputError
 from forcebase.frames import Frames
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
+from forcebase.models.neutral_form import read_neutral
 from forcebase.outputs import (
     CurationOutput,
     ModelOutput,
@@ -76,10 +77,24 @@ def curation_batch(db: Database, output: CurationOutput) -> Batch:  # noqa: ARG0
 
 
 def model_batch(db: Database, output: ModelOutput) -> Batch:
-    """A model: weights into blobs, all that explains them into its record."""
+    """A model: weights into blobs, all that explains them into its record.
+
+    One that a job of an earlier version made has no neutral form: its file is not opened here.
+
+    Raises:
+        InputError: the weights are not there, or are not those of the digest.
+        ModelError: the neutral form cannot be one.
+    """
+    if output["weights"] is None:
+        raise InputError("The model came without its file.", hint="Collect the job that made it.")
     weights = _blob(output["weights"])
     if weights.sha256 != output["weights_sha256"]:
         raise InputError("The weights do not match the digest that the training gave.")
+    blobs, neutral = [weights.data], output.get("neutral")
+    if neutral is not None:
+        neutral = _blob(neutral)
+        read_neutral(neutral.data)
+        blobs.append(neutral.data)
     dataset_id = output["dataset"] or _dataset_id(db, output["dataset_job"])
     beside = (
         "elements",
@@ -95,6 +110,7 @@ def model_batch(db: Database, output: ModelOutput) -> Batch:
     model = ModelMethod(
         kind=output["kind"],
         weights=weights.sha256,
+        neutral=neutral.sha256 if neutral else None,
         dtype=output["dtype"],
         head=output["head"],
         dataset=dataset_id,
@@ -108,7 +124,7 @@ def model_batch(db: Database, output: ModelOutput) -> Batch:
         model.made_from("parent model", "methods", model.parent)
     if dataset_id:
         model.made_from("training data", "datasets", dataset_id)
-    return Batch(blobs=[weights.data], methods=[model.sealed()])
+    return Batch(blobs=blobs, methods=[model.sealed()])
 
 
 def predictions_batch(db: Database, output: PredictionsOutput) -> Batch:

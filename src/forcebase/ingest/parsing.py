@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +12,23 @@ from tempfile import TemporaryDirectory
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import CodeOutput, output_batch
-from forcebase.ingest.file_kinds import FileKind, compression
+from forcebase.ingest.file_kinds import FileKind
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.sources import Source
+from forcebase.safety.files import compression, require_whole_text, unpacked
+from forcebase.safety.limits import bounded, check_size
 
 BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML, FileKind.VASPRUN)
 """Outputs whose runs keep trajectories, inputs or pseudopotentials in files beside them."""
+TEXTS = (
+    FileKind.OUTCAR,
+    FileKind.CP2K,
+    FileKind.PW_TEXT,
+    FileKind.GPAW_TEXT,
+    FileKind.AIMS,
+    FileKind.ABINIT,
+)
+"""What does not show by itself that it was cut inside its last number."""
 CodeReader = Callable[[Path], CodeOutput]
 
 
@@ -33,7 +43,8 @@ class Parsed:
 def parse(source: Source, options: ImportOptions) -> Parsed:
     """Read a file; whatever goes wrong in a parser becomes a reason."""
     try:
-        with warnings.catch_warnings():
+        check_size(source.path)
+        with warnings.catch_warnings(), bounded(source.path.name):
             warnings.simplefilter("ignore")
             return Parsed(_read(source, options))
     except ForcebaseError as error:
@@ -62,6 +73,8 @@ def _read(source: Source, options: ImportOptions) -> Batch:
         return read_phonopy(source.path, options)
     if source.kind is FileKind.TASK_DOCUMENT:
         return read_task_document(source.path)
+    if source.kind in TEXTS:
+        require_whole_text(source.path)
     with _plain(source.path, source.kind in BESIDE) as path:
         return output_batch(_code_reader(source.kind)(path), options.steps, options.k_spacing)
 
@@ -98,8 +111,7 @@ def _code_reader(kind: FileKind) -> CodeReader:
 @contextmanager
 def _plain(path: Path, beside: bool) -> Iterator[Path]:
     """The file itself, or decompressed, with links to what lies beside it where that counts."""
-    opener = compression(path)
-    if opener is None:
+    if compression(path) is None:
         yield path
         return
     with TemporaryDirectory(prefix="forcebase-import-") as scratch:
@@ -107,6 +119,6 @@ def _plain(path: Path, beside: bool) -> Iterator[Path]:
         for other in path.parent.iterdir() if beside else ():
             if other.is_file() and other.name != plain.name:
                 (plain.parent / other.name).symlink_to(other.absolute())
-        with opener(path, "rb") as packed, plain.open("wb") as file:
-            shutil.copyfileobj(packed, file)
+        with plain.open("wb") as file:
+            file.writelines(unpacked(path))
         yield plain

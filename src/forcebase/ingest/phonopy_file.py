@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
@@ -32,6 +31,8 @@ from forcebase.physics.harmonic_crystal import (
 )
 from forcebase.physics.stability import instability
 from forcebase.records import Calculation, Phonon, Structure
+from forcebase.safety.ase_files import read_cell
+from forcebase.safety.files import below
 
 
 def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
@@ -147,15 +148,15 @@ def _defect(path: Path, described: dict[str, Any]) -> dict[str, Any]:
         return {}
     fields = ("name", "changes", "centre", "supercell_matrix", "host_file")
     lacking = [name for name in fields if name not in described]
-    host = path.parent / str(described.get("host_file"))
+    name = str(described.get("host_file"))
+    host = below(path.parent, name, "The host's file", within=path.parent.parent)
     if lacking or not host.is_file():
         raise InputError(
             f"The defect of {path.name} lacks {', '.join(lacking) or f'its host: no file {host}'}.",
             hint="data/wse2_gpaw_vacancy/method.yaml is an example.",
         )
     kept = {name: described[name] for name in fields[:-1]}
-    first: Any = read(host, 0)  # ASE types it as a list too
-    return {**kept, "host": Structure.geometry_id(first)}
+    return {**kept, "host": Structure.geometry_id(read_cell(host))}
 
 
 def link_displaced(db: Database, batch: Batch) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput
 from forcebase.physics.harmonic_crystal import as_atoms, has_forces, phonopy_of
+from forcebase.safety.files import require_whole_text
 
 SAME = 2e-3
 """angstrom; positions of a vasprun.xml belong to a displaced supercell within this."""
@@ -52,16 +53,14 @@ def complete_with_forces(contents: Any, path: Path) -> list[CodeOutput]:
     """
     if has_forces(contents):
         return []
-    from phonopy.file_IO import (
-        parse_FORCE_CONSTANTS,
-        parse_FORCE_SETS,
-        read_force_constants_hdf5,
-    )
+    from phonopy.file_IO import parse_FORCE_CONSTANTS, parse_FORCE_SETS
 
     phonopy = phonopy_of(contents)
     file, map_ = _forces_file(path), phonopy.primitive.p2s_map
     if file is None:
         return _from_vasp(contents, phonopy, path)
+    if not file.name.startswith("force_constants.hdf5"):
+        require_whole_text(file)
     if file.name.startswith("FORCE_CONSTANTS"):
         contents.force_constants = parse_FORCE_CONSTANTS(file, p2s_map=map_)
     elif file.name.startswith("FORCE_SETS"):
@@ -72,8 +71,31 @@ def complete_with_forces(contents: Any, path: Path) -> list[CodeOutput]:
         _require_same_displacements(found, contents.dataset, file)
         contents.dataset = found
     else:
-        contents.force_constants = read_force_constants_hdf5(file, p2s_map=map_)
+        contents.force_constants = _of_hdf5(file, map_, phonopy)
     return []
+
+
+def _of_hdf5(file: Path, map_: Any, phonopy: Any) -> Any:
+    """Force constants of an HDF5 file: of its own bytes, and of no more than the cells have.
+
+    Raises:
+        InputError: HDF5 links to another file, or the array is of another size.
+    """
+    import h5py
+    from phonopy.file_IO import read_force_constants_hdf5
+
+    largest = len(phonopy.supercell) ** 2 * 9
+    with h5py.File(file) as content:
+        for name in ("fc2", "force_constants", "p2s_map", "physical_unit"):
+            if name not in content:
+                continue
+            elsewhere = not isinstance(content.get(name, getlink=True), h5py.HardLink)
+            array = content[name]
+            if elsewhere or not isinstance(array, h5py.Dataset) or array.external:
+                raise InputError(f"{file.name}: its {name} is in another file.")
+            if array.size > largest:
+                raise InputError(f"{file.name}: its {name} is larger than the supercell allows.")
+    return read_force_constants_hdf5(file, p2s_map=map_)
 
 
 def forces_beside(path: Path) -> list[Path]:

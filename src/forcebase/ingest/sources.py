@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import tarfile
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from forcebase.errors import ForcebaseError, InputError
+from forcebase.errors import InputError
 from forcebase.ingest.description import FILE_NAME, archives_of_logs
 from forcebase.ingest.file_kinds import FileKind, kind_of
+from forcebase.ingest.unpacking import unpack
+from forcebase.safety.text import is_utf8, readable
 
 LATE = (FileKind.PHONOPY, FileKind.JOB_STORE)
 """Phonons come after the structures and calculations that they refer to."""
 STRANGE = "of no kind that can be imported"
 KNOWN = "Known: " + ", ".join(FileKind) + ", archives (.tar.*, .zip)."
-RECORDS = "forcebase.json"
-"""What a zip of `forcebase export` has in it, and no other: see `forcebase.archive`."""
+UNNAMED_STORE = (
+    "it says where a JobStore is, and such a file is followed only where you name it itself: "
+    "`forcebase import PATH/jobflow.yaml`."
+)
+NOT_UTF8 = "its name is not UTF-8. Rename it."
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,13 @@ class Source:
         path: where it is now; in a temporary folder, where it came in an archive.
         name: what to call it: its path, or the archive's with its own in it.
         kind: by its content.
+        named: whether the user named this very file.
     """
 
     path: Path
     name: str
     kind: FileKind
+    named: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,30 @@ def find_sources(paths: Iterable[Path]) -> Iterator[Found]:
     found: dict[Path, Source] = {}
     failed: list[tuple[str, str]] = []
     with TemporaryDirectory(prefix="forcebase-import-") as scratch:
-        named = list(_expanded(paths))
-        for path in named:
+        asked = list(_expanded(paths))
+        for path, named in asked:
             before = len(failed)
             new = _of_path(path, Path(scratch), failed)
             if path.is_file() and not new and len(failed) == before and path.name != FILE_NAME:
-                if len(named) == 1:
+                if len(asked) == 1:
                     raise InputError(f"{path.name} is {STRANGE}.", hint=KNOWN)
                 failed.append((str(path), f"it is {STRANGE}."))
-            found.update({source.path.absolute(): source for source in new})
-        yield Found(_ordered(list(found.values())), failed)
+            for source in new:
+                place = source.path.absolute()
+                itself = (named and source.path == path) or (place in found and found[place].named)
+                found[place] = replace(source, named=itself)
+        yield Found(_ordered(_followed(list(found.values()), failed)), failed)
+
+
+def _followed(found: list[Source], failed: list[tuple[str, str]]) -> list[Source]:
+    """Leave out configurations that say where to connect, but for those that the user named."""
+    left = []
+    for source in found:
+        if source.kind is FileKind.JOB_STORE and not (source.named or is_documents(source.path)):
+            failed.append((source.name, UNNAMED_STORE))
+        else:
+            left.append(source)
+    return left
 
 
 def _ordered(found: list[Source]) -> list[Source]:
@@ -84,12 +103,19 @@ def _ordered(found: list[Source]) -> list[Source]:
 def _of_path(path: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[Source]:
     """The sources of a file, which is taken as it is, or of all that a folder or archive holds."""
     files = [path] if path.is_file() else _files_in(path)
+    if not path.is_file() and not path.is_dir():
+        failed.append((str(path), "it is neither a file nor a folder."))
     found: list[Source] = []
     for file in files:
+        if not is_utf8(str(file)):
+            failed.append((readable(str(file)), NOT_UTF8))
+            continue
         try:
             found += _of_file(file, scratch, failed)
         except InputError as error:  # a broken archive
             failed.append((str(file), str(error)))
+        except OSError as error:
+            failed.append((str(file), f"it cannot be read: {error.strerror or error}."))
     return _without_copies(found) if len(found) > 1 else found
 
 
@@ -116,15 +142,16 @@ def _without_copies(found: list[Source]) -> list[Source]:
     return [source for source in found if not is_copy(source)]
 
 
-def _expanded(paths: Iterable[Path]) -> Iterator[Path]:
+def _expanded(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
+    """Each path, and whether it was named itself, and not by a pattern."""
     for path in paths:
         if path.exists():
-            yield path
+            yield path, True
             continue
         matches = sorted(glob(str(path), recursive=True))  # noqa: PTH207 - paths may be absolute
         if not matches:
             raise InputError(f"{path} is not there.", hint="Check the path.")
-        yield from map(Path, matches)
+        yield from ((Path(match), False) for match in matches)
 
 
 def _of_file(file: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[Source]:
@@ -135,10 +162,13 @@ def _of_file(file: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[S
         return [Source(file, str(file), kind)] if kind else []
     inside = scratch / str(len(list(scratch.iterdir())))
     inside.mkdir()
-    _unpack(file, inside)
+    unpack(file, inside)
     found = []
     for member in sorted(inside.rglob("*")):
         name = f"{file}/{member.relative_to(inside)}"
+        if not is_utf8(name):
+            failed.append((readable(name), NOT_UTF8))
+            continue
         try:
             kind = kind_of(member) if member.is_file() and member.name != FILE_NAME else None
         except InputError as error:
@@ -149,27 +179,13 @@ def _of_file(file: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[S
     return found
 
 
+def is_documents(path: Path) -> bool:
+    """Whether a JobStore's file holds its documents, and not where they are."""
+    return path.suffix == ".json"
+
+
 def _is_archive(file: Path) -> bool:
     """By the ending for tar files, which any compressed file could be; by content for zip."""
     if any(suffix in (".tar", ".tgz", ".txz", ".tbz2") for suffix in file.suffixes[-2:]):
         return True
     return file.suffix == ".zip"
-
-
-def _unpack(file: Path, folder: Path) -> None:
-    """Unpack what is inside; names that lead out of the folder are refused."""
-    try:
-        if file.suffix == ".zip":
-            with zipfile.ZipFile(file) as archive:
-                if RECORDS in archive.namelist():
-                    raise InputError("it holds records.", hint="`forcebase import` it by itself.")
-                archive.extractall(folder)
-            return
-        with tarfile.open(file) as archive:
-            archive.extractall(folder, filter="data")
-    except ForcebaseError:
-        raise
-    except Exception as error:  # tarfile, zipfile and three compressions have their own each
-        raise InputError(
-            f"the archive cannot be unpacked: {error or type(error).__name__}"
-        ) from None

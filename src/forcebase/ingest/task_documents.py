@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +9,9 @@ from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
 from forcebase.records import Calculation, DFTMethod, Structure
+from forcebase.safety.json_text import read_json
 
 REQUIRED = ("method", "structure", "energy", "forces", "stress", "converged", "k_mesh")
-RECURSION_LIMIT = 1000
 DRAWN = ("family", "kind", "recipe")
 
 
@@ -60,13 +56,7 @@ def read_task_document(path: Path) -> Batch:
     Raises:
         InputError: the file is no JSON, or no such document.
     """
-    try:
-        with _own_recursion_limit():
-            document = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path.name} is not JSON: {error}") from None
-    except RecursionError:
-        raise InputError(f"{path.name} is nested too deeply.") from None
+    document = read_json(path)
     output = _output_of(document)
     if output is None:
         raise InputError(
@@ -79,17 +69,6 @@ def read_task_document(path: Path) -> Batch:
         raise InputError(f"{path.name}: {error.message}", hint=error.hint) from None
     except Exception as error:  # whatever else stands under the names that it must have
         raise InputError(f"{path.name} cannot be used: {type(error).__name__}: {error}") from None
-
-
-@contextmanager
-def _own_recursion_limit() -> Iterator[None]:
-    """Python's own limit: symfc raises it so far that a deep file would end the process."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(RECURSION_LIMIT)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
 
 
 def _output_of(document: Any) -> dict[str, Any] | None:

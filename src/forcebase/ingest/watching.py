@@ -8,10 +8,11 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
+from forcebase.database.access import is_refusal
 from forcebase.database.connection import open_client, supports_transactions
 from forcebase.database.database import Database
 from forcebase.database.job_store import OUTPUTS, QUEUE
-from forcebase.errors import DatabaseError
+from forcebase.errors import AccessError, DatabaseError
 from forcebase.ingest.collect import CollectReport, collect
 from forcebase.ingest.failures import FAILED
 
@@ -68,6 +69,8 @@ def watch(db: Database, stop: Callable[[], bool] | None = None) -> Iterator[Coll
                     yield report
             return
         except (PyMongoError, DatabaseError) as error:
+            if isinstance(error, AccessError) or is_refusal(error):
+                raise
             away_since = away_since or time.monotonic()
             if time.monotonic() - away_since > PATIENCE:
                 raise DatabaseError(

@@ -22,6 +22,7 @@ from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import DatabaseError, InputError
 from forcebase.integrity.archive import Manifest, StoredCollection, Stream, member_of
 from forcebase.integrity.archive import write_manifest as _write_manifest
+from forcebase.paths import check_writable
 from forcebase.progress import Progress
 
 LEVEL = 1
@@ -55,6 +56,7 @@ def write_backup(
         target = target / f"{db.raw.name}-{now:%Y%m%dT%H%M%SZ}{SUFFIX}"
     if target.exists():
         raise InputError(f"{target} is there already.", hint="Give another name.")
+    check_writable(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with appearing(target) as file:

@@ -25,6 +25,7 @@ from forcebase.integrity.findings import Finding, FindingKind
 from forcebase.integrity.references import BLOB_FIELDS
 
 RESTORE = "Restore it from a backup, or collect or import again what it came from."
+WORDS = {"neutral": "neutral form", "force_constants": "force constants"}
 LEFT_OVER = "A writer was killed over it, or a record was removed: run again what wrote it."
 RUN_AGAIN = "Restore it from a backup; what became records of it is not touched."
 
@@ -94,14 +95,16 @@ def check_names(db: Database) -> Iterator[Finding]:
     heads = db.raw[f"{BUCKET}.files"].find({}, {"_id": 1})
     there = _column(head["_id"] for head in heads)
     unnamed = np.ones(len(there), dtype=bool)
-    for name, field in BLOB_FIELDS.items():
+    fields = [(name, field) for name, some in BLOB_FIELDS.items() for field in some]
+    for name, field in fields:
         found = db.collection(name).raw.find({field: {"$type": "string"}}, {field: 1})
         for rows in batches(found):
             named = _column(row[field] for row in rows)
             unnamed &= ~np.isin(there, named)
             for row, is_there in zip(rows, np.isin(named, there), strict=True):
                 if not is_there:
-                    words = f"its {field.replace('_', ' ')}, blob {row[field][:10]}, is not there"
+                    called = WORDS.get(field, field)
+                    words = f"its {called}, blob {row[field][:10]}, is not there"
                     kind = FindingKind.BLOB_MISSING
                     yield Finding(kind, name, row["_id"], words, RESTORE, row[field])
     for name in there[unnamed]:

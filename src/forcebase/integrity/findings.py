@@ -38,7 +38,9 @@ class FindingKind(Enum):
     PROBE_FAILED = "probe failed"
     """a model no longer gives the answers stored with it, or cannot be loaded"""
     NOT_CHECKED = "not checked"
-    """a model whose package is not installed here: no damage"""
+    """a model whose package is not installed here, or that nobody here has trusted: no damage"""
+    SAME_MODEL = "same model"
+    """another model has the same numbers, precision and head: no damage"""
     ORPHAN_BLOB = "orphan blob"
     """bytes that no record names"""
     ORPHAN_CHUNKS = "orphan chunks"
@@ -53,7 +55,11 @@ class FindingKind(Enum):
     @property
     def is_damage(self) -> bool:
         """Whether something is wrong, and not just worth knowing."""
-        return self not in (FindingKind.PARENT_ELSEWHERE, FindingKind.NOT_CHECKED)
+        return self not in (
+            FindingKind.PARENT_ELSEWHERE,
+            FindingKind.NOT_CHECKED,
+            FindingKind.SAME_MODEL,
+        )
 
 
 @dataclass(frozen=True)

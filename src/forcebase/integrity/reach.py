@@ -19,6 +19,8 @@ from forcebase.records.dataset import DROPPED
 AT_ONCE = 10_000
 """Calculations looked at together; their ids fill a megabyte."""
 FIELDS = {"structure": 1, "method": 1, "created_at": 1}
+FOLLOWED = ("calculations", "structures", "activities")
+"""What is tainted reaches calculations from here; from elsewhere by provenance edges."""
 Row = dict[str, Any]
 
 
@@ -27,7 +29,7 @@ def reached_heads(db: Database, taint: Taint) -> set[str]:
 
     What is reached by way of a tainted method stands in provenance edges, and is not given here.
     """
-    if taint.collection not in ("calculations", "structures", "activities"):
+    if taint.collection not in FOLLOWED:
         return set()
     known = [*taint.reached, *taint.clear]
     datasets = {row["_id"] for row in db.datasets.raw.find({"_id": {"$nin": known}}, {"_id": 1})}
@@ -43,8 +45,16 @@ def reached_heads(db: Database, taint: Taint) -> set[str]:
         if reached == open_heads:
             break
     kept = {"reached": {"$each": sorted(reached)}, "clear": {"$each": sorted(open_heads - reached)}}
-    db.taints.raw.update_one({"_id": taint.id, "set_at": taint.set_at}, {"$addToSet": kept})
+    if db.access.may_write:  # who may only read asks again the next time
+        db.taints.raw.update_one({"_id": taint.id, "set_at": taint.set_at}, {"$addToSet": kept})
     return reached.union(taint.reached)
+
+
+def reaches_comparison(db: Database, taint: Taint, validation: Row) -> bool:
+    """Whether a comparison of labels, which need not be stored, took a calculation reached."""
+    if taint.collection not in FOLLOWED or validation["kind"] != "labels":
+        return False
+    return any(_used(db, validation, rows) for rows in reached_calculations(db, taint))
 
 
 def reached_calculations(db: Database, taint: Taint) -> Iterator[list[Row]]:

@@ -44,8 +44,12 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
     ),
     "validations": (Reference("model", "methods"), Reference("reference", "methods")),
 }
-BLOB_FIELDS = {"methods": "weights", "calculations": "log", "phonons": "force_constants"}
-"""The field of a collection's records that names a blob."""
+BLOB_FIELDS: dict[str, tuple[str, ...]] = {
+    "methods": ("weights", "neutral"),
+    "calculations": ("log",),
+    "phonons": ("force_constants",),
+}
+"""The fields of a collection's records that name blobs."""
 
 
 def references_of(collection: str, document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -59,6 +63,13 @@ def references_of(collection: str, document: dict[str, Any]) -> Iterator[tuple[s
         named = value_at(document, reference.field)
         if named:
             yield reference.role or reference.field, reference.collection, named
+
+
+def blobs_of(collection: str, document: dict[str, Any]) -> Iterator[str]:
+    """Yield the digests of the blobs that a stored record names."""
+    for field in BLOB_FIELDS.get(collection, ()):
+        if document.get(field):
+            yield document[field]
 
 
 def unsaid_edges(collection: str, document: dict[str, Any]) -> Iterator[tuple[Reference, str]]:

@@ -17,10 +17,11 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import IndexModel
 from pymongo.database import Database as MongoDatabase
 
+from forcebase.database.access import access_of
 from forcebase.database.connection import open_client
 from forcebase.database.installation import META
 from forcebase.database.schema import SCHEMA_VERSION
-from forcebase.errors import InputError
+from forcebase.errors import AccessError, InputError
 from forcebase.integrity.archive import (
     Manifest,
     StoredCollection,
@@ -38,6 +39,11 @@ from forcebase.settings import Settings
 PREFIX = "restoring."
 READY = "restoring"
 """Collection with one document: the digest of a backup that only needs its names."""
+NEEDED = {"bypassDocumentValidation", "createCollection", "createIndex", "insert"} | {
+    "dropCollection",
+    "renameCollectionSameDB",
+}
+"""Rights of MongoDB; what is restored is taken as it was, whatever the rules were then."""
 BATCH_BYTES = 8 * 1024 * 1024
 
 
@@ -52,7 +58,10 @@ def restore_backup(settings: Settings, source: Path, progress: Progress | None =
     Raises:
         InputError: the file is no backup, is of a newer forcebase, or the database is not empty.
         IntegrityError: the file is damaged; nothing was written.
+        AccessError: the user may not make collections.
     """
+    with open_client(settings) as client:
+        _require_rights(client[settings.database])
     with open_archive(source) as archive:
         manifest = read_manifest(archive)
         if manifest.schema_version > SCHEMA_VERSION:
@@ -77,6 +86,15 @@ def restore_backup(settings: Settings, source: Path, progress: Progress | None =
             database[READY].insert_one({"_id": manifest.digest()})
             _finish(database)
     return manifest
+
+
+def _require_rights(database: MongoDatabase) -> None:
+    access = access_of(database)
+    if not access.may(NEEDED, META):
+        raise AccessError(
+            f"{access.who} may not restore: that makes collections and their rules.",
+            hint="Ask an admin of the database.",
+        )
 
 
 def _require_empty(database: MongoDatabase) -> None:

@@ -21,10 +21,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from forcebase.database.access import refusals_told
 from forcebase.database.database import Database
 from forcebase.errors import InputError, NotFoundError
-from forcebase.integrity.reach import reached_heads
-from forcebase.records import DFTMethod, Taint
+from forcebase.integrity.reach import reached_heads, reaches_comparison
+from forcebase.records import DFTMethod, Taint, Validation
 from forcebase.records.base import utc_now
 
 HARMLESS = {"parent version"}
@@ -55,7 +56,8 @@ def set_taint(db: Database, collection: str, record_id: str, reason: str) -> Tai
         )
     db.collection(collection).get(record_id)
     found = Taint(id=record_id, collection=collection, reason=reason.strip(), set_at=utc_now())
-    db.taints.raw.replace_one({"_id": record_id}, db.taints.checked(found), upsert=True)
+    with refusals_told(db.raw):
+        db.taints.raw.replace_one({"_id": record_id}, db.taints.checked(found), upsert=True)
     return found
 
 
@@ -71,7 +73,8 @@ def remove_taint(db: Database, record_id: str) -> Taint:
             f"There is no taint on {record_id[:10]} itself.",
             hint="`forcebase show` names the record from which it is stale: untaint that one.",
         )
-    db.taints.raw.delete_one({"_id": record_id})
+    with refusals_told(db.raw):
+        db.taints.raw.delete_one({"_id": record_id})
     return found
 
 
@@ -93,6 +96,18 @@ def stale_among(db: Database, collection: str, ids: Iterable[str]) -> dict[str, 
         for record, found in judge.judge(collection, batch).items()
         if found
     }
+
+
+def stale_comparison(db: Database, validation: Validation) -> list[str]:
+    """Why a comparison that is not stored is stale, a line for each reason."""
+    sides: dict[str, list[str]] = {}
+    for edge in validation.provenance.edges:
+        sides.setdefault(edge.collection, []).append(edge.record)
+    found = [stale_among(db, collection, ids) for collection, ids in sides.items()]
+    reasons = [f"{name[:10]} {why}" for stale in found for name, why in stale.items()]
+    row = validation.to_mongo().to_dict()
+    taints = [taint for taint in db.taints.iterate() if reaches_comparison(db, taint, row)]
+    return reasons + [_words("", taint) for taint in taints]
 
 
 def _batches(ids: Iterable[str]) -> Iterator[list[str]]:

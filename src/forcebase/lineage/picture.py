@@ -9,6 +9,7 @@ from typing import Any
 
 from forcebase.errors import InputError
 from forcebase.lineage.graph import Direction, Lineage
+from forcebase.safety.text import readable
 
 COLOURS = {
     "structures": "#cfe3f5",
@@ -114,6 +115,7 @@ def _places(sides: list[Lineage], boxes: dict[str, _Box]) -> dict[str, Place]:
 
 
 def _shortened(text: str) -> str:
+    text = readable(text)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
@@ -159,4 +161,5 @@ def _draw_box(axes: Any, place: Place, box: _Box, bold: bool) -> None:
             zorder=2,
         )
     )
-    axes.text(*place, box.text, ha="center", va="center", fontsize=7, zorder=3, color="#222222")
+    style = {"fontsize": 7, "zorder": 3, "color": "#222222", "parse_math": False}
+    axes.text(*place, box.text, ha="center", va="center", **style)

@@ -15,6 +15,7 @@ from pydantic import Field
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
+from forcebase.bounds import Bounds, check_bounds
 from forcebase.errors import CalculationError, InputError, MissingDependencyError
 from forcebase.physics.periodicity import kpoint_mesh, vacuum_axes
 
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 NEUTRAL = frozenset({"eigensolver", "maxiter", "mixer", "nbands", "parallel", "random"})
 """GPAW parameters that change the way to the answer, not the answer."""
+RANGES = {
+    "cutoff": Bounds(10, 10_000),
+    "k_spacing": Bounds(0, 10, above=True),
+    "smearing_width": Bounds(0, 5),
+    "force_tolerance": Bounds(0, 1, above=True),
+    "density_tolerance": Bounds(0, 1, above=True),
+}
 
 
 class GPAWTaskDocument(AseStructureTaskDoc):
@@ -133,13 +141,19 @@ class GPAWStaticMaker(AseRelaxMaker):
 
     def __post_init__(self) -> None:
         """Refuse parameters that would make another method under the same description."""
-        super().__post_init__()
+        self._calculator: Any = None
+        check_bounds(self, RANGES)
         foreign = sorted(set(self.calculator_kwargs) - NEUTRAL)
         if foreign:
             raise InputError(
                 f"calculator_kwargs of {type(self).__name__} cannot hold {', '.join(foreign)}.",
                 hint=f"Use the maker's own fields; allowed here: {', '.join(sorted(NEUTRAL))}.",
             )
+
+    @property
+    def calculator(self) -> Any:
+        """GPAW with the mesh of this structure; atomate2 before 0.1.3 has none to inherit."""
+        return self._calculator
 
     @job(output_schema=GPAWTaskDocument)
     def make(self, structure: Structure, prev_dir: str | Path | None = None) -> GPAWTaskDocument:
@@ -196,15 +210,25 @@ class GPAWStaticMaker(AseRelaxMaker):
             **self.calculator_kwargs,
         }
 
-    def _gpaw(self, mesh: tuple[int, int, int]) -> Any:
+    def check_requirements(self) -> None:
+        """Import GPAW, with the libraries that it needs.
+
+        Raises:
+            MissingDependencyError: it cannot be imported.
+        """
         try:
-            from gpaw import GPAW
+            import gpaw  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError(
                 f"GPAW cannot be used here: {error}.",
                 hint="Debian packages libxc-dev libopenblas-dev libopenmpi-dev, then "
                 "`pip install 'forcebase[dft]'`.",
             ) from None
+
+    def _gpaw(self, mesh: tuple[int, int, int]) -> Any:
+        self.check_requirements()
+        from gpaw import GPAW
+
         return GPAW(**self.parameters(mesh), txt=self.text)
 
     def _converge(self, structure: Structure, prev_dir: str | Path | None) -> AseResult:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from jobflow import Flow, Job, Maker, OutputReference, job
 from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.blob import Blob
+from forcebase.bounds import Bounds, check_bounds, check_choice
 from forcebase.makers.packages import package_versions
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.models.force_constants import ForceConstants, compute_force_constants
@@ -18,6 +19,9 @@ from forcebase.models.golden_probe import load_checked
 from forcebase.outputs import ModelOutput, PhononOutput, RelaxationOutput, StructureOutput, model_id
 from forcebase.physics.stability import instability
 from forcebase.progress import report
+
+HowMade = Literal["auto", "analytic", "displacements"]
+RANGES = {"tolerance": Bounds(0, 1, above=True), "displacement": Bounds(0, 1, above=True)}
 
 
 @dataclass
@@ -34,10 +38,14 @@ class ForceConstantsMaker(Maker):
     """
 
     name: str = "force constants"
-    method: Literal["auto", "analytic", "displacements"] = "auto"
+    method: HowMade = "auto"
     tolerance: float = 1e-8
     displacement: float = 0.02
     symmetrize: bool = True
+
+    def __post_init__(self) -> None:
+        check_bounds(self, RANGES)
+        check_choice(self, "method", get_args(HowMade))
 
     @job(data=[Blob])
     def make(

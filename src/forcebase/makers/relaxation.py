@@ -13,13 +13,15 @@ from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.blob import Blob
+from forcebase.bounds import Bounds, check_bounds
 from forcebase.digest import structure_digest
-from forcebase.errors import InputError
 from forcebase.makers.packages import package_versions
 from forcebase.models.golden_probe import load_checked
 from forcebase.models.relaxation import Relaxation, relax
 from forcebase.outputs import ModelOutput, RelaxationOutput, StructureOutput, model_id
 from forcebase.progress import report
+
+RANGES = {"fmax": Bounds(0, 10, above=True), "max_steps": Bounds(1, 1_000_000, whole=True)}
 
 
 @dataclass
@@ -37,11 +39,7 @@ class RelaxMaker(Maker):
     max_steps: int = 500
 
     def __post_init__(self) -> None:
-        if not self.fmax > 0 or self.max_steps < 1:
-            raise InputError(
-                f"A relaxation to {self.fmax:g} eV/angstrom in {self.max_steps} steps cannot be.",
-                hint="Give a force above 0, as 1e-5, and at least one step.",
-            )
+        check_bounds(self, RANGES)
 
     @job(data=[Blob])
     def make(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
-from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.errors import ModelError
@@ -17,6 +16,7 @@ from forcebase.models.evaluation import evaluate
 from forcebase.models.loading import load_model
 from forcebase.models.potential import Potential
 from forcebase.outputs import GoldenProbe, ModelOutput
+from forcebase.safety.structures import plain_structure
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3}
 """eV and eV/angstrom; versions and machines differ in the last digits."""
@@ -33,6 +33,28 @@ def probe_frames(elements: Sequence[str]) -> Frames:
     bond = float(sum(covalent_radii[z] for z in numbers))
     atoms = bulk("".join(chosen), "cesiumchloride", a=2 / 3**0.5 * bond).repeat((2, 1, 1))
     atoms.positions += np.random.default_rng(0).normal(scale=0.05, size=(len(atoms), 3))
+    return Frames.from_atoms([atoms], ids=["probe"])
+
+
+def probe_of_all(numbers: Sequence[int], cutoff: float) -> Frames:
+    """Make a structure with every element that a model knows, some atoms close to each other.
+
+    Args:
+        numbers: atomic numbers.
+        cutoff: of the model, angstrom: each atom has neighbours within it.
+    """
+    n = max(2, int(np.ceil(len(numbers) ** (1 / 3))))
+    radius = float(np.mean([covalent_radii[z] for z in numbers]))
+    spacing = min(1.8 * radius, 0.6 * cutoff)
+    rng = np.random.default_rng(1)
+    sites = np.stack(np.meshgrid(*[np.arange(n)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    positions = (sites + rng.uniform(-0.15, 0.15, size=sites.shape)) * spacing
+    atoms = Atoms(
+        numbers=np.resize(np.asarray(numbers), len(sites)),
+        positions=positions,
+        cell=np.eye(3) * n * spacing,
+        pbc=True,
+    )
     return Frames.from_atoms([atoms], ids=["probe"])
 
 
@@ -68,9 +90,7 @@ def check_probe(probe: GoldenProbe, model: Potential) -> float:
     Raises:
         ModelError: the answers are no longer those that were stored.
     """
-    given: Any = probe["structure"]
-    structure = given if isinstance(given, Structure) else Structure.from_dict(given)
-    atoms = AseAtomsAdaptor.get_atoms(structure)
+    atoms = AseAtomsAdaptor.get_atoms(plain_structure(probe["structure"]))
     now = evaluate(Frames.from_atoms([atoms], ids=["probe"]), model).frames
     answers = np.concatenate([now.energies, now.forces.ravel(), now.stresses.ravel()])
     stored = np.concatenate([[probe["energy"]], np.ravel(probe["forces"]), probe["stress"]])

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from forcebase.frames import Frames
 from forcebase.models.boundaries import close_boundaries
 from forcebase.models.foreign.engine import Labels
-
-if TYPE_CHECKING:
-    from forcebase.models.mace_calculator import LoadedModel
+from forcebase.models.mace_network import MaceNetwork
 
 
-def label_batch(frames: Frames, model: LoadedModel) -> Labels:
+def label_batch(frames: Frames, model: MaceNetwork) -> Labels:
     """Answer for all structures in one pass.
 
     Raises:

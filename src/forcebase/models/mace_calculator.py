@@ -1,12 +1,8 @@
-"""Loading a MACE model: a pickle, which runs code, so only bytes of a known digest are loaded."""
+"""Loading a MACE model from its neutral form: nothing is unpickled."""
 
 from __future__ import annotations
 
-import io
-import pickle
-import warnings
 from collections.abc import Iterable
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -14,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ase.data import chemical_symbols
 
-from forcebase.digest import bytes_digest
-from forcebase.errors import IntegrityError, ModelError
 from forcebase.models.boundaries import close_boundaries
 from forcebase.models.foreign.engine import Labels
 from forcebase.models.mace_batch import label_batch
+from forcebase.models.mace_network import MaceNetwork
+from forcebase.models.mace_package import import_mace
+from forcebase.models.network_form import build_network
+from forcebase.models.neutral_form import read_neutral
 from forcebase.models.potential import require_elements
 
 if TYPE_CHECKING:
@@ -28,27 +26,15 @@ if TYPE_CHECKING:
     from forcebase.frames import Frames
 
 
+TRAINED_DTYPE = "float64"
+"""What a model that was trained here is applied in, whatever the training's precision was:
+relaxations to 1e-5 eV/angstrom and force constants need it, for float32 makes acoustic modes
+noisy."""
+
+
 @dataclass(frozen=True, eq=False)
-class LoadedModel:
-    """A model ready to be applied.
-
-    Attributes:
-        network: the torch module, its parameters frozen.
-        weights_sha256: digest of the file that it was loaded from.
-        dtype: float64 or float32.
-        device: as torch names it.
-        head: readout head, None for a model with one.
-        r_max: cutoff, angstrom.
-        numbers: atomic numbers that it knows, as its one-hot encoding orders them.
-    """
-
-    network: Any
-    weights_sha256: str
-    dtype: str
-    device: str
-    head: str | None
-    r_max: float
-    numbers: tuple[int, ...]
+class LoadedModel(MaceNetwork):
+    """A MACE ready to be applied."""
 
     @property
     def elements(self) -> list[str]:
@@ -90,29 +76,21 @@ class LoadedModel:
 
 
 def load_mace(
-    weights: bytes, sha256: str, dtype: str = "float64", head: str | None = None
+    neutral: bytes, sha256: str, dtype: str = "float64", head: str | None = None
 ) -> LoadedModel:
-    """Load a model from its bytes, once a process for each digest and dtype.
+    """Load a model from its neutral form, once a process for each digest and dtype.
 
     Args:
-        weights: MACE's model file.
-        sha256: the digest that a record or a training gave for it.
+        neutral: its neutral form.
+        sha256: the digest of the file that was given for it, which names it.
         dtype: the precision to compute in.
         head: readout head of a multi-head model.
 
     Raises:
-        IntegrityError: the bytes are not those of the digest; they are not unpickled.
-        ModelError: this version of MACE cannot read the file.
+        MissingDependencyError: MACE is not installed.
+        ModelError: the form is damaged, or this version of MACE makes no such network.
     """
-    found = bytes_digest(weights)
-    if found != sha256:
-        raise IntegrityError(
-            f"The model file has digest {found[:10]}, not {sha256[:10]}: it is not loaded.",
-            hint="Get the weights from the database again.",
-            expected=sha256,
-            found=found,
-        )
-    return _load(weights, sha256, dtype, head)
+    return _load(neutral, sha256, dtype, head)
 
 
 def best_device() -> str:
@@ -122,16 +100,22 @@ def best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def import_mace() -> None:
-    """Import all of MACE before e3nn, and without what it prints: stdout may be somebody's JSON."""
-    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import mace.calculators  # noqa: F401
-
-
 @lru_cache(maxsize=4)
-def _load(weights: bytes, sha256: str, dtype: str, head: str | None) -> LoadedModel:
+def _load(neutral: bytes, sha256: str, dtype: str, head: str | None) -> LoadedModel:
     import_mace()
+    return freeze(build_network(read_neutral(neutral)), sha256, dtype, head, best_device())
+
+
+def freeze(network: Any, sha256: str, dtype: str, head: str | None, device: str) -> LoadedModel:
+    """Make a network ready to be applied: its precision, its device, no gradients of its weights.
+
+    Args:
+        network: MACE's torch module; it is changed.
+        sha256: the digest that names it.
+        dtype: the precision to compute in, which becomes torch's default.
+        head: readout head of a multi-head model.
+        device: as torch names it.
+    """
     import torch
     from mace.tools import torch_tools
 
@@ -139,15 +123,8 @@ def _load(weights: bytes, sha256: str, dtype: str, head: str | None) -> LoadedMo
     # results, and with them digests. Without that it is no slower: 0.25 s against 0.33 s for the
     # force constants of a 3x3 supercell.
     torch._C._set_graph_executor_optimize(False)
-    device = best_device()
     torch_tools.set_default_dtype(dtype)
-    try:
-        network = torch.load(io.BytesIO(weights), map_location=device, weights_only=False)
-    except (AttributeError, EOFError, ImportError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ModelError(
-            f"The model {sha256[:10]} cannot be read by the installed mace-torch: {error}",
-            hint="Its record says with which versions it was trained.",
-        ) from error
+    network = network.to(device)
     network = network.double() if dtype == "float64" else network.float()
     network.eval()
     for parameter in network.parameters():

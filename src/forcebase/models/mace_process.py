@@ -1,29 +1,30 @@
 """MACE's training program in a process that ends when its parent does, however that ends.
 
-`python -m forcebase.models.mace_process ARGUMENTS` takes MACE's own arguments, and a pipe as
-standard input: the system closes it when the parent dies, a SIGKILL included, and so this
-process never trains on for nobody. With any other standard input it runs to its end.
+`python -m forcebase.models.mace_process ARGUMENTS` takes MACE's own arguments. Beside the file
+that MACE writes it leaves the neutral form, so that nobody else need open that file.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-import threading
+from pathlib import Path
+
+from forcebase.models.parent_pipe import end_with_parent
+
+NAME = "model"
+MODEL_FILE = f"{NAME}.model"
+NEUTRAL_FILE = f"{NAME}.safetensors"
 
 
 def main() -> None:
-    """Train, until done or until the parent is gone."""
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+    """Train, until done or until the parent is gone; then take apart what came of it."""
+    end_with_parent()
     import mace.cli.run_train
 
     mace.cli.run_train.main()
+    from forcebase.models.mace_conversion import convert_file
 
-
-def _end_with_parent() -> None:
-    os.read(0, 1)  # waits: nothing is ever written, so it returns when the pipe closes
-    os._exit(1)
+    if Path(MODEL_FILE).is_file():
+        convert_file(Path(MODEL_FILE), Path(NEUTRAL_FILE))
 
 
 if __name__ == "__main__":

@@ -23,9 +23,10 @@ from forcebase.frames import Frames
 from forcebase.models.boundaries import close_boundaries
 from forcebase.models.fine_tuning import write_parent
 from forcebase.models.mace_calculator import LoadedModel
+from forcebase.models.mace_package import require_mace
+from forcebase.models.mace_process import MODEL_FILE, NAME, NEUTRAL_FILE
 from forcebase.models.training_settings import TrainingSettings
 
-NAME = "model"
 POLL_SECONDS = 0.2
 KEYS = {"energy": "REF_energy", "forces": "REF_forces", "stress": "REF_stress"}
 
@@ -35,6 +36,7 @@ class Epoch:
     """Errors on the valid split after an epoch."""
 
     epoch: int
+    """From 0; those after which the valid split was not looked at are left out."""
     loss: float
     energy_mae: float
     """eV/atom"""
@@ -51,7 +53,9 @@ class TrainedModel:
     """What a training leaves."""
 
     weights: bytes
-    """MACE's model file, saved for the CPU: a pickle."""
+    """MACE's model file, saved for the CPU: a pickle, which is not opened here."""
+    neutral: bytes
+    """The same as a neutral form."""
     learning_curve: list[Epoch]
     seconds: float
 
@@ -72,16 +76,19 @@ def train_mace(
     Args:
         splits: `train` and `valid`, labelled.
         e0s: element symbol -> eV, of the method of the labels.
-        settings: all hyperparameters.
+        settings: all hyperparameters, none of them open.
         folder: for the files of the run; must be empty.
-        on_epoch: told of each epoch as it ends.
+        on_epoch: told of each epoch after which the valid split was looked at.
         parent: a MACE to begin from; its architecture and cutoff take the place of the settings'.
 
     Raises:
-        InputError: a split is empty, a label is missing, or an element has no E0.
+        InputError: a split is empty, a label is missing, an element has no E0, or a setting is
+            not chosen yet.
+        MissingDependencyError: MACE is not installed.
         ModelError: MACE failed, did not read all labels, or diverged; the message holds its
             own last words.
     """
+    require_mace()
     started = time.perf_counter()
     files = {
         split: _write_split(splits, split, e0s, parent.r_max if parent else settings.r_max, folder)
@@ -89,7 +96,7 @@ def train_mace(
     }
     command = _command(files, e0s, settings)
     if parent is not None:
-        command += write_parent(parent, e0s, folder)
+        command += write_parent(parent, e0s, folder, settings.dtype or parent.dtype)
     with (folder / "output.log").open("w") as log:
         process = subprocess.Popen(
             command,
@@ -97,7 +104,7 @@ def train_mace(
             stdin=subprocess.PIPE,  # closes when this process dies: see mace_process
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(settings.threads),
+            env=_environment(settings.threads or 1),
             start_new_session=True,
         )
         try:
@@ -111,7 +118,8 @@ def train_mace(
             cast(IO[bytes], process.stdin).close()
     _check(process.returncode, curve, splits, folder)
     return TrainedModel(
-        weights=(folder / f"{NAME}.model").read_bytes(),
+        weights=(folder / MODEL_FILE).read_bytes(),
+        neutral=(folder / NEUTRAL_FILE).read_bytes(),
         learning_curve=curve,
         seconds=time.perf_counter() - started,
     )
@@ -213,7 +221,7 @@ def _epoch(entry: dict[str, Any], seconds: float) -> Epoch | None:
 
 def _check(code: int, curve: list[Epoch], splits: Mapping[str, Frames], folder: Path) -> None:
     log = (folder / "output.log").read_text(errors="replace")
-    if code != 0 or not (folder / f"{NAME}.model").is_file():
+    if code != 0 or not (folder / MODEL_FILE).is_file() or not (folder / NEUTRAL_FILE).is_file():
         raise ModelError(
             f"MACE's training ended with code {code}: {_last_words(log)}",
             hint="Check the settings and the dataset; with code -9, the memory.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,17 +14,19 @@ from forcebase.blob import Blob
 from forcebase.digest import bytes_digest
 from forcebase.errors import InputError
 from forcebase.models.contract import DOUBLE, energy_noise
+from forcebase.models.conversion import convert_mace
 from forcebase.models.foreign.ase_calculator import find_callable
 from forcebase.models.foreign.engine import MODULES, engine_module
 from forcebase.models.foreign.environments import python_of
 from forcebase.models.foreign.model import ForeignModel, load_foreign
 from forcebase.models.foreign.process import EngineProcess
 from forcebase.models.golden_probe import make_probe, probe_frames
-from forcebase.models.loading import MACE
 from forcebase.models.mace_calculator import LoadedModel, load_mace
+from forcebase.models.neutral_form import is_neutral, read_neutral
 from forcebase.models.potential import Potential
-from forcebase.outputs import ModelOutput
+from forcebase.outputs import MACE, ModelOutput
 
+LOG = logging.getLogger(__name__)
 KINDS = (MACE, *MODULES)
 NO_WEIGHTS = b"a calculator without a file of weights"
 """What stands in the place of weights where the callable and its keywords say all."""
@@ -57,7 +60,8 @@ def read_source(source: Source) -> ModelOutput:
     """Load the model for the first time, and say all that names and describes it.
 
     This runs code of the file, where it is a pickle, and of the package: give only what you
-    would run. Later loads compare the digest that is taken here.
+    would run. The file of a MACE is opened in a process of its own, see `convert_mace`, and not
+    again; of other packages later loads compare the digest that is taken here.
 
     Raises:
         InputError: no such kind, file, bundled model, callable or element.
@@ -93,11 +97,23 @@ def _mace(source: Source) -> ModelOutput:
             hint="With mace.calculators:mace_mp and such, add it as the kind ASE.",
         )
     weights = _read(Path(source.source))
-    loaded = load_mace(weights, bytes_digest(weights), source.dtype, source.head)
-    heads = list(getattr(loaded.network, "heads", None) or [])
-    if source.head and source.head not in heads:
-        raise InputError(f"The model has no head {source.head!r}.", hint=f"It has {heads}.")
-    return _output(source, weights, loaded, None, {})
+    neutral = weights if is_neutral(weights) else _converted(weights)
+    form = read_neutral(neutral)
+    if source.head and source.head not in form.heads:
+        raise InputError(f"The model has no head {source.head!r}.", hint=f"It has {form.heads}.")
+    loaded = load_mace(neutral, bytes_digest(weights), source.dtype, source.head)
+    output = _output(source, weights, loaded, None, {})
+    output["neutral"] = Blob(neutral)
+    output["e0s"] = form.e0s(source.head)
+    output["hyperparameters"] = form.settings
+    return output
+
+
+def _converted(weights: bytes) -> bytes:
+    found = convert_mace(weights)
+    for note in found.notes:
+        LOG.warning(note)
+    return found.neutral
 
 
 def _calculator(source: Source) -> ModelOutput:

@@ -24,6 +24,9 @@ NO_SITE = -1
 SITE_TOLERANCE = 0.5
 """angstrom; how far a site may be from where it is said to be."""
 
+FARTHEST = 10_000.0
+"""angstrom; no supercell is as large."""
+
 
 @dataclass(frozen=True)
 class Change(MSONable):
@@ -219,6 +222,8 @@ def _read_change(text: str) -> Change:
 
 def _vector(parts: Any) -> tuple[float, float, float]:
     x, y, z = (float(part) for part in parts)
+    if not max(abs(x), abs(y), abs(z)) <= FARTHEST:  # nor where one is no number
+        raise ValueError(f"{parts} is out of any cell")
     return x, y, z
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -13,6 +14,9 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from forcebase.errors import InputError
+from forcebase.safety.files import read_unpacked
+from forcebase.safety.limits import SUPERCELL_ATOMS, TEXT_BYTES
+from forcebase.safety.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -152,6 +156,8 @@ def bare_phonopy(
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
 
+    n_cells = abs(np.linalg.det(np.asarray(supercell_matrix, dtype=float)))
+    SUPERCELL_ATOMS.check(math.ceil(n_cells * len(numbers)), "The phonon")
     unit_cell = PhonopyAtoms(numbers=numbers, cell=cell, positions=positions, masses=masses)
     return Phonopy(unit_cell, supercell_matrix, primitive_matrix=primitive_matrix)
 
@@ -249,12 +255,15 @@ def read_phonopy_contents(path: Path) -> PhonopyYaml:
     Raises:
         InputError: no such file, no phonopy file, or other units than eV and angstrom.
     """
-    from phonopy.interface.phonopy_yaml import read_phonopy_yaml
+    from phonopy.interface.phonopy_yaml import load_phonopy_yaml
 
     if not path.is_file():
         raise InputError(f"There is no file {path}.")
     try:
-        contents = read_phonopy_yaml(path)
+        # phonopy's own reader of files takes PyYAML's loader that runs what tags name
+        contents = load_phonopy_yaml(parse_yaml(read_unpacked(path, TEXT_BYTES), path.name))
+    except InputError:
+        raise
     except Exception as error:  # whatever the YAML and phonopy layers make of foreign text
         raise InputError(f"{path.name} cannot be read as a phonopy file: {error}") from error
     if contents.unitcell is None or contents.supercell_matrix is None:

@@ -7,6 +7,7 @@ the same structure again from the unit cell and the recipe alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,12 @@ from ase.data import atomic_numbers
 from monty.json import MSONable
 from numpy.typing import ArrayLike
 
+from forcebase.bounds import SEED, Bounds, check_bounds
 from forcebase.digest import structure_digest
 from forcebase.errors import InputError
 from forcebase.outputs import Recipe
+
+COUNT = Bounds(0, 1_000_000, whole=True)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class CellDraws(MSONable):
     count: int
     vacancy: str | None = None
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        check_bounds(self, {"size": Bounds(1, 100, whole=True), "count": COUNT})
 
     @property
     def kind(self) -> str:
@@ -69,6 +76,12 @@ class SamplingPlan(MSONable):
     def __post_init__(self) -> None:
         object.__setattr__(self, "cells", tuple(self.cells))
         object.__setattr__(self, "rattle", tuple(self.rattle))
+        check_bounds(self, {"strain": Bounds(0, 0.5), "seed": SEED})
+        if len(self.rattle) != 3 or not all(a <= b for a, b in pairwise((0, *self.rattle, 2))):
+            raise InputError(
+                f"Displacements of {self.rattle} angstrom cannot be drawn.",
+                hint="Give the least, the most likely and the largest, rising, from 0 to 2.",
+            )
         if len({cell.kind for cell in self.cells}) < len(self.cells):
             raise InputError(
                 "A kind of cell is named twice in the sampling plan, which would draw the same "

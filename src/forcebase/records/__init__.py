@@ -8,6 +8,7 @@ from forcebase.records.label import Label
 from forcebase.records.label_block import LabelBlock
 from forcebase.records.method import DFTMethod, Method, ModelMethod
 from forcebase.records.phonon import Phonon
+from forcebase.records.quarantine import Quarantine
 from forcebase.records.structure import Structure
 from forcebase.records.taint import Taint
 from forcebase.records.validation import Validation
@@ -25,6 +26,7 @@ __all__ = [
     "ModelMethod",
     "Phonon",
     "Provenance",
+    "Quarantine",
     "Record",
     "Structure",
     "Taint",

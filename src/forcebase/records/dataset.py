@@ -8,6 +8,7 @@ from mongoengine import DictField, Document, FloatField, IntField, ListField, St
 
 from forcebase.digest import content_digest
 from forcebase.records.base import DIGEST_PATTERN, Record
+from forcebase.safety.names import NAME_PATTERN
 
 DROPPED = "dropped"
 SPLITS = ("train", "valid", "test")
@@ -25,7 +26,7 @@ class Dataset(Record):
         ],
     }
 
-    name = StringField(required=True, min_length=1)
+    name = StringField(required=True, regex=NAME_PATTERN, help_text="part of names of files")
     version = IntField(required=True, min_value=1)
     parent = StringField(regex=DIGEST_PATTERN, help_text="the version before")
     method = StringField(required=True, regex=DIGEST_PATTERN, help_text="of all members")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from mongoengine import DateTimeField, Document, StringField
 
 from forcebase.records.base import utc_now
+from forcebase.safety.names import LABEL_PATTERN
 
 
 class Label(Document):
@@ -19,7 +20,7 @@ class Label(Document):
 
     id = StringField(primary_key=True, help_text="name:TEXT, or tag:TEXT:record")
     kind = StringField(required=True, choices=("name", "tag"))
-    text = StringField(required=True, min_length=1)
+    text = StringField(required=True, regex=LABEL_PATTERN)
     collection = StringField(required=True)
     record = StringField(required=True)
     set_at = DateTimeField(required=True, default=utc_now)

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from ase.formula import Formula
 from mongoengine import BooleanField, DictField, IntField, ListField, StringField
+from mongoengine.errors import ValidationError
 
 from forcebase.digest import structure_digest
+from forcebase.errors import InputError
 from forcebase.physics.periodicity import vacuum_axes
 from forcebase.records.array_field import ArrayField
 from forcebase.records.base import Record
+
+LARGEST_LENGTH = 1e6
+"""angstrom; a tenth of a millimetre."""
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure as PymatgenStructure
@@ -72,7 +78,12 @@ class Structure(Record):
         kind: str = "",
         recipe: dict[str, Any] | None = None,
     ) -> Self:
-        """Make a sealed record; without a family, the structure is the root of its own."""
+        """Make a sealed record; without a family, the structure is the root of its own.
+
+        Raises:
+            InputError: an atom is of no element, or a length is that of no crystal.
+        """
+        require_plausible(atoms.numbers, atoms.cell.array, atoms.positions)
         record = cls(
             formula=atoms.get_chemical_formula(),
             reduced_formula=Formula(atoms.get_chemical_formula()).reduce()[0].format("metal"),
@@ -92,6 +103,14 @@ class Structure(Record):
             record.made_from("parent", "structures", parent)
         return record.sealed()
 
+    def validate(self, clean: bool = True) -> None:
+        """Check all fields, and that atoms are of elements and lengths of a crystal."""
+        super().validate(clean)
+        try:
+            require_plausible(self.numbers, self.cell, self.positions)
+        except InputError as error:
+            raise ValidationError(error.message) from None
+
     def to_atoms(self) -> Atoms:
         """Give ASE Atoms."""
         return Atoms(self.numbers, self.positions, cell=self.cell, pbc=self.pbc)
@@ -101,3 +120,21 @@ class Structure(Record):
         from pymatgen.io.ase import AseAtomsAdaptor
 
         return AseAtomsAdaptor.get_structure(self.to_atoms())
+
+
+def require_plausible(numbers: Any, cell: Any, positions: Any) -> None:
+    """Refuse what no crystal is: a letter that was flipped, a decimal point that was lost.
+
+    Raises:
+        InputError: an atom is of no element, or a coordinate is beyond `LARGEST_LENGTH`.
+    """
+    for index, number in enumerate(np.asarray(numbers).tolist()):
+        if not 0 < number < len(chemical_symbols):
+            raise InputError(f"Atom {index} is of no element (X, or atomic number {number}).")
+    for name, values in (("position", positions), ("lattice vector", cell)):
+        array = np.abs(np.asarray(values, dtype=float))
+        if array.size and not array.max() <= LARGEST_LENGTH:  # NaN neither
+            raise InputError(
+                f"A {name} of {array.max():.3g} angstrom is in no structure.",
+                hint=f"Lengths up to {LARGEST_LENGTH:g} angstrom are taken.",
+            )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from forcebase.database.connection import server_uri
-from forcebase.errors import InputError, NotFoundError
+from forcebase.database.access import access_of, require_writing
+from forcebase.database.connection import open_client, server_uri
+from forcebase.errors import AccessError, InputError, NotFoundError
 from forcebase.remote.template import PROJECT, fill, server_name
 from forcebase.settings import Settings
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from jobflow_remote.jobs.jobcontroller import JobController
 
 INIT = "Run: forcebase remote init"
+AUXILIARY = "jf_auxiliary"
+MADE = {"next_id": {"$exists": True}}
+"""The document of AUXILIARY that counts the jobs."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,9 @@ def init_project(
 
     Raises:
         InputError: another database's project has this name.
+        AccessError: the user may not use the queue, or make it where there is none.
     """
+    _require_rights(settings)
     folder = projects_folder()
     found = _project_of(settings, name)
     new = found is None or force
@@ -191,11 +197,25 @@ def _with_address_of(settings: Settings, project: RemoteProject) -> RemoteProjec
     return RemoteProject(project.path, _read(project.path) or {})
 
 
+def _require_rights(settings: Settings) -> None:
+    """Before anything is written: jobflow-remote makes its collections anew, with indexes."""
+    with open_client(settings) as client:
+        database = client[settings.database]
+        access = access_of(database)
+        require_writing(access)
+        made = database[AUXILIARY].find_one(MADE) is not None
+    if not made and not access.may({"createIndex", "dropCollection"}, AUXILIARY):
+        raise AccessError(
+            f"The queue of jobs is not made yet, and {access.who} may not make it.",
+            hint="Ask an admin of the database to run once: forcebase remote init",
+        )
+
+
 def _make_queue(project: RemoteProject) -> None:
     """Make jobflow-remote's collections where they are not: its reset drops those there are."""
     controller = project.controller()
     try:
-        if controller.auxiliary.find_one({"next_id": {"$exists": True}}) is None:
+        if controller.auxiliary.find_one(MADE) is None:
             controller.reset(max_limit=1)
     finally:
         controller.close()

@@ -83,7 +83,7 @@ def submit(
     jobs = [job for job, _ in flow.iterflow()]
     sent = [job.config.manager_config.get("worker") or chosen for job in jobs]
     for name in [chosen, *(workers or {}).values(), *sent]:
-        _check_worker(found, name)
+        check_worker(found, name)
     known = found.load().workers
     for job, name in zip(jobs, sent, strict=True):
         _check_resources(job, name, known[name])
@@ -111,7 +111,12 @@ def _on_path(folder: Path | None) -> Any:
     return ExecutionConfig.model_validate({"pre_run": command})
 
 
-def _check_worker(project: RemoteProject, worker: str) -> None:
+def check_worker(project: RemoteProject, worker: str) -> None:
+    """Check that a project has a worker.
+
+    Raises:
+        InputError: it has none of this name.
+    """
     if worker not in project.workers:
         raise InputError(
             f"Project {project.name!r} has no worker {worker!r}.",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from forcebase.comparison.matrix import Matrix
 from forcebase.errors import InputError
 from forcebase.report import style
+from forcebase.safety.text import figure_text
 
 PANELS = {
     "energy": "energy MAE (meV/atom)",
@@ -52,10 +53,10 @@ def draw_matrix(matrix: Matrix, names: Mapping[str, str]) -> Figure:
     for axes, (quantity, title) in zip(panels, PANELS.items(), strict=True):
         _draw_field(axes, _errors(matrix, quantity))
         axes.set_title("\n".join(_broken(title)), fontsize=9.5)
-        references = [names[method.id] for method in matrix.references]
+        references = [figure_text(names[method.id]) for method in matrix.references]
         axes.set_xticks(range(len(references)), references)
         axes.set_yticks(range(len(matrix.models)), [""] * len(matrix.models))
-    panels[0].set_yticklabels([names[method.id] for method in matrix.models])
+    panels[0].set_yticklabels([figure_text(names[method.id]) for method in matrix.models])
     return figure
 
 

@@ -15,6 +15,7 @@ from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.records import Validation
 from forcebase.report import style
+from forcebase.safety.text import figure_text
 from forcebase.spectra import Spectra, crystal_of, spectra_of
 from forcebase.units import THZ_TO_CM1
 
@@ -142,4 +143,4 @@ def _name(db: Database, method_id: str) -> str:
     """The name that users gave the method, else its title."""
     method = db.methods.get(method_id)
     names = sorted(name for name in db.labels.of(method_id) if name)
-    return names[0] if names else str(method.title)
+    return figure_text(names[0] if names else method.title)

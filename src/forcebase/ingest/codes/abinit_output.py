@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ase.io import read
 from ase.units import Hartree
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
 from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
+from forcebase.safety.ase_files import read_images
 
 FUNCTIONALS = {
     "1": "LDA (Teter)",
@@ -42,7 +42,7 @@ def read_abinit_text(path: Path) -> CodeOutput:
     failed = "was not enough scf cycles to converge" in text
     if failed:
         raise InputError("its electronic steps did not converge, and ASE reads no such file.")
-    image: Any = read(path, format="abinit-out")
+    image = read_images(path, "abinit-out")[-1]
     lattice = first(r"^ +kptrlatt +((?:-?\d+\s+){9})", text, integers, ())
     return CodeOutput(
         method=_method(text),

@@ -6,11 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ase.io import read
-
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
 from forcebase.ingest.codes.text import first, integers, required
+from forcebase.safety.ase_files import read_images
 
 
 def read_aims_text(path: Path) -> CodeOutput:
@@ -21,7 +20,7 @@ def read_aims_text(path: Path) -> CodeOutput:
     """
     text = path.read_text(errors="replace")
     method = _method(text)
-    images = read(path, index=":", format="aims-output", non_convergence_ok=True)
+    images = read_images(path, "aims-output", non_convergence_ok=True)
     failed = "Self-consistency cycle not converged" in text
     mesh = first(r"^ *k_grid +(\d+ +\d+ +\d+)", text, integers, ())
     offset = first(r"^ *k_offset +([\d. ]+)", text, str, "0 0 0").split()

@@ -8,18 +8,22 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
 from ase.units import Bohr, GPa, Hartree, bar, kB
 
 from forcebase.errors import InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, IonicStep
 from forcebase.ingest.codes.text import first, integers, required, rows
+from forcebase.safety.ase_files import check_frames, read_images
+from forcebase.safety.files import read_unpacked
+from forcebase.safety.limits import TEXT_BYTES
 from forcebase.units import voigt
 
 GPW = r"QS\| Method: +(\S+)"
 FLOAT = r" +(-?\d+\.\d+)"
 VECTOR = rf"CELL(?:_TOP)?\| Vector [abc] \[angstrom\]?:?{FLOAT}{FLOAT}{FLOAT} +\|[abc]\| ={FLOAT}"
+DIRECTIVE = re.compile(r"@(?:INCLUDE +['\"]?[\w.-]+['\"]?|SET +\w+ +[\w.+-]+)", re.IGNORECASE)
+"""Of CP2K's preprocessor, what pymatgen may follow: it opens the files that are named."""
 STATIC = ("ENERGY", "ENERGY_FORCE")
 POINT = r"^ BRILLOUIN\| +\d+ +([\d.]+) +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+)"
 
@@ -35,12 +39,10 @@ def read_cp2k_text(path: Path) -> CodeOutput:
         InputError: no forces were printed, some are held at zero, the input is not beside it,
             or the files of positions and forces are missing or of another run.
     """
-    from pymatgen.io.cp2k.outputs import Cp2kOutput
-
     text = path.read_text(errors="replace")
     if "ENERGY| Total FORCE_EVAL" not in text:  # pymatgen would look for ever
         raise InputError("it is cut off before its first energy.")
-    run = Cp2kOutput(path, auto_load=False)
+    run = _opened(path)
     if not run.input:
         raise InputError(
             "it prints its cell with three decimals only, and its input is not beside it.",
@@ -70,6 +72,39 @@ def read_cp2k_text(path: Path) -> CodeOutput:
         convergence={"scf": first(r"eps_scf: +([\d.E+-]+)", text, float, None)},
         wall_time=first(r"^ CP2K +1 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +([\d.]+)$", text, float, None),
     )
+
+
+def _opened(path: Path) -> Any:
+    """Pymatgen's reader, which takes the input from beside the output and from nowhere else.
+
+    Raises:
+        InputError: the input includes files of other folders, or sets variables of strange names.
+    """
+    from pymatgen.io.cp2k.inputs import Cp2kInput
+    from pymatgen.io.cp2k.outputs import Cp2kOutput
+
+    class Output(Cp2kOutput):
+        def parse_input(self) -> None:
+            named = self.data["input_filename"]
+            if not named:
+                return
+            beside = path.parent / Path(named[0][0]).name
+            found = (beside.with_name(beside.name + end) for end in ("", ".gz", ".bz2"))
+            file = next((file for file in found if file.is_file()), None)
+            if file is not None:
+                _check_directives(read_unpacked(file, TEXT_BYTES).decode(errors="replace"))
+                self.input = Cp2kInput.from_file(file)
+
+    return Output(path, auto_load=False)
+
+
+def _check_directives(text: str) -> None:
+    for line in re.findall(r"@(?:include|set).*", text, re.IGNORECASE):
+        if not DIRECTIVE.fullmatch(line.strip()):
+            raise InputError(
+                f"its input has {line.strip()[:60]!r}: only files beside it are included.",
+                hint="Write the input out in one file.",
+            )
 
 
 def _converged(text: str) -> bool:
@@ -114,7 +149,8 @@ def _trajectory(run: Any, path: Path, converged: list[bool]) -> list[IonicStep]:
             "it is a run of several steps without its files of positions and forces.",
             hint="Keep PROJECT-pos-1.xyz and PROJECT-frc-1.xyz, of MOTION/PRINT, beside it.",
         )
-    images: Any = read(positions[0], index=":", format="xyz")
+    images = read_images(Path(positions[0]), "xyz")
+    check_frames(Path(run.filenames["forces"][0]))
     n = len(images)
     energies, forces = run.data["total_energy"][-n:], run.data["forces"]
     stress = run.data.get("stress_tensor") or []

@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 from ase import Atoms
-from ase.io import read
 from ase.units import Bohr, Hartree, Rydberg
 
 from forcebase.errors import InputError
@@ -21,6 +20,7 @@ from forcebase.ingest.codes.code_output import (
     ionic_steps,
 )
 from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
+from forcebase.safety.ase_files import read_images
 from forcebase.units import voigt
 
 SMEARING = {
@@ -43,7 +43,7 @@ def read_pw_text(path: Path) -> CodeOutput:
     """
     text = path.read_text(errors="replace")
     refuse_plus_u(r"LDA\+U|DFT\+U|Hubbard", text)
-    images = read(path, index=":", format="espresso-out")
+    images = read_images(path, "espresso-out")
     failed = "convergence NOT achieved" in text
     mesh, shift = _mesh_of_input(path, text)
     smeared = re.search(r"= +\d+ +([\w-]+) smearing, width \(Ry\)= +([\d.]+)", text)
@@ -226,7 +226,7 @@ def _pseudopotentials_of_xml(root: ElementTree.Element, path: Path) -> dict[str,
     kinds = {}
     for species in root.findall("input/atomic_species/species"):
         name = _text(species, "pseudo_file", "unknown")
-        file = path.parent / name
+        file = path.parent / Path(name).name  # beside it, wherever the XML says
         entry = {"file": name}
         if file.is_file():
             entry["md5"] = hashlib.md5(file.read_bytes()).hexdigest()

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io import read, ulm
+from ase.io import ulm
 from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, ionic_steps
 from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
+from forcebase.safety.ase_files import read_images
 from forcebase.units import voigt
 
 NUMBER = r"(-?\d+\.\d+)"
@@ -42,7 +43,7 @@ def read_gpaw_text(path: Path) -> CodeOutput:
     if HEADER.search(text):
         steps = _steps(text)
     else:
-        images = read(path, index=":", format="gpaw-out")
+        images = read_images(path, "gpaw-out")
         # the old text says so only where it fails
         steps = ionic_steps(images, "Did not converge" not in text)
     return CodeOutput(
@@ -175,8 +176,7 @@ def read_gpw(path: Path) -> CodeOutput:
     if "gpaw_version" not in reader:
         raise InputError("it is a restart file of a GPAW before 1.0.", hint="Import its text.")
     parameters = reader.parameters.asdict()
-    images: Any = read(path, format="gpw")
-    found = ionic_steps([images], True)
+    found = ionic_steps(read_images(path, "gpw"), True)
     n_spins = len(reader.wave_functions.eigenvalues)
     mode = parameters.get("mode", "fd")
     mode = mode if isinstance(mode, dict) else {"name": mode}

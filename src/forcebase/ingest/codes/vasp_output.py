@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ase.io import read
-
 from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, ionic_steps
 from forcebase.ingest.codes.text import first, integers, required, rows
+from forcebase.safety.ase_files import read_images
 
 SMEARING = {
     -5: "tetrahedron with Bloechl corrections",
@@ -61,7 +60,7 @@ def read_vasprun(path: Path) -> CodeOutput:
     run.update_potcar_spec(path.parent)
     limit = run.parameters["NELM"]
     converged = [len(step["electronic_steps"]) < limit for step in run.ionic_steps]
-    images = read(path, index=":", format="vasp-xml")
+    images = read_images(path, "vasp-xml")
     steps = ionic_steps(images[: len(converged)], converged)
     mesh, shift = k_mesh(run.kpoints)
     titles = list(run.potcar_symbols)
@@ -179,7 +178,7 @@ def read_outcar(path: Path) -> CodeOutput:
         InputError: the file is cut off before the first step ends.
     """
     text = path.read_text(errors="replace")
-    steps = read(path, index=":", format="vasp-out")
+    steps = read_images(path, "vasp-out")
     reached = text.count("aborting loop because EDIFF is reached")
     cut = text.count("aborting loop EDIFF was not reached") or text.count("EDIFF was not reached")
     converged = not cut and reached >= len(steps)

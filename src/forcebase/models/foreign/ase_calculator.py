@@ -24,6 +24,13 @@ from forcebase.errors import InputError, ModelError
 from forcebase.models.foreign.engine import Labels
 
 PACKAGE = "ase"
+CALLABLE_PACKAGES = {
+    *("ase", "mace", "sevenn", "chgnet", "matgl", "orb_models", "fairchem", "mattersim"),
+    *("nequip", "allegro", "deepmd", "tensorpotential", "grace_fm", "pet_mad", "upet", "metatomic"),
+    *("tblite", "xtb", "dftbplus", "dftd3", "dftd4", "torch_dftd", "simple_dftd3", "quippy"),
+    *("gpaw", "torch_sim", "aimnet", "torchani", "diep"),
+}
+"""Packages that are known for calculators; a record's callable of another is not trusted unseen."""
 
 
 def open_engine(weights: bytes, dtype: str, arguments: Mapping[str, Any]) -> CalculatorEngine:  # noqa: ARG001
@@ -50,6 +57,11 @@ def open_engine(weights: bytes, dtype: str, arguments: Mapping[str, Any]) -> Cal
                 hint="Check its keyword arguments.",
             ) from error
     return CalculatorEngine(calculator, arguments["callable"])
+
+
+def package_of(text: str) -> str:
+    """The package that a `module:callable` is in."""
+    return text.partition(":")[0].partition(".")[0]
 
 
 def find_callable(text: str) -> Any:
@@ -113,7 +125,7 @@ class CalculatorEngine:
 
 def _distributions(name: str) -> dict[str, str]:
     """The installed packages that the callable comes from; none for a script's own module."""
-    top = name.partition(":")[0].partition(".")[0]
+    top = package_of(name)
     found = {}
     for distribution in packages_distributions().get(top, []):
         try:

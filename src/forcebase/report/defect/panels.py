@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from forcebase.physics.defect_spectra import DefectSpectra, LocalBands
 from forcebase.report import style
 from forcebase.report.phonons import FrequencyUnit
+from forcebase.safety.text import figure_text
 
 Array = NDArray[np.float64]
 
@@ -112,4 +113,4 @@ def defect_name(name: str) -> str:
     head, _, site = name.partition("_")
     if head and site and head.isalnum() and site.isalnum():
         return f"{head}$_{{\\mathrm{{{site}}}}}$"
-    return name.replace("$", r"\$")
+    return figure_text(name)

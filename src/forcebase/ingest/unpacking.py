@@ -1,0 +1,75 @@
+"""Unpacking archives of foreign files into a folder: nothing leaves it, and not too much comes."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+from forcebase.errors import ForcebaseError, InputError
+from forcebase.safety.limits import (
+    ARCHIVE_BYTES,
+    ARCHIVE_FILES,
+    ARCHIVE_FREE_BYTES,
+    ARCHIVE_RATIO,
+    FILE_BYTES,
+)
+
+RECORDS = "forcebase.json"
+"""What a zip of `forcebase export` has in it, and no other: see `forcebase.archive`."""
+
+
+def unpack(file: Path, folder: Path) -> None:
+    """Unpack what is inside; names that lead out of the folder, and bombs, are refused.
+
+    Raises:
+        InputError: it is no sound archive, is beyond the limits, or holds records.
+    """
+    try:
+        if file.suffix == ".zip":
+            _unpack_zip(file, folder)
+        else:
+            _unpack_tar(file, folder)
+    except ForcebaseError:
+        raise
+    except Exception as error:  # tarfile, zipfile and three compressions have their own each
+        raise InputError(
+            f"the archive cannot be unpacked: {error or type(error).__name__}"
+        ) from None
+
+
+class _Tally:
+    """What an archive says that it holds, added up before any of it is unpacked."""
+
+    def __init__(self, file: Path) -> None:
+        self._name, self._packed = file.name, file.stat().st_size
+        self._bytes = self._files = 0
+
+    def take(self, name: str, size: int) -> None:
+        """Count a member; raises InputError beyond a limit."""
+        FILE_BYTES.check(size, f"{self._name}/{name}")
+        self._files += 1
+        self._bytes += size
+        ARCHIVE_FILES.check(self._files, self._name)
+        ARCHIVE_BYTES.check(self._bytes, self._name)
+        if self._bytes > ARCHIVE_FREE_BYTES:
+            ARCHIVE_RATIO.check(self._bytes // max(self._packed, 1), self._name)
+
+
+def _unpack_zip(file: Path, folder: Path) -> None:
+    tally = _Tally(file)
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            tally.take(member.filename, member.file_size)
+        if RECORDS in archive.namelist():
+            raise InputError("it holds records.", hint="`forcebase import` it by itself.")
+        archive.extractall(folder)  # zipfile stops at the size that a member says
+
+
+def _unpack_tar(file: Path, folder: Path) -> None:
+    """Member by member: a header says the size before its bytes are decompressed."""
+    tally = _Tally(file)
+    with tarfile.open(file) as archive:
+        for member in archive:
+            tally.take(member.name, member.size)
+            archive.extract(member, folder, filter="data")

@@ -1,0 +1,23 @@
+"""A model that came from elsewhere as a record, and whether it may run."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from mongoengine import DateTimeField, Document, StringField
+
+from forcebase.records.base import DIGEST_PATTERN, utc_now
+
+
+class Quarantine(Document):
+    """A model that an archive brought: it runs nothing until somebody trusted it.
+
+    The record stays when it is trusted, and says when. See `forcebase.database.trust`.
+    """
+
+    meta: ClassVar[dict[str, Any]] = {"collection": "quarantine", "indexes": ["trusted_at"]}
+
+    id = StringField(primary_key=True, regex=DIGEST_PATTERN, help_text="id of the model")
+    origin = StringField(required=True, help_text="name and SHA-256 of the file that it came in")
+    since = DateTimeField(required=True, default=utc_now)
+    trusted_at = DateTimeField(help_text="when somebody let it run; nothing until then")

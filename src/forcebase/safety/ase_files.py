@@ -1,0 +1,115 @@
+"""ASE's readers, and the only place that calls them: named formats, whole files, bounded counts.
+
+ASE guesses a format by the name of a file; some of its formats are pickles. Here the format is
+always one of those below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.io import read
+from ase.io.formats import UnknownFileTypeError, filetype
+
+from forcebase.errors import InputError
+from forcebase.safety.files import read_unpacked, require_whole_text
+from forcebase.safety.limits import ATOMS, FILE_BYTES, FRAMES
+
+FRAMED = ("extxyz", "xyz")
+FORMATS = (
+    *FRAMED,
+    *("abinit-out", "aims-output", "espresso-out", "gpaw-out", "gpw", "vasp-out", "vasp-xml"),
+)
+"""That become records; all of them text, XML, or ASE's ulm, which holds numbers and JSON."""
+CELLS = ("extxyz", "xyz", "vasp", "cif", "aims", "espresso-in")
+"""Of a single cell that something else refers to."""
+LONGEST_LINE = 1 << 24
+"""Bytes of a line of an extxyz: ASE looks at the second by regular expressions."""
+
+
+def read_images(path: Path, how: str, **options: Any) -> list[Atoms]:
+    """All images of a file in one of `FORMATS`.
+
+    Raises:
+        InputError: it is an xyz that is cut off, or that claims more than it holds.
+        Exception: whatever ASE makes of foreign text.
+    """
+    if how not in FORMATS:
+        raise InputError(f"ASE's format {how!r} is not read here.")
+    if how in FRAMED:
+        check_frames(path)
+    found: Any = read(path, index=":", format=how, do_not_split_by_at_sign=True, **options)
+    return list(found)
+
+
+def read_cell(path: Path) -> Atoms:
+    """The first structure of a file in one of `CELLS`.
+
+    Raises:
+        InputError: it is of another format, or cannot be read.
+    """
+    try:
+        FILE_BYTES.check(path.stat().st_size, path.name)
+        how = filetype(str(path), read=True, guess=False)
+        if how not in CELLS:
+            raise InputError(
+                f"{path.name} is of the format {how!r}.", hint=f"Give one of {', '.join(CELLS)}."
+            )
+        if how in FRAMED:
+            check_frames(path)
+        found: Any = read(path, index=0, format=how, do_not_split_by_at_sign=True)
+    except InputError:
+        raise
+    except UnknownFileTypeError:
+        raise InputError(
+            f"{path.name} is of no known format.", hint=f"Give one of {', '.join(CELLS)}."
+        ) from None
+    except Exception as error:  # whatever ASE makes of foreign text
+        raise InputError(f"{path.name} cannot be read: {error}") from None
+    return Atoms(found.numbers, found.positions, cell=found.cell.array, pbc=found.pbc)
+
+
+def check_frames(path: Path) -> None:
+    """Hold the counts of an xyz file to its lines, before ASE loops over what they claim.
+
+    Raises:
+        InputError: a count is none, or more lines than there are follow from it; a line is far
+            too long; or the file may be cut off inside its last number.
+    """
+    require_whole_text(path)
+    lines = _lines(path)
+    for frame in range(FRAMES.value + 1):
+        head = next(lines, None)
+        while head is not None and not head.strip():  # as at the end
+            head = next(lines, None)
+        if head is None:
+            return
+        try:
+            n = int(head)
+        except ValueError:
+            words = head[:40].decode(errors="replace")
+            raise InputError(
+                f"{path.name}, frame {frame}: {words!r} is no number of atoms."
+            ) from None
+        if n < 0:
+            raise InputError(f"{path.name}, frame {frame} has {n} atoms.")
+        ATOMS.check(n, f"{path.name}, frame {frame}")
+        found = sum(1 for _ in islice(lines, n + 1))
+        if found < n + 1:
+            raise InputError(
+                f"{path.name}, frame {frame} has {max(found - 1, 0)} of its {n} atoms: "
+                "the file is cut off.",
+                hint="Copy it again.",
+            )
+    FRAMES.check(FRAMES.value + 1, path.name)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    for line in read_unpacked(path).splitlines():
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{path.name} has a line of {len(line):,} bytes.")
+        yield line

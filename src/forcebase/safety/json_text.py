@@ -1,0 +1,73 @@
+"""JSON as plain data, within the limits; what names a class in it stays plain data."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from forcebase.errors import InputError
+from forcebase.safety.files import read_unpacked
+from forcebase.safety.limits import DEPTH, TEXT_BYTES
+
+RECURSION_LIMIT = 1000
+"""Python's own: symfc raises it so far that a deep file would end the process."""
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file, compressed or not, as plain data.
+
+    Raises:
+        InputError: it is no JSON, or is beyond the limits.
+        OSError: it cannot be read.
+    """
+    data = read_unpacked(path, TEXT_BYTES)
+    try:
+        with _own_recursion_limit():
+            content = json.loads(data, object_pairs_hook=_without_twins)
+    except _TwiceError as error:
+        raise InputError(f"{path.name} has the key {str(error)[:80]!r} twice.") from None
+    except ValueError as error:
+        raise InputError(f"{path.name} is not JSON: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path.name} is nested too deeply.") from None
+    DEPTH.check(_depth(content), path.name)
+    return content
+
+
+class _TwiceError(Exception):
+    """A key stands twice in one object."""
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+    return made
+
+
+def _depth(content: Any) -> int:
+    depth, level = 0, [content]
+    while level := [item for item in level if isinstance(item, (dict, list))]:
+        depth += 1
+        level = [
+            inner
+            for item in level
+            for inner in (item.values() if isinstance(item, dict) else item)
+            if isinstance(inner, (dict, list))
+        ]
+    return depth
+
+
+@contextmanager
+def _own_recursion_limit() -> Iterator[None]:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

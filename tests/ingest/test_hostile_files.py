@@ -1,0 +1,163 @@
+"""Files that would run code, read elsewhere, or fill the machine: each is refused by name."""
+
+import json
+import shutil
+import tarfile
+
+import pytest
+import yaml
+
+from forcebase.ingest.importing import import_paths
+
+PHONON = "phonopy_wse2_gpaw_3x3.yaml"
+
+
+@pytest.fixture
+def phonon(data_folder, tmp_path):
+    """The phonopy file in a folder of its own, with its method."""
+    folder = tmp_path / "phonon"
+    folder.mkdir()
+    for name in (PHONON, "method.yaml", "wse2_gpaw_unitcell.extxyz"):
+        shutil.copy(data_folder / name, folder)
+    return folder / PHONON
+
+
+def assert_nothing_came(db, report):
+    assert report.added == {}
+    assert not db.phonons.count()
+
+
+@pytest.mark.parametrize("in_tar", [False, True], ids=["file", "tar"])
+@pytest.mark.parametrize("place", ["alone", "unused key", "inside a number"])
+def test_a_phonopy_file_with_a_tag_runs_nothing(db, phonon, tmp_path, place, in_tar):
+    mark = tmp_path / "ran"
+    tag = f"!!python/object/apply:os.system ['touch {mark}']"
+    text = phonon.read_text()
+    phonon.write_text(
+        {
+            "alone": f"phonopy: {tag}\n",
+            "unused key": f"{text}\nnotes: {tag}\n",
+            "inside a number": text.replace("supercell_matrix:", f"supercell_matrix: {tag}\nx:"),
+        }[place]
+    )
+    target = phonon
+    if in_tar:
+        target = tmp_path / "runs.tar.gz"
+        with tarfile.open(target, "w:gz") as archive:
+            archive.add(phonon, "runs/phonopy.yaml")
+            archive.add(phonon.parent / "method.yaml", "runs/method.yaml")
+    report = import_paths(db, [target])
+    assert not mark.exists()
+    ((name, reason),) = report.failed
+    assert name.endswith(".yaml")
+    assert "tag" in reason
+    assert_nothing_came(db, report)
+
+
+EVIL = "evil_module_of_a_test"
+
+
+@pytest.fixture
+def evil(tmp_path, monkeypatch):
+    """A module that can be imported and leaves a mark when it is."""
+    (tmp_path / "modules").mkdir()
+    mark = tmp_path / "imported"
+    text = f"import pathlib; pathlib.Path({str(mark)!r}).touch()\nclass Evil: pass\n"
+    (tmp_path / "modules" / f"{EVIL}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    return mark
+
+
+def monty(evil):
+    return {"@module": EVIL, "@class": "Evil", "@version": None}
+
+
+@pytest.mark.parametrize("place", ["site", "structure", "last_updated", "species"])
+def test_classes_named_in_documents_are_not_imported(db, data_folder, tmp_path, evil, place):
+    task = json.loads((data_folder.parent / "wse2_gpaw_new" / "0000.json").read_text())
+    output = task.get("output", task)
+    for site in output["structure"]["sites"]:
+        if place == "site":
+            site["properties"] = {"tag": monty(evil)}
+        if place == "species":
+            site["species"][0]["properties"] = {"spin": monty(evil)}
+    if place == "structure":
+        output["structure"]["properties"] = {"tag": monty(evil)}
+    document = {"uuid": "1", "index": 1, "name": "static", "output": output}
+    if place == "last_updated":
+        document["last_updated"] = monty(evil)
+    (tmp_path / "task.json").write_text(json.dumps(task))
+    (tmp_path / "store.json").write_text(json.dumps([document]))
+    report = import_paths(db, [tmp_path / "task.json", tmp_path / "store.json"])
+    assert report.failed == []
+    assert db.calculations.count() == 1
+    assert not evil.exists()
+
+
+@pytest.mark.parametrize("change", [{"occu": 0.5}, {"element": "X"}, {"element": "Qq"}])
+def test_sites_of_no_whole_element_are_refused(db, data_folder, tmp_path, change):
+    task = json.loads((data_folder.parent / "wse2_gpaw_new" / "0000.json").read_text())
+    task.get("output", task)["structure"]["sites"][0]["species"][0].update(change)
+    (tmp_path / "task.json").write_text(json.dumps(task))
+    report = import_paths(db, [tmp_path / "task.json"])
+    assert "site of the structure" in report.failed[0][1]
+
+
+def store_of(tmp_path, **docs_store):
+    """A JobStore's configuration that would write, or fail to connect, where it is followed."""
+    (tmp_path / "folder").mkdir(exist_ok=True)
+    path = tmp_path / "folder" / "jobflow.yaml"
+    path.write_text(yaml.safe_dump({"JOB_STORE": {"docs_store": docs_store}}))
+    return path
+
+
+@pytest.mark.parametrize("how", ["folder", "tar", "pattern"])
+def test_a_store_that_was_not_named_is_not_followed(db, tmp_path, how):
+    made = tmp_path / "made.json"
+    path = store_of(tmp_path, type="JSONStore", paths=str(made), read_only=False)
+    target = {"folder": path.parent, "pattern": path.parent / "*.yaml"}.get(how)
+    if how == "tar":
+        target = tmp_path / "runs.tar"
+        with tarfile.open(target, "w") as archive:
+            archive.add(path, "jobflow.yaml")
+    report = import_paths(db, [target])
+    ((name, reason),) = report.failed
+    assert name.endswith("jobflow.yaml")
+    assert "name it itself" in reason
+    assert not made.exists()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"type": "JSONStore", "paths": "made.json", "read_only": False},
+        {"type": "JSONStore", "paths": "made.json", "file_writable": True},
+        {"type": "FileStore", "path": ".", "read_only": False},
+        {"type": "MontyStore", "collection_name": "made", "database_path": "made"},
+        {"type": "S3Store", "index": {"type": "MemoryStore"}, "bucket": "x"},
+        {
+            "type": "MongoStore",
+            "database": "x",
+            "collection_name": "y",
+            "ssh_tunnel": {"type": "SSHTunnel"},
+        },
+        {"type": "SSHTunnel", "tunnel_server_address": "x:22", "remote_server_address": "y:1"},
+        {"type": "Evil"},
+    ],
+    ids=lambda config: "-".join(map(str, config.values()))[:40],
+)
+def test_a_named_store_is_only_read_and_of_known_kinds(db, tmp_path, config, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = store_of(tmp_path, **config)
+    before = sorted(tmp_path.rglob("*"))
+    report = import_paths(db, [path])
+    assert len(report.failed) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_store_of_documents_in_a_folder_is_read(db, data_folder, tmp_path):
+    task = json.loads((data_folder.parent / "wse2_gpaw_new" / "0000.json").read_text())
+    document = {"uuid": "1", "index": 1, "name": "static", "output": task.get("output", task)}
+    (tmp_path / "store.json").write_text(json.dumps([document]))
+    report = import_paths(db, [tmp_path])
+    assert report.added["calculations"] == 1
