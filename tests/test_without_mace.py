@@ -161,7 +161,7 @@ def test_what_needs_mace_names_the_command_that_installs_it(run, filled, quick_m
     assert built.code == 0
     for command, answer in zip(commands[1:], refused, strict=True):
         assert answer.code == MISSING_DEPENDENCY, (command, answer)
-        assert answer.said == (
+        assert answer.said.endswith(
             "This needs MACE: torch, e3nn, mace are not installed. | pip install 'forcebase[mace]'"
         ), command
     assert filled.activities.count() == before + 1, "no job was begun but the curation"
