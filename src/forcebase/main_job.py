@@ -19,7 +19,15 @@ from forcebase.models.loading import MACE, require_package
 from forcebase.models.training_settings import DEMO, FULL, TrainingSettings
 from forcebase.paths import check_folder
 from forcebase.progress import Progress
-from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure, Validation
+from forcebase.records import (
+    Dataset,
+    Method,
+    ModelMethod,
+    Phonon,
+    Record,
+    Structure,
+    Validation,
+)
 from forcebase.report.content import Metric
 from forcebase.report.gathering import gather
 from forcebase.report.html import write_report
@@ -162,8 +170,8 @@ def _import(db: Database, job: MainJob, progress: Progress | None) -> Contents:
     listener = (lambda _, n, total: progress("import", n, total, {})) if progress else None
     report = import_paths(db, job.data, listener)
     if report.failed:
-        path, reason = report.failed[0]
-        raise CalculationError(f"{path} could not be imported: {reason}")
+        name, reason = report.failed[0]
+        raise CalculationError(f"{name} could not be imported: {reason}")
     return contents(job.data)
 
 
@@ -287,14 +295,14 @@ def _report(db: Database, result: MainResult, job: MainJob, out: Path) -> MainAn
 def _records(result: MainResult) -> dict[str, Any]:
     """Ids of what the report rests on; of the phonons, the perfect crystal's first."""
     main = result.phonons[0] if result.phonons else None
-    found = {
+    found: dict[str, Record | None] = {
         "dataset": result.dataset,
         "reference": result.reference,
         "model": result.model,
         "labels": result.labels,
-        "phonon": main and main.phonon,
-        "reference_phonon": main and main.reference,
-        "phonons": main and main.comparison,
+        "phonon": main.phonon if main else None,
+        "reference_phonon": main.reference if main else None,
+        "phonons": main.comparison if main else None,
     }
     named = {name: record.id for name, record in found.items() if record is not None}
     others = [phonon.comparison.id for phonon in result.phonons[1:] if phonon.comparison]

@@ -78,7 +78,7 @@ class TrainingSettings(MSONable):
     eval_interval: int = 3
     batch_size: int | None = None
     lr: float | None = None
-    lr_gamma: float = 0.97
+    lr_gamma: float = 0.985
     energy_weight: float = 100.0
     forces_weight: float = 10.0
     stress_weight: float = 1000.0
