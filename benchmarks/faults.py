@@ -17,6 +17,7 @@ once it has spent the processor time that its imports take: not at the start of 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -168,7 +169,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="forcebase-faults-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="forcebase-faults-") as folder,
+        contextlib.redirect_stdout(sys.stderr),  # libraries print
+    ):
         chance = random.Random(arguments.seed)
         if arguments.commands is None:
             found = measure(Path(folder), arguments.kills, chance)

@@ -72,13 +72,18 @@ class Ended:
 
 
 def start_server() -> None:
-    """Have the libraries imported, once."""
+    """Have the libraries imported, once; what they print is no result of a benchmark."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"  # no threads in what is forked
     FORKS.set_forkserver_preload(list(IMPORTED))
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)  # the server keeps it so
     process = FORKS.Process(target=time.sleep, args=(0,))
     process.start()
     process.join()
+    os.dup2(stdout, 1)
+    os.close(stdout)
 
 
 def run(

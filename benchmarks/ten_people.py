@@ -50,8 +50,6 @@ LONGEST = 300.0
 FRAMES = 6
 """of a file that is imported."""
 DATASET = "team"
-RACES = ("There is another dataset",)
-"""What a command may say because another was first; done again it goes well."""
 MOVED = 0.01
 """A; how far atoms are moved, so that each file is one of its own. Labels stay: nobody trains."""
 
@@ -77,11 +75,6 @@ class Command:
     answer: Any
     said: str
     traceback: bool
-
-    @property
-    def lost_a_race(self) -> bool:
-        """Whether it was refused, in words, because another was first."""
-        return self.code not in (0, None) and any(words in self.said for words in RACES)
 
 
 @dataclass
@@ -293,7 +286,6 @@ def figures(team: Team) -> dict[str, Any]:
         by_command[what] = {
             "n": len(some),
             "well": sum(command.code == 0 for command in some),
-            "lost_a_race": sum(command.lost_a_race for command in some),
             "median_s": round(statistics.median(times), 2),
             "p95_s": round(times[math.ceil(0.95 * (len(times) - 1))], 2),
             "max_s": round(times[-1], 2),
@@ -308,7 +300,7 @@ def findings(team: Team, people: int) -> list[str]:
     if idle:
         found.append(f"{idle} people ran no command")
     for command in team.commands:
-        if command.traceback or (command.code != 0 and not command.lost_a_race):
+        if command.traceback or command.code != 0:
             found.append(f"{command.person}: {command.what}: {command.code}: {command.said[:300]}")
     db = Database(team.settings)
     try:

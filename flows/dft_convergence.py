@@ -11,11 +11,12 @@ of two meshes or two cutoffs do.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from ase import Atoms
 from ase.io import read
-from jobflow import Flow
+from jobflow import Flow, Job
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.digest import structure_digest
@@ -45,10 +46,10 @@ def build(
     strained cells; 0 leaves them out, where only the forces are asked for. `workers`: job name, or
     a part of it, to a worker of jobflow-remote.
     """
-    start = read(structure)
+    start = cast(Atoms, read(structure))
     cells = strained_cells(start, displacement, strain, seed, kind)
     tight = GPAWStaticMaker(force_tolerance=1e-4, density_tolerance=1e-6)
-    flows = []
+    flows: list[Flow | Job] = []
     for cutoff in cutoffs:
         for spacing in k_spacings:
             maker = replace(tight, cutoff=float(cutoff), k_spacing=float(spacing))

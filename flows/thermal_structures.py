@@ -43,14 +43,11 @@ def build(
     `static_maker` is given. `workers`: job name, or a part of it, to a worker of jobflow-remote.
     """
     found = db.phonons.get(db.resolve(phonon, "phonons")[1].id)
-    repeats = supercell and [
-        [n if i == j else 0 for j in range(3)] for i, n in enumerate(supercell)
-    ]
     draws = ThermalDraws(
         kind=kind,
         temperatures=tuple(temperatures),
         count=count,
-        supercell_matrix=tuple(tuple(row) for row in repeats) if repeats else None,
+        supercell_matrix=_diagonal(*supercell) if supercell else None,
         strain=strain,
         seed=seed,
     )
@@ -68,3 +65,7 @@ def build(
         {"forcebase": "structures", "structures": structures}
     )
     return place(Flow([labelling], name=f"{kind} at {temperatures} K"), workers)
+
+
+def _diagonal(n1: int, n2: int, n3: int) -> tuple[tuple[int, int, int], ...]:
+    return (n1, 0, 0), (0, n2, 0), (0, 0, n3)

@@ -28,10 +28,12 @@ def build(
     db: Database,
     name: str = "wse2-flow",
     epochs: int = DEMO.epochs,
+    threads: int | None = None,
     workers: dict[str, str] | None = None,
 ) -> Flow:
     """Curate dataset `name` from all converged records of W and Se by the method of the DFT phonon.
 
+    `threads`: of the training; by default chosen where it runs, 1 gives the same bits each time.
     `workers`: job name, or a part of it, to a worker of jobflow-remote.
     """
     reference = reference_phonon(db)
@@ -44,7 +46,7 @@ def build(
     frames = read_frames(db, db.calculations.selector(**filters))
     candidates = publish_frames(db, frames)
     curating = CurateMaker(recipe=dataset_recipe(db, name, filters, frames)).make(candidates)
-    maker = MACETrainMaker(settings=replace(DEMO, epochs=epochs))
+    maker = MACETrainMaker(settings=replace(DEMO, epochs=epochs, threads=threads))
     training = maker.make(candidates, curating.output)
     predicting = PredictMaker(split="test").make(training.output, candidates, curating.output)
     unit_cell = db.structures.get(reference.structure).to_pymatgen()

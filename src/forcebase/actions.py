@@ -6,7 +6,7 @@ Each action publishes its inputs, runs one flow here, collects, and gives the re
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,8 @@ from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.prediction import PredictMaker
 from forcebase.makers.training import MACETrainMaker
 from forcebase.models.loading import require_package
+from forcebase.models.mace_calculator import TRAINED_DTYPE
+from forcebase.models.training_choice import choose, choose_by_cells
 from forcebase.models.training_settings import TrainingSettings
 from forcebase.preconditions import check_elements, check_phonon, check_training
 from forcebase.progress import Progress, following
@@ -157,7 +159,7 @@ def _steps(
             steps.append(step)
     checks = [step for step in steps if not step.selects]
     choices = [step for step in steps if step.selects]
-    return (*_withdrawals(db, frames), *checks, *_reservations(db), *choices)
+    return (*_withdrawals(db, frames), *checks, *_reservations(db, frames), *choices)
 
 
 def train_model(
@@ -167,35 +169,59 @@ def train_model(
     *,
     parent: ModelMethod | None = None,
     progress: Progress | None = None,
+    on_start: Callable[[TrainingSettings], None] = lambda chosen: None,
 ) -> ModelMethod:
     """Train MACE on a dataset; a model of the same data, settings and parent is found again.
+
+    What the settings leave open is chosen by the cells and the machine. A model that was trained
+    with any number of threads is the one asked for, unless `settings` say a number.
 
     With a parent, its weights are the start, and its architecture takes the place of the settings'.
 
     The same data under another name give the same weights, and so the same model: its record
     names the dataset that it was first trained on.
 
+    Args:
+        db: the database.
+        dataset: what to train on.
+        settings: of the training.
+        parent: a MACE to begin from.
+        progress: told of each epoch after which the valid split was looked at.
+        on_start: told of the settings, none of them open, before a training begins.
+
     Raises:
         MissingDependencyError: MACE is not installed, and the model is not there yet.
     """
-    twins = db.datasets.find(members_root=dataset.members_root, e0s=dict(dataset.e0s))
-    wanted: dict[str, Any] = {
-        "dataset": [twin.id for twin in twins],
-        "hyperparameters": settings.as_settings(),
-        "parent": parent.id if parent else None,
-    }
-    same = db.methods.one(**wanted)
+    train = dataset_frames(db, dataset, "train")
+    wanted = _trained(db, dataset, choose_by_cells(settings, train), parent)
+    same = next(iter(db.methods.find(wanted, sort="created_at", limit=1)), None)
     if isinstance(same, ModelMethod):
         return same
     check_training(dataset, parent)
-    job = MACETrainMaker(settings=settings).make(
+    chosen = choose(settings, train)
+    on_start(chosen)
+    job = MACETrainMaker(settings=chosen).make(
         publish_frames(db, dataset_frames(db, dataset)),
         publish_dataset(db, dataset),
         dataset=dataset.id,
         parent=publish_model(db, parent) if parent else None,
     )
     report = _run(db, job, progress)
-    return _found(db.methods.one(**wanted), f"model of {dataset.title}", report)
+    return _found(db.methods.one(wanted), f"model of {dataset.title}", report)
+
+
+def _trained(
+    db: Database, dataset: Dataset, settings: TrainingSettings, parent: ModelMethod | None
+) -> dict[str, Any]:
+    """The query for a model of this data, or the same under another name, and these settings."""
+    twins = db.datasets.find(members_root=dataset.members_root, e0s=dict(dataset.e0s))
+    said = {name: value for name, value in settings.as_settings().items() if value is not None}
+    return {
+        "dataset": {"$in": [twin.id for twin in twins]},
+        "dtype": TRAINED_DTYPE,
+        "parent": parent.id if parent else None,
+        **{f"hyperparameters.{name}": value for name, value in said.items()},
+    }
 
 
 def predict(
@@ -335,10 +361,11 @@ def reference_phonon(db: Database, method: Method | None = None) -> Phonon:
     return found[0]
 
 
-def _reservations(db: Database) -> list[Reserved]:
+def _reservations(db: Database, frames: Frames) -> list[Reserved]:
+    """Of DFT phonons' families, those that the candidates have: others are not in question."""
     families = {
         db.structures.get(phonon.structure).family for phonon in db.phonons.find(method_class="dft")
-    }
+    } & set(frames.families.tolist())
     if not families:
         return []
     return [

@@ -64,13 +64,13 @@ def check_bounds(settings: Any, bounds: Mapping[str, Bounds], called: str = "") 
 
 
 def check_choice(settings: Any, name: str, choices: tuple[str, ...]) -> None:
-    """Check that a field is one of several words.
+    """Check that a field is one of several words; None passes.
 
     Raises:
         InputError: names the field, and the words.
     """
     value = getattr(settings, name)
-    if value not in choices:
+    if value is not None and value not in choices:
         raise InputError(
             f"{name} of {type(settings).__name__} cannot be {value!r}.",
             hint=f"It is one of {', '.join(choices)}.",

@@ -153,6 +153,8 @@ def test_without_a_protocol_the_file_tells_its_own(db, folder, data_folder):
 
 def write_vasprun(path, cell, forces, energy):
     """A vasprun.xml of VASP, with another carbon cell and its labels put into its places."""
+    if not VASPRUN.is_file():
+        pytest.skip("ASE brings it from 3.28 on")
     root = ElementTree.parse(VASPRUN).getroot()
     for place, rows in (
         ("crystal/varray[@name='basis']", cell.cell.array),

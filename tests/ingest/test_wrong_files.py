@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import sqlite3
 import tarfile
@@ -70,7 +71,7 @@ def test_a_file_cut_at_any_byte_gives_its_records_or_none(cells):
         if parsed.batch is not None:
             assert [c.id for c in parsed.batch.calculations] == [c.id for c in whole.calculations]
         else:
-            assert "cut off" in parsed.reason
+            assert "cut off" in parsed.reason or "cannot be read" in parsed.reason
 
 
 def test_a_method_cut_at_any_byte_gives_the_same_method_or_none(cells):
@@ -103,13 +104,12 @@ def test_a_file_that_the_method_leaves_out_is_named(cells):
     [
         ("Se ", "X  ", "no element"),
         ("Se ", "Sx ", ""),
-        ('Lattice="3', 'Lattice="3e10', "no structure"),
+        (r'Lattice="\S+', 'Lattice="3e10', "no structure"),
     ],
 )
 def test_a_flipped_letter_or_a_lost_point_is_named(cells, old, new, words):
     text = cells.read_text()
-    assert old in text
-    cells.write_text(text.replace(old, new, 1))
+    cells.write_text(re.sub(old, new, text, count=1))
     assert words in reason_of(cells)
 
 
@@ -221,7 +221,7 @@ def test_an_input_of_cp2k_is_taken_from_beside_whatever_the_output_says(tmp_path
 def test_force_constants_in_hdf5_are_of_the_file_itself(data_folder, tmp_path, how):
     source = data_folder / "phonopy_wse2_gpaw_3x3.yaml"
     crystal = from_phonopy_yaml(source)
-    text = source.read_text().partition("\nforce_constants:")[0]
+    text = source.read_text().partition("\ndisplacements:")[0]
     (tmp_path / "phonopy.yaml").write_text(text)
     method = (data_folder / "method.yaml").read_text().partition("\nfiles:")[0]
     (tmp_path / "method.yaml").write_text(method + "\n")

@@ -36,8 +36,8 @@ def test_only_a_mace_can_be_a_parent(training):
         "head": None,
     }
     with pytest.raises(ModelError, match="CHGNet model cannot be tuned"):
-        load_parent(parent, "float64")
-    assert load_parent({**parent, "kind": "MACE"}, "float32").dtype == "float32"
+        load_parent(parent)
+    assert load_parent({**parent, "kind": "MACE"}).dtype == "float64"
 
 
 def test_an_id_covers_what_changes_the_answers():

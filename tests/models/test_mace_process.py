@@ -27,19 +27,32 @@ train_mace(splits, e0s, replace(QUICK, epochs=100000), Path("run"))
 
 
 @pytest.mark.training
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_to_the_parent_alone_ends_the_training(unit_cells, tmp_path, number) -> None:
+@pytest.mark.parametrize(
+    ("number", "is_awaited"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGKILL, True)],
+)
+def test_a_signal_to_the_parent_alone_ends_the_training(
+    unit_cells, tmp_path, number, is_awaited
+) -> None:
+    """As it starts, which ends it no less, or once it has trained for an epoch."""
     (tmp_path / "frames").write_bytes(unit_cells.take(range(2)).to_blob().data)
     (tmp_path / "run").mkdir()
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT], cwd=tmp_path, stderr=subprocess.DEVNULL
     )
-    results = "run/results/*_train.txt"
-    wait_until(lambda: list(tmp_path.glob(results)) or parent.poll() is not None)
+    training = wait_until(lambda: _training(parent))
+    if is_awaited:
+        wait_until(lambda: list(tmp_path.glob("run/results/*_train.txt")) or parent.poll())
     assert parent.poll() is None
-    (training,) = psutil.Process(parent.pid).children()
     assert os.getsid(training.pid) == training.pid  # a terminal's Ctrl-C does not reach it
     parent.send_signal(number)
     assert parent.wait(PATIENCE) == -number
     _, alive = psutil.wait_procs([training], timeout=PATIENCE)
     assert not alive
+
+
+def _training(parent: subprocess.Popen) -> psutil.Process | None:
+    assert parent.poll() is None
+    children = psutil.Process(parent.pid).children()
+    running = [c for c in children if "forcebase.models.mace_process" in c.cmdline()]
+    return running[0] if running else None

@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 import pytest
 from ase.io import read
+from waiting import PATIENCE
 
 from forcebase.errors import InputError, ModelError
 from forcebase.models import mace_training
@@ -83,17 +84,9 @@ def _trainings() -> list[int]:
 
 
 @pytest.mark.training
-def test_a_failure_gives_the_last_words_of_mace(training, tmp_path) -> None:
-    settings = replace(training.settings, batch_size=-1)
-    with pytest.raises(
-        ModelError, match=r"code 1: ValueError: batch_size should be a positive integer"
-    ):
-        train_mace(training.splits, training.e0s, settings, tmp_path)
-
-
-@pytest.mark.training
-def test_labels_that_mace_does_not_find_are_noticed(training, tmp_path) -> None:
-    settings = replace(training.settings, epochs=1)
+def test_labels_that_mace_does_not_find_and_its_last_words_are_noticed(training, tmp_path) -> None:
+    """In one run: MACE reads the files, tells what it found there, and then fails."""
+    settings, splits = replace(training.settings, batch_size=-1), training.splits
     for name in ("train", "valid"):
         (tmp_path / f"{name}.extxyz").write_bytes(
             (training.folder / f"{name}.extxyz").read_bytes().replace(b"REF_forces", b"FORCES_2")
@@ -109,8 +102,11 @@ def test_labels_that_mace_does_not_find_are_noticed(training, tmp_path) -> None:
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-        assert process.wait() == 0
-    n = len(training.splits["train"])
+        code = process.wait(PATIENCE)
+    words = r"code 1: ValueError: batch_size should be a positive integer"
+    with pytest.raises(ModelError, match=words):
+        mace_training._check(code, [], splits, tmp_path)
+    n = len(splits["train"])
     mace_training._check_counts((training.folder / "output.log").read_text(), "Training", n)
     with pytest.raises(ModelError, match=f"read forces of 0 of the {n} configurations"):
         mace_training._check_counts(log.read_text(), "Training", n)

@@ -15,7 +15,9 @@ from forcebase.report.content import (
     DatasetFacts,
     DosData,
     Metric,
+    Names,
     ParityData,
+    PhononFigures,
     ProvenanceNode,
     ReportContent,
     ShellForces,
@@ -157,6 +159,9 @@ def content(parity, shells, bands, dos, learning_curve, timings, provenance):
     times = [source for timing in timings for source in timing.sources]
     return ReportContent(
         title="MACE & <i>GPAW</i>",
+        names=Names(reference="GPAW PBE", model="MACE"),
+        missing={},
+        remarks=[],
         facts=[("Reference", "gpaw 26.7.0 PBE 350 eV"), ("Kinds", "<script>alert(1)</script>")],
         dataset=DatasetFacts(
             title="wse2-pbe@1",
@@ -168,8 +173,7 @@ def content(parity, shells, bands, dos, learning_curve, timings, provenance):
         parity=parity,
         shells=shells,
         learning_curve=learning_curve,
-        bands=bands,
-        dos=dos,
+        phonons=[PhononFigures("", "WSe2 in 3x3x1", bands, dos, [model, method])],
         metrics=[
             Metric("energy_mae", "Energy MAE", 1.23456, "meV/atom", 1.5, (labels,), 2, "12 cells"),
             Metric("stress_mae", "Stress MAE", 0.5432, "meV/A^3", None, (labels,), 2),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ from ase.io import read, write
 
 from forcebase.ingest.importing import import_paths
 from forcebase.integrity.taint import set_taint
-from forcebase.main_job import MainJob, run_main_job
+from forcebase.main_job import DATA, MainJob, run_main_job
 from forcebase.models.training_settings import QUICK
 from forcebase.report.gathering import gather
-from forcebase.report.main_result import MainResult
+from forcebase.report.main_result import MainResult, PhononResult
 
 pytestmark = pytest.mark.training
 
@@ -20,27 +21,63 @@ pytestmark = pytest.mark.training
 @pytest.fixture
 def result(db, tmp_path):
     """Records of a main job with a model of seconds."""
-    run_main_job(db, MainJob(settings=QUICK), tmp_path)
+    run_main_job(db, MainJob(data=(DATA / "wse2_gpaw",), settings=QUICK), tmp_path)
     ids = json.loads((tmp_path / "metrics.json").read_text())["records"]
     return MainResult(
         dataset=db.datasets.get(ids["dataset"]),
         reference=db.methods.get(ids["reference"]),
         model=db.methods.get(ids["model"]),
-        phonon=db.phonons.get(ids["phonon"]),
-        reference_phonon=db.phonons.get(ids["reference_phonon"]),
+        model_name="quick",
         labels=db.validations.get(ids["labels"]),
-        phonons=db.validations.get(ids["phonons"]),
+        phonons=(
+            PhononResult(
+                reference=db.phonons.get(ids["reference_phonon"]),
+                name="WSe2 in 3x3x1",
+                phonon=db.phonons.get(ids["phonon"]),
+                comparison=db.validations.get(ids["phonons"]),
+            ),
+        ),
     )
 
 
 def test_a_report_is_filled_from_records_alone(db, result, tmp_path, data_folder):
     content = gather(db, result, {})
+    _check_title(content)
     _check_chain(db, result, content)
+    _check_that_what_is_missing_is_left_out(db, result)
     _check_times(db, content)
     _check_parity(result, content)
     _check_shells(content)
     _check_that_other_imports_do_not_count(db, result, content, tmp_path, data_folder)
     _check_that_what_is_stale_says_so(db, result, content)
+
+
+def _check_title(content):
+    assert content.title == "WSe2 monolayer: MACE quick against GPAW PBE"
+    assert (content.names.reference, content.names.model) == ("GPAW PBE", "MACE")
+
+
+def _check_that_what_is_missing_is_left_out(db, result):
+    """Without comparisons the chain begins at what there is, and the reasons are told."""
+    phonon = replace(result.phonons[0], comparison=None, reason="of unlike structures")
+    none = replace(result, labels=None, labels_reason="a force is NaN", phonons=(phonon,))
+    content = gather(db, none, {})
+    assert content.missing == {
+        "energies and forces": "a force is NaN",
+        "phonons, WSe2 in 3x3x1": "of unlike structures",
+    }
+    assert {metric.name for metric in content.metrics} == {
+        "lattice_constant_A",
+        "reference_lattice_constant_A",
+        "lattice_constant_error_A",
+    }
+    assert (content.parity, content.phonons, content.shells, content.timings) == (None, [], [], [])
+    listed = {node.record for node in content.provenance}
+    assert {parent for node in content.provenance for _, parent in node.parents} <= listed
+    ids = (result.model.id, phonon.phonon.id, phonon.reference.id, result.dataset.id)
+    assert listed >= set(ids)
+    bare = replace(none, phonons=(replace(phonon, phonon=None),))
+    assert gather(db, bare, {}).metrics == []
 
 
 def _check_that_what_is_stale_says_so(db, result, content):
@@ -50,7 +87,7 @@ def _check_that_what_is_stale_says_so(db, result, content):
     tainted = gather(db, result, {})
     stale = {node.record for node in tainted.provenance if "tainted: not converged" in node.title}
     assert {member.calculation, result.dataset.id, result.model.id, result.labels.id} <= stale
-    assert result.reference_phonon.id not in stale
+    assert result.phonons[0].reference.id not in stale
 
 
 def _check_chain(db, result, content):

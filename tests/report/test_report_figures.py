@@ -11,6 +11,7 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from forcebase.report import style
+from forcebase.report.content import Names
 from forcebase.report.curves import draw_learning_curve
 from forcebase.report.parity import draw_energy_parity, draw_force_parity
 from forcebase.report.phonons import FrequencyUnit, draw_bands, draw_pdos
@@ -18,17 +19,19 @@ from forcebase.report.shells import draw_force_shells
 from forcebase.report.timing import draw_timing, timings_by_kind
 from forcebase.units import THZ_TO_CM1
 
+NAMES = Names(reference="VASP PBE", model="CHGNet")
+
 
 @pytest.fixture
-def figures(content):
+def figures(content, bands, dos):
     return {
-        "bands": draw_bands(content.bands, content.dos),
-        "pdos": draw_pdos(content.dos),
-        "parity_energy": draw_energy_parity(content.parity),
-        "parity_forces": draw_force_parity(content.parity),
-        "force_shells": draw_force_shells(content.shells),
+        "bands": draw_bands(bands, dos, content.names),
+        "pdos": draw_pdos(dos, content.names),
+        "parity_energy": draw_energy_parity(content.parity, content.names),
+        "parity_forces": draw_force_parity(content.parity, content.names),
+        "force_shells": draw_force_shells(content.shells, content.names),
         "learning_curve": draw_learning_curve(content.learning_curve),
-        "timing": draw_timing(content.timings),
+        "timing": draw_timing(content.timings, content.names),
     }
 
 
@@ -55,11 +58,11 @@ def test_pictures_have_the_house_resolution(figures, tmp_path):
         assert width >= 5 * style.RESOLUTION
 
 
-def test_a_figure_gives_the_same_picture_whatever_the_users_settings(content, monkeypatch):
-    plain = style.png(draw_pdos(content.dos))
+def test_a_figure_gives_the_same_picture_whatever_the_users_settings(dos, monkeypatch):
+    plain = style.png(draw_pdos(dos, NAMES))
     monkeypatch.setitem(matplotlib.rcParams, "font.size", 30.0)
     monkeypatch.setitem(matplotlib.rcParams, "lines.linewidth", 9.0)
-    assert style.png(draw_pdos(content.dos)) == plain
+    assert style.png(draw_pdos(dos, NAMES)) == plain
     assert matplotlib.rcParams["font.size"] == 30.0
 
 
@@ -88,7 +91,7 @@ def _on_axis(text: Text) -> bool:
 
 
 def test_bands_side_by_side_and_overlaid(bands, dos):
-    reference, model, overlay, _ = draw_bands(bands, dos).axes
+    reference, model, overlay, _ = draw_bands(bands, dos, NAMES).axes
     dft = bands.frequencies_reference.T * THZ_TO_CM1
     mace = bands.frequencies_model.T * THZ_TO_CM1
     np.testing.assert_allclose(lines_of(reference), dft)
@@ -100,7 +103,7 @@ def test_bands_side_by_side_and_overlaid(bands, dos):
 
 
 def test_bands_in_another_unit(bands, dos):
-    reference, *_ = draw_bands(bands, dos, FrequencyUnit.THZ).axes
+    reference, *_ = draw_bands(bands, dos, NAMES, FrequencyUnit.THZ).axes
     np.testing.assert_allclose(lines_of(reference), bands.frequencies_reference.T)
     assert reference.get_ylabel() == "Frequency (THz)"
 
@@ -117,12 +120,13 @@ def test_imaginary_modes_are_in_view(bands, dos):
             bands.tick_labels,
         ),
         dos,
+        NAMES,
     )
     assert figure.axes[0].get_ylim()[0] < -1.5 * THZ_TO_CM1
 
 
 def test_the_difference_is_the_models_minus_the_references(dos):
-    overlay, difference = draw_pdos(dos).axes
+    overlay, difference = draw_pdos(dos, NAMES).axes
     models = np.array(list(dos.model_projected.values())) / THZ_TO_CM1
     references = np.array(list(dos.reference_projected.values())) / THZ_TO_CM1
     np.testing.assert_allclose(lines_of(overlay), models)
@@ -130,7 +134,7 @@ def test_the_difference_is_the_models_minus_the_references(dos):
 
 
 def test_forces_are_coloured_by_element(parity):
-    main = draw_force_parity(parity).axes[0]
+    main = draw_force_parity(parity, NAMES).axes[0]
     drawn = {tuple(points.get_facecolor()[0][:3]): points for points in main.collections}
     for symbol in ("W", "Se"):
         points = drawn[to_rgb(style.element_color(symbol))].get_offsets()
@@ -140,7 +144,7 @@ def test_forces_are_coloured_by_element(parity):
 
 
 def test_energies_are_told_apart_by_kind(parity):
-    main, residual = draw_energy_parity(parity).axes
+    main, residual = draw_energy_parity(parity, NAMES).axes
     assert len(main.collections) == len(set(parity.kinds))
     errors = np.concatenate([points.get_offsets()[:, 1] for points in residual.collections])
     wanted = 1e3 * (parity.energies_model - parity.energies_reference)
@@ -156,12 +160,12 @@ def test_a_perfect_model_can_be_drawn(parity):
         parity.forces_reference,
         parity.symbols,
     )
-    assert style.png(draw_energy_parity(perfect)).startswith(b"\x89PNG")
-    assert "MAE 0.0 meV/Å" in draw_force_parity(perfect).axes[0].texts[0].get_text()
+    assert style.png(draw_energy_parity(perfect, NAMES)).startswith(b"\x89PNG")
+    assert "MAE 0.0 meV/Å" in draw_force_parity(perfect, NAMES).axes[0].texts[0].get_text()
 
 
 def test_bars_are_the_shells_and_points_the_elements(shells):
-    errors, forces = draw_force_shells(shells).axes
+    errors, forces = draw_force_shells(shells, NAMES).axes
     assert [bar.get_height() for bar in errors.patches] == [shell.mae for shell in shells]
     assert [bar.get_height() for bar in forces.patches] == [s.mean_force / 1000 for s in shells]
     drawn = {line.get_label(): line for line in errors.lines}
@@ -181,6 +185,23 @@ def test_learning_curve_is_logarithmic_in_meV(learning_curve):  # noqa: N802
         energy.lines[0].get_ydata(), [1e3 * e["energy_mae"] for e in learning_curve]
     )
     assert energy.texts[0].get_text() == f"{1e3 * learning_curve[-1]['energy_mae']:.3g}"
+
+
+def test_the_model_that_was_kept_is_marked(learning_curve):
+    worse = [*learning_curve, {**learning_curve[0], "epoch": 33.0}]
+    energy, _ = draw_learning_curve(worse).axes
+    assert energy.texts[0].xy[0] == 1 + learning_curve[-1]["epoch"]
+
+
+def test_figures_name_the_two_methods(figures):
+    """What a report is not about stands nowhere in it."""
+    wanted = {"bands", "pdos", "parity_energy", "parity_forces", "timing"}
+    for name, figure in figures.items():
+        words = " ".join(text.get_text() for text in figure.findobj(Text))
+        assert "DFT" not in words, name
+        if name in wanted:
+            assert "GPAW PBE" in words, name
+            assert "MACE" in words, name
 
 
 def test_one_epoch_is_a_learning_curve(learning_curve):

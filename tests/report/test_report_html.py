@@ -178,6 +178,29 @@ def test_without_timings_there_is_no_picture_of_them(content, tmp_path):
     assert 'id="f-timing"' not in (tmp_path / "report.html").read_text()
 
 
+def test_what_could_not_be_compared_is_said_with_the_reason(content, tmp_path):
+    missing = {"energies and forces": "a force is <NaN>.", "phonons, WSe2 in 3x3x1": "It ran away."}
+    remarks = ["the relaxation did not reach 1e-05 eV/angstrom in 500 steps"]
+    bare = replace(content, parity=None, phonons=[], shells=[], timings=[], metrics=[])
+    write_report(replace(bare, missing=missing, remarks=remarks), tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"learning_curve"}
+    text = (tmp_path / "report.html").read_text()
+    assert "Not compared: phonons, WSe2 in 3x3x1.</b> It ran away." in text
+    assert "Not compared: energies and forces.</b> a force is &lt;NaN&gt;." in text
+    assert "The relaxation did not reach" in text
+    page = Page(text)
+    assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
+
+
+def test_a_second_phonon_has_figures_of_its_own(content, tmp_path):
+    first = content.phonons[0]
+    second = replace(first, key="_2", name="v_Se in 2x2x1")
+    sources = {**content.figure_sources, "bands_2": first.sources, "pdos_2": first.sources}
+    write_report(replace(content, phonons=[first, second], figure_sources=sources), tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == FIGURES | {"bands_2", "pdos_2"}
+    assert "Phonon bands of v_Se in 2x2x1" in (tmp_path / "report.html").read_text()
+
+
 def test_a_folder_that_is_a_file_is_refused(content, tmp_path):
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(InputError, match="cannot be written to"):

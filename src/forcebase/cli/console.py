@@ -10,8 +10,9 @@ import json
 import logging
 import os
 import sys
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -167,13 +168,49 @@ class StageBars:
         self._progress.update(self._tasks[stage], completed=done, total=total, note=beside)
 
 
+class StageLines:
+    """A line now and then for each stage, for logs: how far it is, and how long it may take."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._began: dict[str, tuple[float, int]] = {}
+        self._told: dict[str, float] = {}
+
+    def __call__(self, stage: str, done: int, total: int, numbers: dict[str, Any]) -> None:
+        """Say that `done` of `total` is done, unless the stage has said so a moment ago."""
+        now = time.monotonic()
+        if stage not in self._began:
+            self._began[stage], self._told[stage] = (now, done), now
+            return
+        if now - self._told[stage] < SECONDS_BETWEEN_LINES:
+            return
+        self._told[stage] = now
+        began, before = self._began[stage]
+        parts = [f"{key} {_short(value)}" for key, value in numbers.items()]
+        if before < done < total:
+            seconds = (now - began) * (total - done) / (done - before)
+            parts.append(f"about {_duration(seconds)} left")
+        self._write(f"{stage} {done}/{total}" + "".join(f", {part}" for part in parts))
+
+
+SECONDS_BETWEEN_LINES = 15.0
+
+
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 @contextmanager
-def stage_bars() -> Iterator[StageBars]:
-    """Progress bars on the terminal, or none where the output is no terminal's."""
+def stage_bars() -> Iterator[StageBars | StageLines]:
+    """Progress bars on the terminal; lines now and then where the output is no terminal's."""
+    if not error_console.is_terminal:
+        yield StageLines(lambda line: error_console.print(line, markup=False, soft_wrap=True))
+        return
     columns = (
         TextColumn("{task.description:<18}", markup=False),
         BarColumn(bar_width=20),

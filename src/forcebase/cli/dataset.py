@@ -25,6 +25,8 @@ from forcebase.paths import check_writable
 
 app = CommandGroup(help="Frozen, versioned lists of calculations.")
 DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest) or id.")]
+MANY = 8
+"""Entries of a list that a reader is shown in full."""
 
 
 @app.command()
@@ -147,12 +149,19 @@ def diff(before: DatasetArgument, after: DatasetArgument, as_json: JsonOption = 
     for name, (earlier, later) in found.steps.items():
         say(f"~ step {name}: {_taken(earlier)} -> {_taken(later)}")
     for field, (old, new) in found.changed.items():
-        say(f"~ {field}: {old} -> {new}")
+        say(f"~ {field}: {_in_short(old)} -> {_in_short(new)}")
     n_added, n_removed = (sum(map(len, m.values())) for m in (found.added, found.removed))
     say(
         f"{found.before} -> {found.after}: {n_added} added, {n_removed} removed, "
         f"{len(found.moved)} moved, {len(found.dropped)} newly dropped"
     )
+
+
+def _in_short(value: Any) -> Any:
+    """A value without its long lists: hundreds of ids say nothing to a reader."""
+    if isinstance(value, dict):
+        return {key: _in_short(item) for key, item in value.items()}
+    return f"{len(value)} of them" if isinstance(value, list) and len(value) > MANY else value
 
 
 @app.command()

@@ -30,14 +30,20 @@ def demo(
     epochs: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="Other than the settings' own.")
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Of the training; 1 gives the same bits each time."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run the main job: import, curate, train, predict, phonons, report.
 
-    What an earlier run finished is found again, not computed again.
+    What an earlier run finished is found again, not computed again. A comparison that the model
+    does not allow is named with the reason, here and in the report.
 
     Examples:
       forcebase demo --out my-report
+      forcebase demo --threads 1
       forcebase demo --full --out my-report-full
     """
     started = time.monotonic()
@@ -51,18 +57,25 @@ def demo(
             model_name=f"{job.model_name}-{epochs}-epochs",
             settings=replace(job.settings, epochs=epochs),
         )
+    if threads is not None:
+        job = replace(job, settings=replace(job.settings, threads=threads))
     with open_database(writing=True) as db, stage_bars() as bars:
         answer = run_main_job(db, job, out, note, bars)
     seconds = time.monotonic() - started
     if as_json:
         metrics = {metric.name: metric.value for metric in answer.metrics}
-        print_json({**metrics, "seconds": answer.steps, "report": str(answer.report)})
+        said = {"missing": answer.missing, "remarks": answer.remarks}
+        print_json({**metrics, **said, "seconds": answer.steps, "report": str(answer.report)})
         return
     rows = [
         [m.label, f"{m.value:.{m.precision}f}", m.unit, _verdict(m.value, m.target), m.note]
         for m in answer.metrics
     ]
     print_table("Results", ["metric", "value", "unit", "target", "on"], rows)
+    for what, reason in answer.missing.items():
+        say(("Not compared:", "yellow"), f" {what}: {reason}")
+    for remark in answer.remarks:
+        say(("Note:", "yellow"), f" {remark}")
     steps = ", ".join(f"{step} {s:.1f}" for step, s in answer.steps.items())
     say(f"Seconds by step, as recorded: {steps}. This run: {seconds:.0f} s.")
     say("Report: ", (str(answer.report), "bold"))

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forcebase.cli.archive import import_archives
-from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
+from forcebase.cli.console import JsonOption, note, open_database, print_json, say, stage_bars
 from forcebase.cli.launch import print_report
+from forcebase.cli.model import DType
 from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
 from forcebase.paths import check_readable
+
+if TYPE_CHECKING:
+    from forcebase.models.training_settings import TrainingSettings
 
 ModelArgument = Annotated[str, typer.Argument(help="Model: id, name or tag.")]
 NameOption = Annotated[str | None, typer.Option(help="Name the result, to call it by.")]
@@ -89,6 +93,17 @@ def train(
     full: Annotated[bool, typer.Option(help="The long, accurate settings.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 1,
     epochs: Annotated[int | None, typer.Option(help="Other than the settings' own.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Cells per step; by default by their number and size.")
+    ] = None,
+    dtype: Annotated[
+        DType | None,
+        typer.Option(help="Of the training; by default float32 where it resolves the energies."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="1 gives the same bits each time; by default 2 where free."),
+    ] = None,
     parent: Annotated[
         str | None, typer.Option("--from", help="Tune this MACE: id, name or tag.")
     ] = None,
@@ -97,8 +112,12 @@ def train(
 ) -> None:
     """Train MACE on a dataset; the same dataset and settings give the model there is.
 
+    What is not said is chosen by the cells and the machine, and printed before the training
+    begins; the model's record holds it. A model is applied in float64 whatever it was trained in.
+
     Examples:
       forcebase train wse2-pbe@1 --name wse2-mace
+      forcebase train wse2-pbe@1 --threads 1 --dtype float64 --batch-size 2
       forcebase train wse2-pbe@2 --full
       forcebase train wse2-pbe@2 --from wse2-mace --epochs 30 --lr 0.001
     """
@@ -107,22 +126,27 @@ def train(
     from forcebase.actions import train_model
     from forcebase.models.training_settings import DEMO, FULL
 
-    settings = replace(FULL if full else DEMO, seed=seed)
-    if epochs is not None:
-        settings = replace(settings, epochs=epochs)
-    if lr is not None:
-        settings = replace(settings, lr=lr)
+    said = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "dtype": dtype}
+    said |= {"threads": threads, "seed": seed}
+    given: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
+    settings = replace(FULL if full else DEMO, **given)
     with open_database(writing=True) as db, stage_bars() as bars:
         if name:
             db.labels.check(name)
         data: Any = db.resolve(dataset, "datasets")[1]
         warn_if_stale(db, ("datasets", data.id))
         tuned = db.require_model(parent) if parent else None
-        model = train_model(db, data, settings, parent=tuned, progress=bars)
+        model = train_model(
+            db, data, settings, parent=tuned, progress=bars, on_start=_print_settings
+        )
         if name:
             db.labels.name(name, "methods", model.id)
         summary = {"id": model.id, "title": model.title, "dataset": data.title}
     _print_summary({**summary, "seconds": model.wall_time}, as_json)
+
+
+def _print_settings(chosen: TrainingSettings) -> None:
+    note(f"Training: {chosen.summary()}.")
 
 
 def predict(

@@ -35,6 +35,10 @@ class Labels:
         """Let `text` stand for this record from now on."""
         self._set(f"name:{text}", "name", text, collection, record)
 
+    def unname(self, text: str) -> None:
+        """Let `text` stand for no record; where it stands for none, nothing changes."""
+        self._raw.delete_one({"_id": f"name:{text}"})
+
     def tag(self, text: str, collection: str, record: str) -> None:
         """Put this record among those tagged `text`; doing so twice changes nothing."""
         self._set(f"tag:{text}:{record}", "tag", text, collection, record)

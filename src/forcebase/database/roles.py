@@ -61,7 +61,10 @@ def define_roles(database: MongoDatabase) -> None:
         OperationFailure: who is connected may not define roles.
     """
     for role in Role:
-        rights = {"privileges": _privileges(role, database.name), "roles": _inherited(role)}
+        rights: dict[str, Any] = {
+            "privileges": _privileges(role, database.name),
+            "roles": _inherited(role),
+        }
         try:
             database.command("createRole", role.name_on_server, **rights)
         except OperationFailure as error:

@@ -15,8 +15,9 @@ from forcebase.makers.packages import package_versions
 from forcebase.models.fine_tuning import load_parent, shifted_e0s
 from forcebase.models.golden_probe import make_probe
 from forcebase.models.loading import MACE, require_package
-from forcebase.models.mace_calculator import load_mace
+from forcebase.models.mace_calculator import TRAINED_DTYPE, load_mace
 from forcebase.models.mace_training import Epoch, train_mace
+from forcebase.models.training_choice import choose
 from forcebase.models.training_settings import DEMO, TrainingSettings
 from forcebase.outputs import CandidatesOutput, CurationOutput, ModelOutput, model_id
 from forcebase.progress import report
@@ -30,7 +31,7 @@ class MACETrainMaker(Maker):
 
     Attributes:
         name: of the job.
-        settings: hyperparameters.
+        settings: hyperparameters; what they leave open is chosen where the job runs.
     """
 
     name: str = "train MACE"
@@ -55,7 +56,8 @@ class MACETrainMaker(Maker):
         """Train on the train split; the valid split chooses the epoch; test is not looked at.
 
         With a parent, its weights are the start, and its E0s are shifted so that it is right on
-        average on the train split: the record holds the E0s that were used.
+        average on the train split: the record holds the E0s that were used. Whatever the
+        precision of the training, the model is one of float64.
 
         Args:
             candidates: labelled structures, the dataset's members among them.
@@ -69,8 +71,8 @@ class MACETrainMaker(Maker):
                 MACE, has several heads, or does not know an element.
         """
         splits = split_frames(Frames.from_blob(candidates["frames"]), selection)
-        settings = self.settings
-        tuned = load_parent(parent, settings.dtype) if parent else None
+        settings = choose(self.settings, splits["train"])
+        tuned = load_parent(parent) if parent else None
         e0s = shifted_e0s(tuned, splits["train"]) if tuned else selection["e0s"]
         with tempfile.TemporaryDirectory(prefix="mace-", dir=Path.cwd()) as folder:
             trained = train_mace(
@@ -82,14 +84,14 @@ class MACETrainMaker(Maker):
                 tuned,
             )
         weights, neutral = Blob(trained.weights), Blob(trained.neutral)
-        model = load_mace(neutral.data, weights.sha256, settings.dtype)
+        model = load_mace(neutral.data, weights.sha256, TRAINED_DTYPE)
         return {
             "forcebase": "model",
             "kind": "MACE",
             "weights": weights,
             "weights_sha256": weights.sha256,
             "neutral": neutral,
-            "dtype": settings.dtype,
+            "dtype": TRAINED_DTYPE,
             "head": None,
             "elements": model.elements,
             "dataset": dataset,

@@ -14,19 +14,18 @@ from forcebase.errors import ModelError
 from forcebase.frames import Frames
 from forcebase.models.evaluation import evaluate
 from forcebase.models.loading import neutral_of
-from forcebase.models.mace_calculator import LoadedModel, load_mace
+from forcebase.models.mace_calculator import TRAINED_DTYPE, LoadedModel, load_mace
 from forcebase.outputs import MACE, ModelOutput
 from forcebase.physics.reference_energies import fit_e0s
 
 FILE = "parent.model"
 
 
-def load_parent(parent: ModelOutput, dtype: str) -> LoadedModel:
+def load_parent(parent: ModelOutput) -> LoadedModel:
     """Load the model that a training begins from.
 
     Args:
-        parent: as published.
-        dtype: of the training.
+        parent: as published; it is loaded in float64, whatever the training's precision is.
 
     Raises:
         ModelError: it is no MACE, has no neutral form, or has several readout heads.
@@ -35,7 +34,7 @@ def load_parent(parent: ModelOutput, dtype: str) -> LoadedModel:
         raise ModelError(
             f"A {parent['kind']} model cannot be tuned here.", hint="Give a MACE as the parent."
         )
-    loaded = load_mace(neutral_of(parent), parent["weights_sha256"], dtype, parent["head"])
+    loaded = load_mace(neutral_of(parent), parent["weights_sha256"], TRAINED_DTYPE, parent["head"])
     heads = list(getattr(loaded.network, "heads", None) or ["Default"])
     if len(heads) > 1:
         raise ModelError(
@@ -71,16 +70,19 @@ def shifted_e0s(parent: LoadedModel, frames: Frames) -> dict[str, float]:
     }
 
 
-def write_parent(parent: LoadedModel, e0s: Mapping[str, float], folder: Path) -> list[str]:
+def write_parent(
+    parent: LoadedModel, e0s: Mapping[str, float], folder: Path, dtype: str
+) -> list[str]:
     """Write the parent for MACE's training program, and give the arguments that name it.
 
     MACE copies all of the parent's state that has the child's shape, E0s included where both know
-    the same elements, whatever E0s it was given: so they are written into the file too. The child
+    the same elements, whatever E0s it was given: so they are written into the file too, which is
+    in the `dtype` of the training. The child
     knows the elements of its own data only; MACE leaves the others out.
     """
     import torch
 
-    network = _trainable(parent.network)
+    network = _trainable(parent.network).to(getattr(torch, dtype))
     energies = network.atomic_energies_fn.atomic_energies
     for column, number in enumerate(parent.numbers):
         if (symbol := chemical_symbols[number]) in e0s:

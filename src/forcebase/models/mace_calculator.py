@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ase.data import chemical_symbols
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
     from forcebase.frames import Frames
+
+
+TRAINED_DTYPE: Final = "float64"
+"""What a model that was trained here is applied in, whatever the training's precision was:
+relaxations to 1e-5 eV/angstrom and force constants need it, for float32 makes acoustic modes
+noisy."""
 
 
 @dataclass(frozen=True, eq=False)

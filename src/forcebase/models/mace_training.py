@@ -36,6 +36,7 @@ class Epoch:
     """Errors on the valid split after an epoch."""
 
     epoch: int
+    """From 0; those after which the valid split was not looked at are left out."""
     loss: float
     energy_mae: float
     """eV/atom"""
@@ -75,13 +76,14 @@ def train_mace(
     Args:
         splits: `train` and `valid`, labelled.
         e0s: element symbol -> eV, of the method of the labels.
-        settings: all hyperparameters.
+        settings: all hyperparameters, none of them open.
         folder: for the files of the run; must be empty.
-        on_epoch: told of each epoch as it ends.
+        on_epoch: told of each epoch after which the valid split was looked at.
         parent: a MACE to begin from; its architecture and cutoff take the place of the settings'.
 
     Raises:
-        InputError: a split is empty, a label is missing, or an element has no E0.
+        InputError: a split is empty, a label is missing, an element has no E0, or a setting is
+            not chosen yet.
         MissingDependencyError: MACE is not installed.
         ModelError: MACE failed, did not read all labels, or diverged; the message holds its
             own last words.
@@ -94,7 +96,7 @@ def train_mace(
     }
     command = _command(files, e0s, settings)
     if parent is not None:
-        command += write_parent(parent, e0s, folder)
+        command += write_parent(parent, e0s, folder, settings.dtype or parent.dtype)
     with (folder / "output.log").open("w") as log:
         process = subprocess.Popen(
             command,
@@ -102,7 +104,7 @@ def train_mace(
             stdin=subprocess.PIPE,  # closes when this process dies: see mace_process
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(settings.threads),
+            env=_environment(settings.threads or 1),
             start_new_session=True,
         )
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, get_args
 
 from monty.json import MSONable
 
 from forcebase.bounds import SEED, Bounds, check_bounds, check_choice
+from forcebase.errors import InputError
 
 DType = Literal["float64", "float32"]
 
@@ -20,6 +22,9 @@ class TrainingSettings(MSONable):
     (eV/angstrom) and stress (eV/angstrom^3), hence the unlike weights. Without a weight on the
     stress the model has no equation of state, and lattice constant and phonons are wrong.
 
+    What is None is chosen by the cells and the machine before the training begins, see
+    `forcebase.models.training_choice`; a model's record holds what was chosen.
+
     Attributes:
         num_channels: width of the messages.
         max_L: largest angular momentum of the messages.
@@ -29,12 +34,14 @@ class TrainingSettings(MSONable):
         num_interactions: message-passing layers.
         epochs: passes over the train split; the weights kept are those with the least loss on
             the valid split, of an exponential moving average.
+        eval_interval: the valid split is looked at every so many epochs or more often, the
+            last epoch included.
         batch_size: configurations per step.
         lr: initial learning rate; each epoch multiplies it by `lr_gamma`.
         energy_weight, forces_weight, stress_weight: of the loss.
         ema_decay: of the moving average of the weights.
         seed: of initial weights and of the order of batches.
-        dtype: float64, or float32 for speed.
+        dtype: precision of the training; the model that comes of it is applied in float64.
         threads: 1 makes two runs give the same bits; 2 do not.
 
     Raises:
@@ -49,6 +56,7 @@ class TrainingSettings(MSONable):
         "r_max": Bounds(0, 20, above=True),
         "num_interactions": Bounds(1, 10, whole=True),
         "epochs": Bounds(1, 1_000_000, whole=True),
+        "eval_interval": Bounds(1, 1_000_000, whole=True),
         "batch_size": Bounds(1, 100_000, whole=True),
         "lr": Bounds(0, 10, above=True),
         "lr_gamma": Bounds(0, 1, above=True),
@@ -66,17 +74,23 @@ class TrainingSettings(MSONable):
     correlation: int = 2
     r_max: float = 5.0
     num_interactions: int = 2
-    epochs: int = 170
-    batch_size: int = 2
-    lr: float = 0.01
-    lr_gamma: float = 0.995
+    epochs: int = 100
+    eval_interval: int = 3
+    batch_size: int | None = None
+    lr: float | None = None
+    lr_gamma: float = 0.985
     energy_weight: float = 100.0
     forces_weight: float = 10.0
     stress_weight: float = 1000.0
     ema_decay: float = 0.99
     seed: int = 1
-    dtype: DType = "float64"
-    threads: int = 1
+    dtype: DType | None = None
+    threads: int | None = None
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """Names of the settings that are still to be chosen."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) is None)
 
     def __post_init__(self) -> None:
         check_bounds(self, self.BOUNDS)
@@ -86,8 +100,20 @@ class TrainingSettings(MSONable):
         """Plain data, as models keep it."""
         return asdict(self)
 
+    def summary(self) -> str:
+        """What decides how long it takes, in a line."""
+        return summary(self.as_settings())
+
     def as_arguments(self) -> list[str]:
-        """Arguments of `mace_run_train`, files and E0s apart."""
+        """Arguments of `mace_run_train`, files and E0s apart.
+
+        Raises:
+            InputError: a setting is not chosen yet.
+        """
+        if self.open:
+            raise InputError(
+                f"Not chosen yet: {', '.join(self.open)}.", hint="`choose` does, by the cells."
+            )
         same = ("num_channels", "max_L", "max_ell", "correlation", "r_max", "num_interactions")
         weights = ("energy_weight", "forces_weight", "stress_weight", "ema_decay", "lr", "seed")
         return [
@@ -101,19 +127,53 @@ class TrainingSettings(MSONable):
             "--compute_stress=True",
             "--ema",
             "--amsgrad",
-            "--eval_interval=1",
+            f"--eval_interval={self._interval()}",
             "--valid_batch_size=8",
             "--error_table=PerAtomMAE",
         ]
 
+    def _interval(self) -> int:
+        """MACE looks at epochs 0, n, 2n, ...: the largest n that meets the last epoch."""
+        last = self.epochs - 1
+        return max(n for n in range(1, self.eval_interval + 1) if last % n == 0)
+
+
+def summary(settings: Mapping[str, Any]) -> str:
+    """The same of the settings that a model's record holds."""
+    epochs, threads = (
+        f"{settings[name]} {name[:-1]}" + ("s" if settings[name] != 1 else "")
+        for name in ("epochs", "threads")
+    )
+    return f"{epochs}, batches of {settings['batch_size']}, {settings['dtype']}, {threads}"
+
 
 DEMO = TrainingSettings()
-"""Minutes on one core."""
+"""Minutes on two cores."""
 
-FULL = TrainingSettings(num_channels=64, correlation=3, epochs=300)
-"""An hour on one core. A faster decay of the learning rate (0.98) was measured to be worse."""
+FULL = TrainingSettings(
+    num_channels=64,
+    correlation=3,
+    epochs=300,
+    eval_interval=1,
+    batch_size=2,
+    lr=0.01,
+    lr_gamma=0.995,
+    dtype="float64",
+)
+"""An hour or more. A faster decay of the learning rate (0.98) was measured to be worse."""
 
 QUICK = TrainingSettings(
-    num_channels=8, max_L=0, max_ell=2, correlation=2, r_max=4.5, epochs=4, batch_size=1
+    num_channels=8,
+    max_L=0,
+    max_ell=2,
+    correlation=2,
+    r_max=4.5,
+    epochs=4,
+    eval_interval=1,
+    batch_size=1,
+    lr=0.01,
+    lr_gamma=0.995,
+    dtype="float64",
+    threads=1,
 )
-"""Seconds: a model that works and is no good."""
+"""Seconds: a model that works and is no good, the same bits each time."""

@@ -36,6 +36,22 @@ class Method(Record):
         """A short name for people."""
         raise TypeError("a Method is a DFTMethod or a ModelMethod")
 
+    @property
+    def short_title(self) -> str:
+        """What figures call it, without versions and ids."""
+        raise TypeError("a Method is a DFTMethod or a ModelMethod")
+
+
+CODE_NAMES = {
+    "abinit": "ABINIT",
+    "cp2k": "CP2K",
+    "fhi-aims": "FHI-aims",
+    "gpaw": "GPAW",
+    "quantum espresso": "Quantum ESPRESSO",
+    "vasp": "VASP",
+}
+"""As their authors write them."""
+
 
 class DFTMethod(Method):
     """A DFT set-up. Convergence criteria belong to each calculation, not to the method."""
@@ -79,6 +95,11 @@ class DFTMethod(Method):
         parts = [self.code, self.code_version, self.functional]
         return " ".join([*parts, f"{cutoff:g} eV"] if cutoff else parts)
 
+    @property
+    def short_title(self) -> str:
+        """As "GPAW PBE"."""
+        return f"{CODE_NAMES.get(self.code, self.code)} {self.functional}"
+
 
 class ModelMethod(Method):
     """A model: its weights' digest and what else changes its answers."""
@@ -114,3 +135,8 @@ class ModelMethod(Method):
     def title(self) -> str:
         """As "MACE 1a2b3c4d5e"."""
         return f"{self.kind} {self.id[:10]}"
+
+    @property
+    def short_title(self) -> str:
+        """As "MACE"."""
+        return str(self.kind)

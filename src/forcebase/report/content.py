@@ -14,6 +14,24 @@ SHORT_ID = 10
 
 
 @dataclass(frozen=True)
+class Names:
+    """What the two sides are called in figures and tables.
+
+    Attributes:
+        reference: as "GPAW PBE".
+        model: as "MACE".
+    """
+
+    reference: str
+    model: str
+
+    @property
+    def difference(self) -> str:
+        """As "MACE − GPAW PBE"."""
+        return f"{self.model} − {self.reference}"
+
+
+@dataclass(frozen=True)
 class DatasetFacts:
     """What a dataset holds and what was left out.
 
@@ -121,6 +139,25 @@ class DosData:
     model_projected: dict[str, Array]
 
 
+@dataclass(frozen=True, eq=False)
+class PhononFigures:
+    """What is drawn of a pair of phonons.
+
+    Attributes:
+        key: of the names of its figures: "" for the first pair, "_2" for the second.
+        name: of what they are phonons.
+        bands: of both.
+        dos: of both.
+        sources: ids of the records that they were drawn from.
+    """
+
+    key: str
+    name: str
+    bands: BandsData
+    dos: DosData
+    sources: list[str]
+
+
 @dataclass(frozen=True)
 class Metric:
     """One number with its unit, its target and the records it comes from.
@@ -190,15 +227,17 @@ class ReportContent:
 
     Attributes:
         title: heading of the page.
+        names: of the two sides.
+        missing: what could not be compared -> why.
+        remarks: what to know of the model's phonons before they are trusted.
         facts: (label, text) of system, methods, model, versions.
         dataset: what the model was trained and tested on.
-        parity: labels and predictions of the test split.
+        parity: labels and predictions of the test split; None where there are no predictions.
         shells: errors of forces from the defect outwards, those of pristine cells last; empty
             where no test cell has a defect.
-        learning_curve: one entry per epoch: epoch, loss, energy_mae (eV/atom), force_mae
-            (eV/angstrom), stress_mae (eV/angstrom^3), seconds.
-        bands: phonon bands.
-        dos: phonon densities of states.
+        learning_curve: one entry per epoch after which the valid split was looked at: epoch, loss,
+            energy_mae (eV/atom), force_mae (eV/angstrom), stress_mae (eV/angstrom^3), seconds.
+        phonons: pairs of phonons that could be compared, the perfect crystal's first.
         metrics: numbers with their units, targets and sources.
         timings: one per configuration held to its reference.
         steps: seconds by step of the job.
@@ -208,13 +247,15 @@ class ReportContent:
     """
 
     title: str
+    names: Names
+    missing: dict[str, str]
+    remarks: list[str]
     facts: list[tuple[str, str]]
     dataset: DatasetFacts
-    parity: ParityData
+    parity: ParityData | None
     shells: list[ShellForces]
     learning_curve: list[dict[str, float]]
-    bands: BandsData
-    dos: DosData
+    phonons: list[PhononFigures]
     metrics: list[Metric]
     timings: list[Timing]
     steps: dict[str, float]

@@ -18,7 +18,7 @@ FEW_EPOCHS = 3
 
 @style.in_house_style
 def draw_learning_curve(curve: list[dict[str, float]]) -> Figure:
-    """Energy and force errors on the valid split, logarithmic.
+    """Energy and force errors on the valid split, logarithmic; the model kept is marked.
 
     Args:
         curve: entries as in `ReportContent.learning_curve`.
@@ -33,13 +33,14 @@ def draw_learning_curve(curve: list[dict[str, float]]) -> Figure:
 def _draw_errors(
     axes: Axes, curve: list[dict[str, float]], key: str, label: str, color: str
 ) -> None:
-    epochs = np.array([entry["epoch"] for entry in curve])
+    epochs = 1 + np.array([entry["epoch"] for entry in curve])
     errors = 1e3 * np.array([entry[key] for entry in curve])
     axes.semilogy(epochs, errors, color=color, marker="o" if len(curve) <= FEW_EPOCHS else "")
-    axes.plot(epochs[-1], errors[-1], "o", color=color, markersize=5)
+    kept = int(np.argmin([entry["loss"] for entry in curve]))
+    axes.plot(epochs[kept], errors[kept], "o", color=color, markersize=5)
     axes.annotate(
-        f"{errors[-1]:.3g}",
-        (epochs[-1], errors[-1]),
+        f"{errors[kept]:.3g}",
+        (epochs[kept], errors[kept]),
         xytext=(0, 9),
         textcoords="offset points",
         ha="center",
@@ -49,9 +50,11 @@ def _draw_errors(
     wide = errors.max() > WIDE * errors.min()
     ticks = (1.0, 2.0, 5.0) if wide else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
     axes.yaxis.set_major_locator(LogLocator(subs=ticks))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.margins(x=0.05, y=0.08)
+    if len(curve) == 1:
+        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
     axes.set(xlabel="Epoch", ylabel=label)
     axes.grid(True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,76 +12,114 @@ from ase.data import chemical_symbols
 from forcebase.comparison import Pairs, join
 from forcebase.database.database import Database
 from forcebase.datasets import splits_of
-from forcebase.integrity.taint import stale_among
-from forcebase.lineage import made_by, parents, title
+from forcebase.models.training_settings import summary
+from forcebase.physics.material import form_of
 from forcebase.physics.shell_errors import PRISTINE
+from forcebase.physics.vibrations import IMAGINARY
 from forcebase.records import Dataset, Validation
 from forcebase.records.dataset import DROPPED, SPLITS
 from forcebase.report.content import (
     BandsData,
     DatasetFacts,
     DosData,
+    Names,
     ParityData,
-    ProvenanceNode,
+    PhononFigures,
     ReportContent,
     ShellForces,
     Timing,
 )
-from forcebase.report.main_result import MainResult
+from forcebase.report.main_result import MainResult, PhononResult
 from forcebase.report.metrics import key_metrics
+from forcebase.report.provenance import provenance_of
 from forcebase.spectra import crystal_of, spectra_of
 
 
 def gather(db: Database, result: MainResult, targets: dict[str, float]) -> ReportContent:
     """Read all that the report shows."""
-    pairs = _test_pairs(db, result)
-    shells = shell_forces(result.labels)
-    timings = _timings(db, pairs)
+    pairs = _test_pairs(db, result) if result.labels else None
+    shells = shell_forces(result.labels) if result.labels else []
+    timings = _timings(db, pairs) if pairs else []
     activities = _step_activities(db, result, pairs)
+    phonons = [
+        _phonon_figures(db, number, found)
+        for number, found in enumerate(result.phonons, 1)
+        if found.comparison
+    ]
     return ReportContent(
-        title=f"{result.model.title} against {result.reference.title}",
+        title=_title(db, result),
+        names=_names(result),
+        missing=result.missing,
+        remarks=[*result.remarks, *_imaginary(phonons)],
         facts=_facts(result),
         dataset=_dataset_facts(db, result.dataset),
-        parity=_parity(pairs),
+        parity=_parity(pairs) if pairs else None,
         shells=shells,
         learning_curve=[dict(epoch) for epoch in result.model.learning_curve],
-        **_phonon_data(db, result),
+        phonons=phonons,
         metrics=key_metrics(db, result, shells, timings, targets),
         timings=timings,
         steps={step: _seconds(db, made) for step, made in activities.items()},
         step_activities=activities,
-        figure_sources=_figure_sources(result, timings),
-        provenance=_provenance(db, result, pairs),
+        figure_sources=_figure_sources(result, phonons, timings),
+        provenance=provenance_of(db, result, pairs),
     )
 
 
-def _step_activities(db: Database, result: MainResult, pairs: Pairs) -> dict[str, list[str]]:
-    """Activities of each step; of the imports, those that gave the dataset and the phonon."""
+def _title(db: Database, result: MainResult) -> str:
+    """As "WSe2 monolayer: MACE wse2-mace against GPAW PBE"."""
+    material = _material(db, result)
+    subject = f"{material}: " if material else ""
+    name = f"{result.model.short_title} {result.model_name}"
+    return f"{subject}{name} against {result.reference.short_title}"
+
+
+def _material(db: Database, result: MainResult) -> str:
+    """The perfect crystal of the first phonon; without one, the formula that most members have."""
+    for found in result.phonons[:1]:
+        crystal = db.structures.get(found.reference.structure)
+        return f"{crystal.reduced_formula} {form_of(crystal.to_atoms())}"
+    members = db.members.raw.distinct("structure", {"dataset": result.dataset.id})
+    rows = db.structures.by_ids(members, {"reduced_formula": 1})
+    counts = Counter(row["reduced_formula"] for row in rows)
+    return counts.most_common(1)[0][0] if counts else ""
+
+
+def _names(result: MainResult) -> Names:
+    return Names(reference=result.reference.short_title, model=result.model.short_title)
+
+
+def _step_activities(db: Database, result: MainResult, pairs: Pairs | None) -> dict[str, list[str]]:
+    """Activities of each step; of the imports, those that gave the dataset and the phonons."""
 
     def made(calculations: Iterable[str]) -> list[str]:
         query = {"_id": {"$in": list(calculations)}}
         return db.calculations.raw.distinct("provenance.activity", query)
 
-    labelled = [*made(splits_of(db, result.dataset)), result.reference_phonon.provenance.activity]
+    phonons = [found.reference.provenance.activity for found in result.phonons]
+    labelled = [*made(splits_of(db, result.dataset)), *phonons]
+    compared = [result.labels, *(found.comparison for found in result.phonons)]
     imported = {"_id": {"$in": labelled}, "kind": "import"}
     return {
         "import": sorted(db.activities.raw.distinct("_id", imported)),
         "dataset": [result.dataset.provenance.activity],
         "train": [result.model.provenance.activity],
-        "predict": sorted(made(pairs.model.ids.tolist())),
-        "phonon": [result.phonon.provenance.activity],
-        "compare": [v.provenance.activity for v in (result.labels, result.phonons)],
+        "predict": sorted(made(pairs.model.ids.tolist())) if pairs else [],
+        "phonon": [found.phonon.provenance.activity for found in result.phonons if found.phonon],
+        "compare": [validation.provenance.activity for validation in compared if validation],
     }
 
 
-def _figure_sources(result: MainResult, timings: list[Timing]) -> dict[str, list[str]]:
-    phonons = [result.phonons.id, result.phonon.id, result.reference_phonon.id]
+def _figure_sources(
+    result: MainResult, phonons: list[PhononFigures], timings: list[Timing]
+) -> dict[str, list[str]]:
+    labels = [result.labels.id] if result.labels else []
+    drawn = {f"{what}{p.key}": p.sources for p in phonons for what in ("bands", "pdos")}
     return {
-        "bands": phonons,
-        "pdos": phonons,
-        "parity_energy": [result.labels.id],
-        "parity_forces": [result.labels.id],
-        "force_shells": [result.labels.id],
+        **drawn,
+        "parity_energy": labels,
+        "parity_forces": labels,
+        "force_shells": labels,
         "learning_curve": [result.model.id],
         "timing": [source for timing in timings for source in timing.sources],
     }
@@ -103,9 +140,9 @@ def _facts(result: MainResult) -> list[tuple[str, str]]:
             "Architecture",
             f"{settings['num_channels']} channels, max L {settings['max_L']}, correlation "
             f"{settings['correlation']}, cutoff {settings['r_max']:g} Å, "
-            f"{result.model.n_parameters:,} parameters, {result.model.dtype}",
+            f"{result.model.n_parameters:,} parameters, applied in {result.model.dtype}",
         ),
-        ("Training", f"{settings['epochs']} epochs, seed {result.model.seed}"),
+        ("Training", f"{summary(settings)}, seed {settings['seed']}"),
         ("E0s", ", ".join(f"{s} {e:.4f} eV" for s, e in result.model.e0s.items())),
         ("Packages", ", ".join(f"{name} {number}" for name, number in versions.items())),
     ]
@@ -165,24 +202,29 @@ def _test_pairs(db: Database, result: MainResult) -> Pairs:
     return join(db, result.model, result.reference, {"_id": {"$in": test}}).read(db)
 
 
-def _phonon_data(db: Database, result: MainResult) -> dict[str, Any]:
-    spectra = spectra_of(crystal_of(db, result.phonon), crystal_of(db, result.reference_phonon))
-    return {
-        "bands": BandsData(
+def _phonon_figures(db: Database, number: int, found: PhononResult) -> PhononFigures:
+    assert found.phonon is not None
+    assert found.comparison is not None
+    spectra = spectra_of(crystal_of(db, found.phonon), crystal_of(db, found.reference))
+    return PhononFigures(
+        key=f"_{number}" if number > 1 else "",
+        name=found.name,
+        sources=[found.comparison.id, found.phonon.id, found.reference.id],
+        bands=BandsData(
             distances=spectra.path.distances,
             frequencies_reference=spectra.reference_bands.frequencies,
             frequencies_model=spectra.model_bands.frequencies,
             tick_positions=spectra.path.label_distances,
             tick_labels=spectra.path.labels,
         ),
-        "dos": DosData(
+        dos=DosData(
             frequencies=spectra.reference_dos.frequencies,
             reference_total=spectra.reference_dos.total,
             reference_projected=dict(spectra.reference_dos.projected),
             model_total=spectra.model_dos.total,
             model_projected=dict(spectra.model_dos.projected),
         ),
-    }
+    )
 
 
 def _timings(db: Database, pairs: Pairs) -> list[Timing]:
@@ -204,38 +246,12 @@ def _timings(db: Database, pairs: Pairs) -> list[Timing]:
     return sorted(timings, key=lambda timing: (timing.n_atoms, timing.kind, timing.sources))
 
 
-def _provenance(db: Database, result: MainResult, pairs: Pairs) -> list[ProvenanceNode]:
-    """The records behind all numbers, ends first, each once.
-
-    A comparison of labels names its methods and dataset; the pairs of calculations that it
-    came down to are added here, so that the chain has no gap.
-    """
-    compared = [
-        *(("prediction", "calculations", str(record)) for record in pairs.model.ids),
-        *(("label", "calculations", str(record)) for record in pairs.reference.ids),
-    ]
-    waiting = [("validations", result.labels.id), ("validations", result.phonons.id)]
-    found: dict[str, ProvenanceNode] = {}
-    while waiting:
-        collection, record_id = waiting.pop(0)
-        if record_id in found:
-            continue
-        record = db.collection(collection).get(record_id)
-        edges = list(parents(db, collection, record))
-        if record_id == result.labels.id:
-            edges += compared
-        found[record_id] = ProvenanceNode(
-            record=record_id,
-            collection=collection,
-            title=title(collection, record),
-            made_by=made_by(db, record),
-            parents=tuple((role, parent) for role, _, parent in edges),
-        )
-        waiting += [(place, parent) for _, place, parent in edges]
-    return [_marked(db, node) for node in found.values()]
-
-
-def _marked(db: Database, node: ProvenanceNode) -> ProvenanceNode:
-    """What is stale says so, with the reason."""
-    reason = stale_among(db, node.collection, [node.record]).get(node.record)
-    return replace(node, title=f"{node.title}, STALE: {reason}") if reason else node
+def _imaginary(phonons: list[PhononFigures]) -> Iterator[str]:
+    """What the path shows and the waves that fit into the supercell, few in a small one, do not."""
+    for pair in phonons:
+        lowest = pair.bands.frequencies_model.min()
+        if lowest < IMAGINARY <= pair.bands.frequencies_reference.min():
+            yield (
+                f"Phonons, {pair.name}: on the path, modes of the model are imaginary, the worst "
+                f"{-lowest:.3f}i THz, where those of the reference are real"
+            )

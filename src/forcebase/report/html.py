@@ -21,21 +21,6 @@ from forcebase.report.style import png
 from forcebase.report.timing import draw_timing, timings_by_kind
 
 FILE_NAME = "report.html"
-CAPTIONS = {
-    "bands": "Phonon bands on one path: DFT, MACE, and both with their densities of states.",
-    "pdos": "Densities of states projected on elements, and below MACE's minus DFT's.",
-    "parity_energy": "Energies of the test split, by kind of configuration.",
-    "parity_forces": "Force components of the test split, by element.",
-    "force_shells": (
-        "Force errors of the test split by distance from the defect, beside the cells without "
-        "one: of all atoms (bars) and by element (points); right, how large DFT's forces are."
-    ),
-    "learning_curve": "Errors on the valid split after each epoch.",
-    "timing": (
-        "Wall times of the test split, as recorded (MACE: a cell's share, by atoms, of its batch); "
-        "bars join the medians."
-    ),
-}
 MANY_IDS = 4
 """Up to so many record ids stand in a line; more are folded away."""
 
@@ -61,18 +46,48 @@ def write_report(content: ReportContent, folder: Path) -> Path:
 
 
 def _figures(content: ReportContent) -> dict[str, Figure]:
-    figures = {
-        "bands": draw_bands(content.bands, content.dos),
-        "pdos": draw_pdos(content.dos),
-        "parity_energy": draw_energy_parity(content.parity),
-        "parity_forces": draw_force_parity(content.parity),
-        "learning_curve": draw_learning_curve(content.learning_curve),
-    }
+    names = content.names
+    figures = {"learning_curve": draw_learning_curve(content.learning_curve)}
+    for pair in content.phonons:
+        figures[f"bands{pair.key}"] = draw_bands(pair.bands, pair.dos, names)
+        figures[f"pdos{pair.key}"] = draw_pdos(pair.dos, names)
+    if content.parity:
+        figures["parity_energy"] = draw_energy_parity(content.parity, names)
+        figures["parity_forces"] = draw_force_parity(content.parity, names)
     if content.shells:
-        figures["force_shells"] = draw_force_shells(content.shells)
+        figures["force_shells"] = draw_force_shells(content.shells, names)
     if content.timings:
-        figures["timing"] = draw_timing(content.timings)
+        figures["timing"] = draw_timing(content.timings, names)
     return figures
+
+
+def captions(content: ReportContent) -> dict[str, str]:
+    """What stands under each figure."""
+    reference, model = content.names.reference, content.names.model
+    found = {
+        "parity_energy": "Energies of the test split, by kind of configuration.",
+        "parity_forces": "Force components of the test split, by element.",
+        "force_shells": (
+            "Force errors of the test split by distance from the defect, beside the cells without "
+            "one: of all atoms (bars) and by element (points); right, how large the forces of "
+            f"{reference} are."
+        ),
+        "learning_curve": "Errors on the valid split; the dot is the model that was kept.",
+        "timing": (
+            f"Wall times of the test split, as recorded ({model}: a cell's share, by atoms, of its "
+            "batch); bars join the medians."
+        ),
+    }
+    for pair in content.phonons:
+        found[f"bands{pair.key}"] = (
+            f"Phonon bands of {pair.name} on one path: {reference}, {model}, and both with their "
+            "densities of states."
+        )
+        found[f"pdos{pair.key}"] = (
+            f"Densities of states of {pair.name} projected on elements, and below "
+            f"{content.names.difference}."
+        )
+    return found
 
 
 def _render(content: ReportContent, pictures: dict[str, bytes]) -> str:
@@ -92,7 +107,7 @@ def _render(content: ReportContent, pictures: dict[str, bytes]) -> str:
         kind_timings=timings_by_kind(content.timings),
         shell_elements=sorted({symbol for s in content.shells for symbol in s.mae_by_element}),
         pictures={name: base64.b64encode(data).decode() for name, data in pictures.items()},
-        captions=CAPTIONS,
+        captions=captions(content),
         short=SHORT_ID,
         many=MANY_IDS,
     )

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from forcebase.database.database import Database
+from forcebase.records import Validation
 from forcebase.report.content import Metric, ShellForces, Timing
-from forcebase.report.main_result import MainResult
+from forcebase.report.main_result import MainResult, PhononResult
+
+FURTHER = ("band_mae_THz", "band_rmse_THz", "band_max_THz")
+"""What is told of the second phonon and those after it."""
 
 
 def key_metrics(
@@ -21,18 +27,18 @@ def key_metrics(
 ) -> list[Metric]:
     """Read the numbers from the validations and records."""
     return [
-        *_label_metrics(result, targets),
-        *_shell_metrics(result, shells),
-        *_phonon_metrics(result, targets),
+        *(_label_metrics(result.labels, targets) if result.labels else []),
+        *(_shell_metrics(result.labels, shells) if result.labels else []),
+        *_phonon_metrics(result.phonons, targets),
         *_lattice_metrics(db, result, targets),
         *_time_metrics(timings, targets),
     ]
 
 
-def _label_metrics(result: MainResult, targets: dict[str, float]) -> list[Metric]:
-    overall: dict[str, Any] = dict(result.labels.metrics)["overall"]
-    sources = (result.labels.id,)
-    test = f"{result.labels.n} test cells"
+def _label_metrics(labels: Validation, targets: dict[str, float]) -> list[Metric]:
+    overall: dict[str, Any] = dict(labels.metrics)["overall"]
+    sources = (labels.id,)
+    test = f"{labels.n} test cells"
     rows = [
         ("test_energy_mae_meV_per_atom", "Energy MAE", "energy", "mae", "meV/atom"),
         ("test_energy_rmse_meV_per_atom", "Energy RMSE", "energy", "rmse", "meV/atom"),
@@ -52,23 +58,46 @@ def _label_metrics(result: MainResult, targets: dict[str, float]) -> list[Metric
     return found
 
 
-def _shell_metrics(result: MainResult, shells: Sequence[ShellForces]) -> list[Metric]:
+def _shell_metrics(labels: Validation, shells: Sequence[ShellForces]) -> list[Metric]:
     """Force errors from the defect outwards, and in cells without one."""
     found = []
     for shell in shells:
         key = "pristine" if shell.pristine else f"shell_{shell.number}"
         where = "" if shell.pristine else " from a defect"
-        note = f"{shell.n_atoms} atoms{where}, {shell.n_structures} test cells"
+        atoms, cells = (
+            f"{n} {what}" + ("s" if n != 1 else "")
+            for n, what in ((shell.n_atoms, "atom"), (shell.n_structures, "test cell"))
+        )
+        note = f"{atoms}{where}, {cells}"
         name, label = f"test_force_mae_{key}_meV_per_A", f"Force MAE, {shell.label}"
-        sources = (result.labels.id,)
+        sources = (labels.id,)
         found.append(Metric(name, label, shell.mae, "meV/A", None, sources, 2, note))
     return found
 
 
-def _phonon_metrics(result: MainResult, targets: dict[str, float]) -> list[Metric]:
-    metrics: dict[str, Any] = dict(result.phonons.metrics)
-    sources = (result.phonons.id,)
-    path = f"{result.phonons.n} q-points on {result.phonons.on['path']}"
+def _phonon_metrics(phonons: Sequence[PhononResult], targets: dict[str, float]) -> Iterator[Metric]:
+    """All of the first phonon, the bands of the others, which are named by what they are of."""
+    for number, result in enumerate(phonons):
+        if result.comparison is None:
+            continue
+        for metric in _errors_of(result.comparison, targets):
+            if number == 0:
+                yield metric
+            elif metric.name in FURTHER:
+                name, _, unit = metric.name.rpartition("_")
+                of = re.sub(r"\W+", "_", result.name)
+                yield replace(
+                    metric,
+                    name=f"{name}_{of}_{unit}",
+                    label=f"{metric.label}, {result.name}",
+                    target=None,
+                )
+
+
+def _errors_of(comparison: Validation, targets: dict[str, float]) -> list[Metric]:
+    metrics: dict[str, Any] = dict(comparison.metrics)
+    sources = (comparison.id,)
+    path = f"{comparison.n} q-points on {comparison.on['path']}"
     rows = [
         ("band_mae_THz", "Band MAE", "THz", 4),
         ("band_rmse_THz", "Band RMSE", "THz", 4),
@@ -84,15 +113,21 @@ def _phonon_metrics(result: MainResult, targets: dict[str, float]) -> list[Metri
 
 
 def _lattice_metrics(db: Database, result: MainResult, targets: dict[str, float]) -> list[Metric]:
-    model = db.structures.get(result.phonon.structure)
-    reference = db.structures.get(result.reference_phonon.structure)
+    """Of the first phonon's cell, however far its relaxation went."""
+    main = result.phonons[0] if result.phonons else None
+    if main is None or main.phonon is None:
+        return []
+    model = db.structures.get(main.phonon.structure)
+    reference = db.structures.get(main.reference.structure)
     a_model, a_reference = (float(s.to_atoms().cell.lengths()[0]) for s in (model, reference))
-    note = "relaxed, vacuum axis fixed"
+    relaxed = "relaxed" if main.phonon.relaxation.get("converged", True) else "not fully relaxed"
+    note = f"{relaxed}, vacuum axis fixed" if any(reference.vacuum_axes) else relaxed
     error = abs(a_model - a_reference)
     both = (model.id, reference.id)
+    theirs = f"Lattice constant, {result.reference.short_title}"
     return [
         Metric("lattice_constant_A", "Lattice constant", a_model, "A", None, both[:1], 4, note),
-        Metric("reference_lattice_constant_A", "DFT's", a_reference, "A", None, both[1:], 4, note),
+        Metric("reference_lattice_constant_A", theirs, a_reference, "A", None, both[1:], 4, note),
         Metric(
             "lattice_constant_error_A",
             "Lattice constant error",

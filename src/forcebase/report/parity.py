@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from forcebase.report import style
-from forcebase.report.content import ParityData
+from forcebase.report.content import Names, ParityData
 from forcebase.safety.text import figure_text
 
 Array = NDArray[np.float64]
@@ -20,7 +20,7 @@ PARITY_SIZE = (5.4, 6.4)
 
 
 @style.in_house_style
-def draw_energy_parity(parity: ParityData) -> Figure:
+def draw_energy_parity(parity: ParityData, names: Names) -> Figure:
     """Energies per atom of the test split by kind of configuration, residuals below."""
     figure, main, residual = _panels()
     reference, model = parity.energies_reference, parity.energies_model
@@ -39,14 +39,14 @@ def draw_energy_parity(parity: ParityData) -> Figure:
     _finish(main, residual, reference, model, errors)
     style.note(main, _errors_text(errors, "meV/atom"))
     main.legend(loc="lower right", handletextpad=0.2, borderaxespad=0.2)
-    main.set_ylabel("MACE energy (eV/atom)")
-    residual.set_ylabel("MACE − DFT\n(meV/atom)")
-    residual.set_xlabel("DFT energy (eV/atom)")
+    main.set_ylabel(f"{names.model} energy (eV/atom)")
+    residual.set_ylabel(f"{names.difference}\n(meV/atom)")
+    residual.set_xlabel(f"{names.reference} energy (eV/atom)")
     return figure
 
 
 @style.in_house_style
-def draw_force_parity(parity: ParityData) -> Figure:
+def draw_force_parity(parity: ParityData, names: Names) -> Figure:
     """Force components of the test split by element, residuals below."""
     figure, main, residual = _panels()
     reference, model = parity.forces_reference, parity.forces_model
@@ -65,9 +65,9 @@ def draw_force_parity(parity: ParityData) -> Figure:
     _finish(main, residual, reference.ravel(), model.ravel(), errors.ravel())
     style.note(main, _errors_text(errors, "meV/Å"))
     main.legend(loc="lower right", handletextpad=0.2, borderaxespad=0.2, markerscale=1.8)
-    main.set_ylabel("MACE force component (eV/Å)")
-    residual.set_ylabel("MACE − DFT\n(meV/Å)")
-    residual.set_xlabel("DFT force component (eV/Å)")
+    main.set_ylabel(f"{names.model} force component (eV/Å)")
+    residual.set_ylabel(f"{names.difference}\n(meV/Å)")
+    residual.set_xlabel(f"{names.reference} force component (eV/Å)")
     return figure
 
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from forcebase.report import style
-from forcebase.report.content import BandsData, DosData
+from forcebase.report.content import BandsData, DosData, Names
 from forcebase.units import THZ_TO_CM1, THZ_TO_MEV
 
 Array = NDArray[np.float64]
@@ -38,10 +38,10 @@ class FrequencyUnit(Enum):
 
 @style.in_house_style
 def draw_bands(
-    bands: BandsData, dos: DosData, unit: FrequencyUnit = FrequencyUnit.PER_CM
+    bands: BandsData, dos: DosData, names: Names, unit: FrequencyUnit = FrequencyUnit.PER_CM
 ) -> Figure:
-    """DFT and model bands side by side, then overlaid, with the DOS of both at the right."""
-    figure = style.new_figure(4.3, 11.0)
+    """Bands of reference and model side by side, then overlaid, the DOS of both at the right."""
+    figure = style.new_figure(4.6, 11.0)
     panels = figure.subplots(1, 4, sharey=True, width_ratios=(3, 3, 3, 1.5))
     reference_panel, model_panel, overlay, dos_panel = panels
     reference = bands.frequencies_reference * unit.per_thz
@@ -51,11 +51,19 @@ def draw_bands(
     _draw_branches(overlay, bands, reference, style.REFERENCE, "-")
     _draw_branches(overlay, bands, model, style.MODEL, "--")
     mae = float(np.abs(model - reference).mean())
-    titles = ("DFT", "MACE", f"Overlay, MAE {mae:.2f} {unit.symbol}", "DOS")
+    titles = (names.reference, names.model, f"Overlay, MAE {mae:.2f} {unit.symbol}", "DOS")
     for axes, title in zip(panels, titles, strict=True):
         axes.set_title(title)
         style.zero_line(axes)
     _draw_dos(dos_panel, dos, unit)
+    shown = [
+        Line2D([], [], color=color, linestyle=line, label=label)
+        for color, line, label in (
+            (style.REFERENCE, "-", names.reference),
+            (style.MODEL, "--", names.model),
+        )
+    ]
+    figure.legend(handles=shown, loc="outside lower center", ncols=2)
     reference_panel.set_ylabel(f"Frequency ({unit.symbol})")
     low, high = min(reference.min(), model.min()), max(reference.max(), model.max())
     reference_panel.set_ylim(min(0.0, low * 1.05), high * 1.05)
@@ -64,8 +72,8 @@ def draw_bands(
 
 
 @style.in_house_style
-def draw_pdos(dos: DosData, unit: FrequencyUnit = FrequencyUnit.PER_CM) -> Figure:
-    """Element-projected DOS of both, and below it the model's minus the DFT's."""
+def draw_pdos(dos: DosData, names: Names, unit: FrequencyUnit = FrequencyUnit.PER_CM) -> Figure:
+    """Element-projected DOS of both, and below it the model's minus the reference's."""
     figure = style.new_figure(5.6)
     overlay, difference = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     frequencies = dos.frequencies * unit.per_thz
@@ -74,15 +82,20 @@ def draw_pdos(dos: DosData, unit: FrequencyUnit = FrequencyUnit.PER_CM) -> Figur
         reference = states / unit.per_thz
         model = dos.model_projected[symbol] / unit.per_thz
         overlay.fill_between(
-            frequencies, reference, color=color, alpha=0.3, linewidth=0, label=f"{symbol}, DFT"
+            frequencies,
+            reference,
+            color=color,
+            alpha=0.3,
+            linewidth=0,
+            label=f"{symbol}, {names.reference}",
         )
-        overlay.plot(frequencies, model, color=color, label=f"{symbol}, MACE")
+        overlay.plot(frequencies, model, color=color, label=f"{symbol}, {names.model}")
         difference.plot(frequencies, model - reference, color=color, label=symbol)
         difference.fill_between(frequencies, model - reference, color=color, alpha=0.15, lw=0)
     style.zero_line(difference)
     overlay.legend(loc="upper left", ncols=len(dos.reference_projected))
     overlay.set_ylabel(f"PDOS (states per {unit.symbol} and cell)")
-    difference.set_ylabel("MACE − DFT\n(same unit)")
+    difference.set_ylabel(f"{names.difference}\n(same unit)")
     difference.set_xlabel(f"Frequency ({unit.symbol})")
     overlay.set_ylim(bottom=0.0)
     difference.set_xlim(frequencies[0], frequencies[-1])
@@ -107,11 +120,6 @@ def _draw_dos(axes: Axes, dos: DosData, unit: FrequencyUnit) -> None:
     axes.plot(dos.model_total / unit.per_thz, frequencies, color=style.MODEL, linewidth=1.2)
     axes.set_xlim(left=0.0)
     axes.set_xlabel(f"states per {unit.symbol}")
-    shown = [
-        Line2D([], [], color=style.REFERENCE, alpha=0.22, linewidth=6, label="DFT"),
-        Line2D([], [], color=style.MODEL, label="MACE"),
-    ]
-    axes.legend(handles=shown, loc="center right", handlelength=1.2)
 
 
 def _add_thz(add_axis: Callable[..., Axes], side: str, unit: FrequencyUnit) -> None:

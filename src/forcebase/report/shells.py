@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from forcebase.report import style
-from forcebase.report.content import ShellForces
+from forcebase.report.content import Names, ShellForces
 
 WIDTH = 0.6
 """Of a bar; the next one begins at 1."""
@@ -24,11 +24,12 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 @style.in_house_style
-def draw_force_shells(shells: list[ShellForces]) -> Figure:
+def draw_force_shells(shells: list[ShellForces], names: Names) -> Figure:
     """Errors of forces by shell as bars, with points by element; right, how large forces are.
 
     Args:
         shells: entries as in `ReportContent.shells`.
+        names: of the two sides.
     """
     figure = style.new_figure(3.7)
     errors, forces = figure.subplots(1, 2, width_ratios=(1.5, 1))
@@ -40,9 +41,11 @@ def draw_force_shells(shells: list[ShellForces]) -> Figure:
     errors.legend(
         loc="lower left", bbox_to_anchor=(0, 1), ncols=9, handletextpad=0.4, borderaxespad=0.2
     )
-    _draw_bars(forces, places, sizes, style.REFERENCE, "{:.1f}", "DFT")
+    _draw_bars(forces, places, sizes, style.REFERENCE, "{:.1f}", names.reference)
     _finish(errors, "Force MAE (meV/Å)", places, [_tick(shell) for shell in shells])
-    _finish(forces, "Mean |F| of DFT (eV/Å)", places, [shell.label for shell in shells])
+    _finish(
+        forces, f"Mean |F| of {names.reference} (eV/Å)", places, [shell.label for shell in shells]
+    )
     return figure
 
 

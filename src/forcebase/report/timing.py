@@ -1,4 +1,4 @@
-"""Timing: wall times of DFT and the model for the same configurations."""
+"""Timing: wall times of the reference and the model for the same configurations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from forcebase.report import style
-from forcebase.report.content import Timing
+from forcebase.report.content import Names, Timing
 
 ROW_HEIGHT = 0.62
 """inches per kind of configuration."""
@@ -58,7 +58,7 @@ def timings_by_kind(timings: list[Timing]) -> list[KindTiming]:
 
 
 @style.in_house_style
-def draw_timing(timings: list[Timing]) -> Figure:
+def draw_timing(timings: list[Timing], names: Names) -> Figure:
     """Seconds per configuration by kind, logarithmic; bars join the medians."""
     groups = timings_by_kind(timings)
     figure = style.new_figure(1.3 + ROW_HEIGHT * len(groups))
@@ -75,7 +75,7 @@ def draw_timing(timings: list[Timing]) -> Figure:
     axes.grid(True, axis="x")
     shown = [
         Line2D([], [], marker="o", linestyle="", color=color, label=label)
-        for color, label in ((style.MODEL, "MACE"), (style.REFERENCE, "DFT"))
+        for color, label in ((style.MODEL, names.model), (style.REFERENCE, names.reference))
     ]
     figure.legend(handles=shown, loc="outside upper right", ncols=2, handletextpad=0.1)
     return figure

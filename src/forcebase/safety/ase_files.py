@@ -80,13 +80,13 @@ def check_frames(path: Path) -> None:
         InputError: a count is none, or more lines than there are follow from it; a line is far
             too long; or the file may be cut off inside its last number.
     """
-    require_whole_text(path)
     lines = _lines(path)
     for frame in range(FRAMES.value + 1):
         head = next(lines, None)
         while head is not None and not head.strip():  # as at the end
             head = next(lines, None)
         if head is None:
+            require_whole_text(path)
             return
         try:
             n = int(head)

@@ -1,0 +1,91 @@
+"""What a training's settings leave open, chosen by the cells and by the machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import psutil
+
+from forcebase.frames import Frames
+from forcebase.models.training_settings import DType, TrainingSettings
+
+LARGEST_BATCH = 8
+"""Measured with 54 and 86 cells of 3 to 27 atoms: up to here an epoch gets shorter, with 16 it
+does not."""
+STEPS = 6
+"""An epoch has so many steps at least: few cells go in smaller batches."""
+ATOMS_PER_BATCH = 400
+"""Large cells gain nothing from a batch, and each takes its memory."""
+RATE, RATE_BATCH = 0.01, 2
+"""Measured: 0.01 for batches of 2 and 0.02 for 8, so as the square root of the batch."""
+MOST_THREADS = 2
+"""Measured with small cells; on the third core and on, an epoch gets hardly shorter."""
+RESOLUTION = 1e-5
+"""eV/atom: what float32 may make of a total energy. Codes whose energies count all electrons are
+far above."""
+LOOK_SECONDS = 1.0
+
+
+def choose(settings: TrainingSettings, train: Frames) -> TrainingSettings:
+    """Give settings in which nothing is left open; those that were said stay.
+
+    Args:
+        settings: with None where a choice is wanted.
+        train: the cells of the train split, labelled.
+    """
+    chosen = choose_by_cells(settings, train)
+    return replace(chosen, threads=chosen.threads or threads_for(*free_cores()))
+
+
+def choose_by_cells(settings: TrainingSettings, train: Frames) -> TrainingSettings:
+    """Give settings in which the number of threads alone may be open: the same on any machine."""
+    batch = settings.batch_size or batch_for(train)
+    return replace(
+        settings,
+        batch_size=batch,
+        lr=settings.lr or RATE * (batch / RATE_BATCH) ** 0.5,
+        dtype=settings.dtype or dtype_for(train),
+    )
+
+
+def batch_for(train: Frames) -> int:
+    """Configurations per step, by their number and size."""
+    by_number = len(train) // STEPS
+    by_size = int(ATOMS_PER_BATCH / max(1.0, float(np.mean(train.n_atoms)))) if len(train) else 1
+    return max(1, min(LARGEST_BATCH, by_number, by_size))
+
+
+def dtype_for(train: Frames) -> DType:
+    """float32 where it resolves the total energies, else float64.
+
+    MACE adds up the energies of the free atoms and of the interactions in the precision of the
+    training: a cell's energy of -30 eV is known to 2e-6 eV then, one of -1e5 eV to 8e-3 eV.
+    """
+    spacing = np.spacing(np.abs(train.energies).astype(np.float32)).astype(float)
+    coarse = spacing / train.n_atoms > RESOLUTION
+    return "float64" if coarse.any() else "float32"
+
+
+def threads_for(cores: int, free: float) -> int:
+    """Threads for a machine of `cores` cores of which `free` do nothing else.
+
+    Two threads that wait for each other on cores that are busy take longer than one.
+    """
+    return max(1, min(MOST_THREADS, cores, round(free)))
+
+
+def free_cores() -> tuple[int, float]:
+    """(cores that this process may use, how many of them were free for a second).
+
+    Cores are those of the chip, not the threads that it shows. Work of low priority counts as
+    free: it gives way.
+    """
+    usable = sorted(os.sched_getaffinity(0))
+    logical = psutil.cpu_count() or 1
+    share = min(1.0, (psutil.cpu_count(logical=False) or logical) / logical)
+    cores = max(1, int(len(usable) * share))
+    times = psutil.cpu_times_percent(LOOK_SECONDS, percpu=True)
+    free = [times[i].idle + getattr(times[i], "nice", 0.0) for i in usable if i < len(times)]
+    return cores, share * sum(free) / 100
