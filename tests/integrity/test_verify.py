@@ -165,16 +165,20 @@ def test_an_edge_to_another_record_than_the_field_names(filled, damage):
 
 
 def test_one_bit_of_a_blob(filled, damage):
-    weights = filled.methods.one(_cls="Method.ModelMethod").weights
-    chunk = {"files_id": weights, "n": 0}
-    with damage.changed(
-        filled.raw["blobs.chunks"],
-        chunk,
-        lambda d: setitem(d, "data", damage.flip(d["data"], 1000)),
+    """Of a model's file, which is not opened, and of its neutral form, which it is loaded from."""
+    model = filled.methods.one(_cls="Method.ModelMethod")
+    for blob, kinds in (
+        (model.weights, {FindingKind.BLOB_CHANGED}),
+        (model.neutral, {FindingKind.BLOB_CHANGED, FindingKind.PROBE_FAILED}),
     ):
-        report = found(filled, models=True)
-    assert (FindingKind.BLOB_CHANGED, "blobs.files", weights) in report
-    assert FindingKind.PROBE_FAILED in {kind for kind, _, _ in report}
+        with damage.changed(
+            filled.raw["blobs.chunks"],
+            {"files_id": blob, "n": 0},
+            lambda d: setitem(d, "data", damage.flip(d["data"], 1000)),
+        ):
+            report = found(filled, models=True)
+        assert (FindingKind.BLOB_CHANGED, "blobs.files", blob) in report
+        assert {kind for kind, _, _ in report} == kinds
 
 
 def test_a_blob_that_was_deleted(filled, damage):
