@@ -30,12 +30,12 @@ from forcebase.settings import Settings
 CLONE = ("data", "flows", "benchmarks", "tests", "db_config", "docs", "src", "pyproject.toml")
 PATIENCE = 900.0
 """s for one command, on a machine with much other work."""
-SHELL = """
+SHELL = r"""
 set -o pipefail
 [ -f "$STATE" ] && . "$STATE"
 {command}
 code=$?
-{{ export -p; printf 'cd %q\\n' "$PWD"; }} > "$STATE"
+{{ declare -p | grep -v '^declare -[a-zA-Z]*r'; printf 'cd %q\n' "$PWD"; }} > "$STATE"
 exit $code
 """
 SECOND_DATABASE = "again"
