@@ -17,6 +17,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from data import sizes_of_split
 from forcebase.database.database import Database
 from forcebase.database.server import EmbeddedServer
 from forcebase.main_job import DEMO_JOB, FULL_JOB, run_main_job
@@ -44,6 +45,7 @@ def main() -> None:
         try:
             answer = run_main_job(db, job, Path(folder) / "report", say)
             (model,) = db.methods.find({"hyperparameters": {"$exists": True}})
+            test_split = sizes_of_split(db, db.datasets.get(model.dataset))
         finally:
             db.close()
             EmbeddedServer(settings.home).stop()
@@ -52,6 +54,7 @@ def main() -> None:
             "missing": answer.missing,
             "remarks": answer.remarks,
             "targets": job.targets,
+            "test_split": test_split,
             "settings": dict(model.hyperparameters),
             "seconds": answer.steps,
             **conditions.as_dict(),

@@ -17,6 +17,7 @@ from forcebase.database.database import Database
 from forcebase.database.installation import META
 from forcebase.database.neutral_models import same_models
 from forcebase.database.schema import SCHEMA_VERSION
+from forcebase.database.trust import trust, waiting
 from forcebase.errors import InputError, IntegrityError, ModelError, NotFoundError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.outputs import model_batch
@@ -236,8 +237,15 @@ def test_an_archive_of_version_6_is_read_and_its_pickle_is_not_opened(db, tmp_pa
     assert report.added["methods"] == 2
     model = db.require_model("quick")
     assert model.neutral is None
+    for use in (open_model, convert_model):
+        with pytest.raises(ModelError, match=r"it came in archive\.zip") as caught:
+            use(db, model)
+        assert "forcebase model trust" in caught.value.hint
+    assert {f.kind for f in verify(db).findings} == {FindingKind.NOT_CHECKED}
+    trust(db, model)
     with pytest.raises(ModelError, match="not opened unasked"):
         open_model(db, model)
+    assert waiting(db) == []
     convert_model(db, model)
     assert verify(db).findings == []
     write_archive(db, [("methods", model.id)], tmp_path / "new.zip")

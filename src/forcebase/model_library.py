@@ -11,7 +11,7 @@ from ase import Atoms
 from forcebase.database.database import Database
 from forcebase.database.neutral_models import convert_stored, keep_neutral
 from forcebase.database.publishing import stored_model
-from forcebase.database.trust import trust
+from forcebase.database.trust import require_runnable, trust
 from forcebase.digest import content_digest
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.outputs import model_batch
@@ -85,8 +85,10 @@ def convert_model(db: Database, model: ModelMethod) -> tuple[ModelMethod, list[s
 
     Raises:
         IntegrityError: the file is not what it was, or the neutral form is not the file's.
-        ModelError: it is no MACE that has a neutral form, or answers otherwise than its probe.
+        ModelError: it came in an archive and was not trusted, is no MACE that has a neutral form,
+            or answers otherwise than its probe.
     """
+    require_runnable(db, model)
     found = convert_stored(db.raw, _stored(db, model.id))
     converted = _model(db, model.id)
     load_checked(stored_model(db, converted))

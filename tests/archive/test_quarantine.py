@@ -19,7 +19,7 @@ from forcebase.errors import InputError, ModelError
 from forcebase.ingest.batch import Batch
 from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.verify import verify
-from forcebase.model_library import check_stored_model, open_model
+from forcebase.model_library import check_stored_model, convert_model, open_model
 from forcebase.records import Activity, ModelMethod
 
 
@@ -70,7 +70,7 @@ def test_nothing_of_it_runs(second, brought):
     assert finding.kind is FindingKind.NOT_CHECKED
     assert "theirs.zip" in finding.message
     assert "model trust" in finding.hint
-    for use in (stored_model, publish_model, open_model, check_stored_model):
+    for use in (stored_model, publish_model, open_model, check_stored_model, convert_model):
         with pytest.raises(ModelError, match=r"theirs\.zip"):
             use(second, model)
     assert not mark.exists()
@@ -99,14 +99,22 @@ def test_trusted_it_runs_and_the_same_archive_again_changes_nothing(second, brou
     assert waiting(second) == []
     read_archive(second, tmp_path / "theirs.zip")
     assert may_run(second, model) is None
-    if model.kind != "CHGNet":  # which may not be installed
+    uses = {"MACE": convert_model, "ASE": check_stored_model}
+    if model.kind == "MACE":  # whose file is opened to be converted, and for nothing else
+        with pytest.raises(ModelError, match="has no neutral form"):
+            check_stored_model(second, model)
+        assert not mark.exists()
+    if model.kind in uses:  # CHGNet may not be installed
         with pytest.raises(ModelError):
-            check_stored_model(second, model)  # it is no model
+            uses[model.kind](second, model)  # it is no model
         assert mark.exists()
 
 
 def test_stored_records_of_it_can_be_compared(shelf, second, judged):
     read_archive(second, judged[0])
+    model = second.require_model("mace")
+    assert may_run(second, model) is None  # in its neutral form, which runs nothing
+    second.methods.raw.update_one({"_id": model.id}, {"$unset": {"neutral": 1}})
     model = second.require_model("mace")
     assert may_run(second, model)
     second.validations.raw.delete_many({})

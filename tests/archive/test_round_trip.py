@@ -80,7 +80,7 @@ def test_all_that_a_record_names_is_in(shelf):
     assert found.ids["dataset_members"] == {member.id for member in members}
     assert {member.calculation for member in members} <= found.ids["calculations"]
     logs = {row["log"] for row in shelf.calculations.raw.find({"log": {"$ne": None}})}
-    assert found.blobs == {model.weights, *logs}
+    assert found.blobs == {model.weights, model.neutral, *logs}
 
 
 def test_the_same_records_give_the_same_bytes_wherever_they_are(shelf, second, judged, tmp_path):

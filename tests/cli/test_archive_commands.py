@@ -132,7 +132,8 @@ def test_who_imports_models_is_told_that_they_run_code(run, elsewhere, tmp_path)
 def test_a_model_of_an_archive_is_trusted_by_name(
     run, with_dataset, elsewhere, quick_model, tmp_path
 ):
-    batch = model_batch(with_dataset, quick_model.output | {"dataset": None, "dataset_job": None})
+    bare = {"dataset": None, "dataset_job": None, "neutral": None}  # as before schema version 7
+    batch = model_batch(with_dataset, quick_model.output | bare)
     batch.write(with_dataset, Activity(id="model", kind="import", name="model"))
     with_dataset.labels.name("theirs", "methods", batch.methods[0].id)
     run("export", "theirs", "--out", tmp_path / "m.zip")
@@ -151,5 +152,6 @@ def test_a_model_of_an_archive_is_trusted_by_name(
     code, out, _ = run("model", "trust", "theirs", "--yes")
     assert code == 0
     assert batch.methods[0].weights in out
+    assert run("model", "check", "theirs")[0] == 0
     assert run("verify")[0] == 0
     assert json.loads(run("model", "trust", "--json")[1]) == []

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from forked import run_command
 from waiting import PATIENCE
 
 from forcebase.cli.main import main
+from forked import run_command
 
 COMMAND = Path(sys.executable).parent / "forcebase"
 ADRIFT = """
@@ -168,3 +168,13 @@ def test_a_model_is_given_back_and_known_again(db, run, quick_model, tmp_path):
     code, _, errors = run("model", "export", "quick", "--out", again)
     assert code == 2
     assert "is there already" in errors
+
+
+def test_an_old_archives_mace_is_opened_when_it_is_trusted(db, run):
+    archive = Path(__file__).parents[1] / "data" / "versions" / "6" / "archive.zip"
+    assert run("import", archive)[0] == 0
+    code, out, errors = run("model", "trust", "quick", "--yes", "--json")
+    assert code == 0, errors
+    assert json.loads(out)["may_run"] is True
+    assert db.require_model("quick").neutral is not None
+    assert run("model", "check", "quick")[0] == 0

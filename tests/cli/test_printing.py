@@ -9,11 +9,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from forcebase.cli import console
-from forcebase.cli.console import STEERING, note, plain, print_table, print_tree, say, words
+from forcebase.cli.console import note, plain, print_table, print_tree, say, words
 from forcebase.cli.main import main
 from forcebase.database.database import Database
 from forcebase.ingest.failures import failure
@@ -56,9 +57,15 @@ def bare(text):
     return re.sub(r"[\s─│└├━]", "", text)
 
 
+def named(text):
+    """What of it a name may be made of."""
+    kept = "".join(letter for letter in text if letter.isprintable() and letter != ":")
+    return kept.strip()[:100].strip()
+
+
 def harmless(text):
     """Nothing that steers a terminal is left; capsys is no terminal, so no style is either."""
-    return not STEERING.search(text)
+    return plain(text) == text
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +156,8 @@ def test_what_a_job_said_breaks_no_command(filled, run, text):
 
 
 @few
-@given(text=several.map(lambda text: text.replace(":", "").strip()).filter(bool))
-@example(text=ALL.replace(":", ""))
+@given(text=several.map(named).filter(bool))
+@example(text=named(ALL))
 def test_a_name_breaks_no_command(filled, run, text):
     record = filled.structures.one().id
     filled.labels.name(text, "structures", record)
@@ -165,7 +172,8 @@ def test_a_name_breaks_no_command(filled, run, text):
 def test_a_file_whose_name_is_markup(run, data_folder, tmp_path):
     path = tmp_path / "[bold]cells[x]\x1b[2J.extxyz"
     path.write_bytes((data_folder / "wse2_gpaw_unitcell.extxyz").read_bytes())
-    (tmp_path / "method.yaml").write_bytes((data_folder / "method.yaml").read_bytes())
+    described = yaml.safe_load((data_folder / "method.yaml").read_text())
+    (tmp_path / "method.yaml").write_text(yaml.safe_dump({"method": described["method"]}))
     run("import", str(path))
     bad = tmp_path / "[red]bad.extxyz"
     bad.write_text("3\nnothing\nW 0 0\n")

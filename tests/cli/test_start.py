@@ -17,6 +17,7 @@ from forcebase.cli.main import app, main
 ROOT = Path(__file__).parents[2]
 START = "from forcebase.cli.start import main; main()"
 LINE = "Interrupted. What was finished before is kept."
+COMMANDS = ("forcebase ", "jf ", "FORCEBASE_", "mace_create_lammps_model ")
 BEGUN = re.compile(r"start\.py.*, in main")
 """Where a traceback would have come from the package, and not from what Python does before."""
 STAGES = ("forcebase.cli.interruption", "typer", "pymongo", "rich.table", "forcebase.cli.work")
@@ -207,4 +208,4 @@ def test_examples_in_help_are_lines_that_can_be_copied(words, text, capsys, monk
     for line in examples:
         assert line in shown
     for before, line in zip(["", *examples], examples, strict=False):
-        assert line.startswith(("forcebase ", "jf ", "FORCEBASE_")) or before.endswith("\\")
+        assert line.startswith(COMMANDS) or before.endswith("\\")

@@ -49,3 +49,10 @@ def test_any_other_text_is_a_label(db, text):
     db.labels.tag(text, "methods", A)
     assert db.labels.named(text) == ("methods", A)
     assert db.labels.tagged(text) == [A]
+
+
+def test_a_name_taken_away_stands_for_nothing(db):
+    db.labels.name("gone", "methods", A)
+    db.labels.unname("gone")
+    db.labels.unname("gone")
+    assert db.labels.named("gone") is None

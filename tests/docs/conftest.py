@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from documents import ROOT, Block
+from warm_forcebase import warm_forcebase
 
 from forcebase.cli.records import parse_filters
 from forcebase.database.connection import open_client
@@ -29,12 +30,12 @@ from forcebase.settings import Settings
 CLONE = ("data", "flows", "benchmarks", "tests", "db_config", "docs", "src", "pyproject.toml")
 PATIENCE = 900.0
 """s for one command, on a machine with much other work."""
-SHELL = """
+SHELL = r"""
 set -o pipefail
 [ -f "$STATE" ] && . "$STATE"
 {command}
 code=$?
-{{ export -p; printf 'cd %q\\n' "$PWD"; }} > "$STATE"
+{{ declare -p | grep -v '^declare -[a-zA-Z]*r'; printf 'cd %q\n' "$PWD"; }} > "$STATE"
 exit $code
 """
 SECOND_DATABASE = "again"
@@ -140,8 +141,15 @@ def backup(after_the_demo, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory):
+    """A folder with a `forcebase` that starts at once; the documents have a hundred of them."""
+    with warm_forcebase(tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
+
+
 @pytest.fixture
-def reader(server_home, backup, tmp_path):
+def reader(server_home, backup, commands, tmp_path):
     """A reader with a clone and a database of his own, filled by the demo."""
     place = tmp_path / "forcebase"
     settings = Settings(home=server_home, database=f"docs_{uuid.uuid4().hex[:12]}")
@@ -156,7 +164,7 @@ def reader(server_home, backup, tmp_path):
         "XDG_DATA_HOME": os.environ.get("XDG_DATA_HOME", str(Path.home() / ".local" / "share")),
         "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
         "MPLCONFIGDIR": str(tmp_path.parent / "matplotlib"),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{commands}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "STATE": str(tmp_path / "state.sh"),
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "200",

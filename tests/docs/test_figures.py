@@ -14,7 +14,6 @@ from ase.io import read
 from documents import ROOT
 
 from forcebase.actions import build_dataset
-from forcebase.ingest.importing import import_paths
 
 SCRIPT = ROOT / "benchmarks" / "figures.py"
 figures = runpy.run_path(str(SCRIPT))
@@ -90,15 +89,18 @@ def test_significant_digits(value, digits, text):
     assert significant(value, digits) == text
 
 
-def test_sizes_of_forces_are_those_of_the_data(data_folder, db):
+def test_sizes_of_forces_are_those_of_the_data(data_folder, db, imported, monkeypatch):
     """What is a mean of lengths and what of components, from the records themselves."""
     stored = json.loads((ROOT / "benchmarks" / "results" / "data.json").read_text())
     cells = read(data_folder / "wse2_gpaw_pbe.extxyz", ":")
     check_sizes(stored["wse2_gpaw_pbe"], [atoms.arrays["REF_forces"] for atoms in cells])
-    import_paths(db, [data_folder])
-    dataset = build_dataset(db, "wse2-pbe", {})
+    imported(db, "wse2_gpaw_pbe.extxyz")
+    dataset = build_dataset(db, "d", {})
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    found = runpy.run_path(str(ROOT / "benchmarks" / "data.py"))["sizes_of_split"](db, dataset)
     test = [m.calculation for m in db.members.find(dataset=dataset.id, split="test")]
-    check_sizes(stored["test_split"], [c.forces for c in db.calculations.find(id=test)])
+    check_sizes(found, [c.forces for c in db.calculations.find(id=test)])
+    assert 0 < found["largest_rattle_A"] < 0.14
 
 
 def check_sizes(stored, forces):

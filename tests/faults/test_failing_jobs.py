@@ -23,7 +23,8 @@ from forcebase.remote.submission import submit
 
 def diverging(quick_model):
     """A training whose steps are far too large."""
-    settings = replace(QUICK, lr=1e200, epochs=50)
+    weights = dict.fromkeys(("energy_weight", "forces_weight", "stress_weight"), 1e9)
+    settings = replace(QUICK, lr=10.0, dtype="float32", epochs=50, **weights)
     frames: Blob = quick_model.frames.to_blob()
     candidates = {"forcebase": "candidates", "frames": frames}
     return MACETrainMaker(settings=settings).make(candidates, quick_model.selection)

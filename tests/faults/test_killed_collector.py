@@ -5,13 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 from ase.io import read, write
 from jobflow import Flow, job, run_locally
 from pymongo import monitoring
@@ -78,15 +78,24 @@ def stored(db, quick_model, spreading, tmp_path, data_folder) -> Database:
     """A JobStore with structures, a model, predictions and a dataset of real jobs."""
     cells = [atoms for atoms in read(data_folder / "wse2_gpaw_pbe.extxyz", ":") if len(atoms) == 3]
     write(tmp_path / "cells.extxyz", cells[:N_CELLS])
-    shutil.copy(data_folder / "method.yaml", tmp_path)
-    import_paths(db, [tmp_path / "cells.extxyz"])
+    described = yaml.safe_load((data_folder / "method.yaml").read_text())
+    keys = described["files"]["wse2_gpaw_pbe.extxyz"]["keys"]
+    described["files"] = {"cells.extxyz": {"keys": keys}}
+    (tmp_path / "method.yaml").write_text(yaml.safe_dump(described))
+    assert import_paths(db, [tmp_path / "cells.extxyz"]).added["calculations"] == N_CELLS
     frames = publish_frames(db, read_frames(db, {}))
     model = give({**quick_model.output, "dataset": None, "dataset_job": None})
     predicting = PredictMaker(split=None).make(model.output, frames)
     curating = CurateMaker(recipe=CurationRecipe("drawn")).make(frames)
     drawing = load_flow(db, spreading, {"seed": "5", "alone": "true"})
     flow = Flow([model, predicting, curating, drawing])
-    run_locally(flow, log=False, store=db.job_store, allow_external_references=True)
+    run_locally(
+        flow,
+        log=False,
+        store=db.job_store,
+        allow_external_references=True,
+        ensure_success=True,
+    )
     return db
 
 

@@ -18,7 +18,7 @@ from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, value_at
 from forcebase.integrity.stored_view import stored_digest
 from forcebase.integrity.verify import verify
 from forcebase.records import Activity, Record
-from forcebase.records.base import document_checksum
+from forcebase.records.base import DIGEST_PATTERN, document_checksum
 
 NO_ID = "0" * 64
 
@@ -165,16 +165,20 @@ def test_an_edge_to_another_record_than_the_field_names(filled, damage):
 
 
 def test_one_bit_of_a_blob(filled, damage):
-    weights = filled.methods.one(_cls="Method.ModelMethod").weights
-    chunk = {"files_id": weights, "n": 0}
-    with damage.changed(
-        filled.raw["blobs.chunks"],
-        chunk,
-        lambda d: setitem(d, "data", damage.flip(d["data"], 1000)),
+    """Of a model's file, which is not opened, and of its neutral form, which it is loaded from."""
+    model = filled.methods.one(_cls="Method.ModelMethod")
+    for blob, kinds in (
+        (model.weights, {FindingKind.BLOB_CHANGED}),
+        (model.neutral, {FindingKind.BLOB_CHANGED, FindingKind.PROBE_FAILED}),
     ):
-        report = found(filled, models=True)
-    assert (FindingKind.BLOB_CHANGED, "blobs.files", weights) in report
-    assert FindingKind.PROBE_FAILED in {kind for kind, _, _ in report}
+        with damage.changed(
+            filled.raw["blobs.chunks"],
+            {"files_id": blob, "n": 0},
+            lambda d: setitem(d, "data", damage.flip(d["data"], 1000)),
+        ):
+            report = found(filled, models=True)
+        assert (FindingKind.BLOB_CHANGED, "blobs.files", blob) in report
+        assert {kind for kind, _, _ in report} == kinds
 
 
 def test_a_blob_that_was_deleted(filled, damage):
@@ -293,7 +297,8 @@ def test_every_field_that_names_a_record_or_a_blob_is_looked_at():
     for document in DOCUMENTS:
         name = document._meta["collection"]
         for field_name, field in document._fields.items():
-            if not issubclass(document, Record) or getattr(field, "regex", None) is None:
+            pattern = getattr(getattr(field, "regex", None), "pattern", None)
+            if not issubclass(document, Record) or pattern != DIGEST_PATTERN:
                 continue
             if field_name in ("id", "checksum") or field_name.endswith(("_root", "_digest")):
                 continue

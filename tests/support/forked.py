@@ -105,7 +105,7 @@ def start_command(
     """Start a command of forcebase."""
 
     def run() -> None:
-        from forcebase.cli.main import main
+        from forcebase.cli.start import main
 
         sys.argv = ["forcebase", *map(str, arguments)]
         main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -32,16 +33,23 @@ class CommandGroup(typer.Typer):
         return super().command(name, cls=_Command, **settings)
 
 
-class _Command(TyperCommand):
-    def __init__(self, *args: Any, help: str | None = None, **settings: Any) -> None:
-        super().__init__(*args, help=_with_examples(help), **settings)
+class _KeepsExamples:
+    """A command, or a group, that lays its help out."""
+
+    help: str | None
+
+    def format_help_text(self, _: Any, formatter: Any) -> None:
+        """Fill all paragraphs but that of the examples, which typer would fill too."""
+        text = inspect.cleandoc(self.help or "")
+        if text:
+            formatter.write_paragraph()
+            with formatter.indentation():
+                formatter.write_text(text.replace("\n\nExample", "\n\n\b\nExample"))
 
 
-class _Group(TyperGroup):
-    def __init__(self, *args: Any, help: str | None = None, **settings: Any) -> None:
-        super().__init__(*args, help=_with_examples(help), **settings)
+class _Command(_KeepsExamples, TyperCommand):
+    pass
 
 
-def _with_examples(help: str | None) -> str | None:
-    """Mark the paragraph of examples as one that is not to be filled."""
-    return help and help.replace("\n\nExample", "\n\n\b\nExample")
+class _Group(_KeepsExamples, TyperGroup):
+    pass

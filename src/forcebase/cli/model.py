@@ -99,15 +99,16 @@ def convert(
     model: Annotated[str, typer.Argument(help="MACE: id, name or tag.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Open the file of a MACE that came without a neutral form, and keep that.
+    """Open the file of a MACE that has no neutral form, and keep that.
 
-    The file is a pickle, which runs code when it is opened: only you can say whether you trust
-    where it came from. It is opened in a process of its own, without network where the system
-    permits, and with limits; the neutral form is held to the file's answers and to the golden
-    probe. Where there is one already it is compared with the file.
+    Such are models of a database that was brought to schema version 7 where MACE was not
+    installed. The file is a pickle, which runs code when it is opened; one that came in an archive
+    needs `forcebase model trust` instead. It is opened in a process of its own, without network
+    where the system permits, and with limits; the neutral form is held to the file's answers and
+    to the golden probe. Where there is one already it is compared with the file.
 
     Example:
-      forcebase model convert mace-of-a-colleague
+      forcebase model convert old-mace
     """
     from forcebase.model_library import convert_model
 
@@ -207,7 +208,8 @@ def trust(
     """Let a model run that came in an archive, after showing what it would run.
 
     Until then it can be listed, compared and exported; nothing of it runs, and `forcebase verify`
-    leaves out its probe. Trust a model only if you trust those who made it.
+    leaves out its probe. Trust a model only if you trust those who made it. The file of a MACE is
+    then opened, once, as `forcebase model convert` does.
 
     Examples:
       forcebase model trust
@@ -217,6 +219,8 @@ def trust(
     from dataclasses import asdict
 
     from forcebase.database import trust as trusting
+    from forcebase.model_library import convert_model
+    from forcebase.outputs import MACE
 
     with open_database(writing=model is not None) as db:
         if model is None:
@@ -233,6 +237,8 @@ def trust(
             if not yes and (as_json or not typer.confirm("Let it run?", err=True)):
                 raise InputError("It was not trusted.", hint="--yes does not ask.")
             trusting.trust(db, method)
+            if method.kind == MACE:  # with a neutral form it would not have waited
+                convert_model(db, method)
     if as_json:
         print_json({**asdict(runs), "may_run": True})
         return

@@ -28,7 +28,7 @@ class Labels:
         if text != text.strip() or ":" in text or not re.match(LABEL_PATTERN, text):
             raise InputError(
                 f"{text[:200]!r} cannot be a {kind}: no colon, no space at the ends, one line of "
-                "at most 200 printed characters."
+                "at most 1,000 printed characters."
             )
 
     def name(self, text: str, collection: str, record: str) -> None:

@@ -34,6 +34,7 @@ from forcebase.physics.finite_displacement import unit_cell_masses
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy
 from forcebase.physics.stability import instability
 from forcebase.records import Activity, Calculation, Method, Structure
+from forcebase.safety.limits import bounded
 from forcebase.units import stress_from_kbar_pressure
 
 Document = dict[str, Any]
@@ -109,7 +110,8 @@ def _import_job(
         if reader is None or not isinstance(output, dict):
             report.unknown.append(title)
             return
-        batch = reader(db, {**output, "_metadata": document}, options)
+        with bounded(title):
+            batch = reader(db, {**output, "_metadata": document}, options)
     except (DatabaseError, PyMongoError):  # not the document's fault, and the next one's too
         raise
     except ForcebaseError as error:

@@ -33,16 +33,16 @@ def check_model(db: Database, model_id: str) -> Iterator[Finding]:
         if other < model_id:  # of two that are the same, one says so
             words = f"its numbers, precision and head are those of {other[:10]}"
             yield _finding(FindingKind.SAME_MODEL, model_id, words, "Use either: they are one.")
-    if model.kind == MACE and not model.neutral:
-        words = "it has no neutral form, and its file may run code: it is not opened unasked"
-        hint = f"If you trust where it came from: `forcebase model convert {model_id[:10]}`."
-        yield _finding(FindingKind.NOT_CHECKED, model_id, words, hint)
-        return
     if not model.golden_probe:
         return
     if reason := may_run(db, model):
         hint = f"`forcebase model trust {model_id[:10]}` shows what it would run, and asks."
         yield _finding(FindingKind.NOT_CHECKED, model_id, f"not run: {reason}.", hint)
+        return
+    if model.kind == MACE and not model.neutral:
+        words = "it has no neutral form, and its file may run code: it is not opened unasked"
+        hint = f"If you trust where it came from: `forcebase model convert {model_id[:10]}`."
+        yield _finding(FindingKind.NOT_CHECKED, model_id, words, hint)
         return
     try:
         load_checked(stored_model(db, model))

@@ -35,9 +35,9 @@ def _draw_errors(
 ) -> None:
     epochs = 1 + np.array([entry["epoch"] for entry in curve])
     errors = 1e3 * np.array([entry[key] for entry in curve])
-    axes.semilogy(epochs, errors, color=color, marker="o" if len(curve) <= FEW_EPOCHS else "")
+    axes.semilogy(epochs, errors, color=color, marker="o" if len(curve) <= FEW_EPOCHS else "", ms=4)
     kept = int(np.argmin([entry["loss"] for entry in curve]))
-    axes.plot(epochs[kept], errors[kept], "o", color=color, markersize=5)
+    axes.plot(epochs[kept], errors[kept], "o", color=color, markersize=8)
     axes.annotate(
         f"{errors[kept]:.3g}",
         (epochs[kept], errors[kept]),

@@ -159,7 +159,9 @@ def _dataset_facts(db: Database, dataset: Dataset) -> DatasetFacts:
         id=dataset.id,
         counts={split: int(dataset.counts[split]) for split in (*SPLITS, DROPPED)},
         kinds={kind: dict(counts) for kind, counts in sorted(kinds.items())},
-        dropped=[(m.calculation, m.step, m.reason) for m in dropped],
+        dropped=sorted(
+            ((m.calculation, m.step, m.reason) for m in dropped), key=lambda row: row[1:]
+        ),
     )
 
 

@@ -1,0 +1,148 @@
+"""`forcebase` for shells, without the seconds that its imports take: each command is a fork.
+
+A server has everything imported, computes nothing itself, and forks for each command; a small
+program named `forcebase`, first on PATH, gives it the arguments, the folder, the environment and
+its own input and output, and ends as the command ends. Signals reach the command, and it does not
+outlive the program. How a fresh interpreter starts is tested elsewhere.
+
+    python warm_forcebase.py SOCKET     # the server; it says "ready"
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import importlib
+import json
+import os
+import pkgutil
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HEAVY = ("matplotlib.pyplot", "mace.calculators", "mace.data", "jobflow_remote.jobs.jobcontroller")
+"""What commands import as they go."""
+CLIENT = """#!{python} -IS
+import json, os, signal, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+asked = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+socket.send_fds(server, [len(asked).to_bytes(8, "big")], [0, 1, 2])
+server.sendall(asked)
+answers = server.makefile("rb")
+pid = int(answers.readline())
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, lambda number, frame: os.kill(pid, number))
+code = int(answers.readline())
+if code < 0:
+    signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
+
+
+@contextmanager
+def warm_forcebase(folder: Path) -> Iterator[Path]:
+    """Start a server and give the folder that is to be first on PATH."""
+    address = folder / "socket"
+    commands = folder / "bin"
+    commands.mkdir()
+    client = commands / "forcebase"
+    client.write_text(CLIENT.format(python=sys.executable, address=str(address)))
+    client.chmod(0o755)
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", __file__, str(address)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert server.stdout is not None
+        assert b"ready\n" in server.stdout  # after what packages print when they are imported
+        yield commands
+    finally:
+        server.kill()
+        server.wait()
+
+
+def main() -> None:
+    """Import everything, then fork for each connection until killed."""
+    import forcebase
+
+    for module in pkgutil.walk_packages(forcebase.__path__, "forcebase."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in HEAVY:
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for commands
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(sys.argv[1])
+        listening.listen(16)
+        print("ready", flush=True)
+        while True:
+            connection, _ = listening.accept()
+            if os.fork() == 0:
+                listening.close()
+                with contextlib.suppress(OSError):  # the program is gone
+                    _serve(connection)
+                os._exit(0)
+            connection.close()
+
+
+def _serve(connection: socket.socket) -> None:
+    """Fork the command, tell its number, wait for its end or for that of the program."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    start, fds, _, _ = socket.recv_fds(connection, 8, 3)
+    size, asked = int.from_bytes(start, "big"), b""
+    while len(asked) < size:
+        asked += connection.recv(size - len(asked))
+    pid = os.fork()
+    if pid == 0:
+        connection.close()
+        _run(*json.loads(asked), fds)
+    for fd in fds:
+        os.close(fd)
+    connection.sendall(b"%d\n" % pid)
+    ended = os.pidfd_open(pid)
+    ready, _, _ = select.select([ended, connection], [], [])
+    if ended not in ready:
+        os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+
+
+def _run(arguments: list[str], folder: str, environment: dict[str, str], fds: list[int]) -> None:
+    """Be the command."""
+    code = 1
+    try:
+        for number, fd in enumerate(fds):
+            os.dup2(fd, number)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[0:1] = [p for p in environment.get("PYTHONPATH", "").split(os.pathsep) if p]
+        sys.argv = ["forcebase", *arguments]
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from forcebase.cli.start import main as run
+
+        run()
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
