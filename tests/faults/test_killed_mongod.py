@@ -52,12 +52,19 @@ def test_killed_while_a_collector_writes(own_site, here, spreading, contents):
     assert contents(site.db) == contents(here)
 
 
+def watches(db) -> bool:
+    """Whether somebody follows a change stream of the server."""
+    asked = [{"$currentOp": {"allUsers": True, "idleCursors": True}}]
+    return any("$changeStream" in str(op) for op in db.client.admin.aggregate(asked))
+
+
 def test_killed_while_a_runner_and_a_watch_work(own_site, here, spreading, record_ids):
     """The watch starts the server again and goes on; the runner too, or the next one."""
     site = own_site
     assert not run_here(here, load_flow(here, spreading, {"seed": "1"})).failed
     submit(site.db, load_flow(site.db, spreading, {"seed": "1"}), job_folder=spreading.parent)
     watch = site.start_forcebase("collect", "--watch", "--json")
+    wait_until(lambda: watches(site.db))  # what is killed as it connects has nothing to go on with
     runner = site.start_runner()
     wait_until(lambda: site.states()["draw 1"] != "READY")
     site.kill_mongod()

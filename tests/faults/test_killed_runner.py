@@ -61,7 +61,7 @@ def test_killed_at_each_step(site, here, spreading, record_ids):
         site.forcebase("jobs", "unlock", "--older-than", "0")
     site.start_runner()
     site.wait_until_completed()
-    assert site.db.raw["jf_flows"].find_one()["state"] == "COMPLETED"
+    wait_until(lambda: site.db.raw["jf_flows"].find_one()["state"] == "COMPLETED", seconds=90)
     report = collect(site.db)
     assert (report.failed, report.failures) == ([], [])
     assert record_ids(site.db) == record_ids(here)
