@@ -1,7 +1,9 @@
-"""Processes that go on from the tests' own: real ones, but without the start of another Python.
+"""Processes that have their imports behind them: real ones, but without the start of a Python.
 
-That start is 2 s of imports, and a hundred tests have one. What a fresh interpreter does of its own
-(imports, the entry point, threads of torch) is tested where commands are run by their path.
+That start is 2 s of imports, and a hundred tests have one. They are forked from a server that has
+imported everything and computed nothing: a process that has computed, as the tests' own, has
+threads (of phonopy, of torch) that a fork of it would wait for in vain. What a fresh interpreter
+does of its own (imports, the entry point) is tested where commands are run by their path.
 """
 
 from __future__ import annotations
@@ -16,11 +18,26 @@ import tempfile
 import time
 import types
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from waiting import PATIENCE
 
-FORK = multiprocessing.get_context("fork")
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(
+    [
+        "forcebase.cli.main",
+        "forcebase.actions",
+        "forcebase.archive",
+        "forcebase.comparison.matrix",
+        "forcebase.integrity.verify",
+        "forcebase.ingest.watching",
+        "forcebase.model_library",
+        "forcebase.report.html",
+        "jobflow_remote.jobs.runner",
+        "mace.calculators",
+    ]
+)
 SHORTEST = 0.1
 """s; a runner rests a second after each round."""
 
@@ -29,7 +46,8 @@ class Forked:
     """A function in a process of its own, with the methods of `subprocess.Popen` that tests use.
 
     Args:
-        function: what it does; its process ends with it, or with the code of its SystemExit.
+        function: what it does, to be pickled; its process ends with it, or with the code of its
+            SystemExit.
         environment: all its environment variables.
         out: file that its output is added to.
         err: the same of its errors; that of its output without one.
@@ -44,11 +62,8 @@ class Forked:
         err: Path | None = None,
         folder: Path | None = None,
     ) -> None:
-        def run() -> None:
-            _begin(environment, out, err or out, folder)
-            function()
-
-        self._process = FORK.Process(target=run)
+        given = (function, dict(environment), out, err or out, folder)
+        self._process = FORKS.Process(target=_run, args=given)
         self._process.start()
 
     @property
@@ -78,6 +93,17 @@ class Forked:
         self._process.kill()
 
 
+def _run(
+    function: Callable[[], None],
+    environment: Mapping[str, str],
+    out: Path,
+    err: Path,
+    folder: Path | None,
+) -> None:
+    _begin(environment, out, err, folder)
+    function()
+
+
 def _begin(environment: Mapping[str, str], out: Path, err: Path, folder: Path | None) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
@@ -103,14 +129,14 @@ def start_command(
     arguments: tuple[object, ...], environment: Mapping[str, str], out: Path, **places: Path
 ) -> Forked:
     """Start a command of forcebase."""
+    return Forked(partial(_command, [str(word) for word in arguments]), environment, out, **places)
 
-    def run() -> None:
-        from forcebase.cli.start import main
 
-        sys.argv = ["forcebase", *map(str, arguments)]
-        main()
+def _command(words: list[str]) -> None:
+    from forcebase.cli.start import main
 
-    return Forked(run, environment, out, **places)
+    sys.argv = ["forcebase", *words]
+    main()
 
 
 def run_command(
@@ -146,21 +172,21 @@ def start_runner(
         before: code that it is to run first.
         until_idle: it ends when there is no job left that can run.
     """
+    return Forked(partial(_runner, project, before, until_idle), environment, out)
 
-    def run() -> None:
-        import jobflow_remote
-        from jobflow_remote.jobs import runner
 
-        jobflow_remote.SETTINGS = jobflow_remote.JobflowRemoteSettings()  # of this environment
-        rest_less(runner)
-        exec(before, {})
-        made = runner.Runner(project_name=project)
-        if until_idle:
-            made.run_all_jobs(max_seconds=round(3 * PATIENCE))
-        else:
-            made.run()
+def _runner(project: str, before: str, until_idle: bool) -> None:
+    import jobflow_remote
+    from jobflow_remote.jobs import runner
 
-    return Forked(run, environment, out)
+    jobflow_remote.SETTINGS = jobflow_remote.JobflowRemoteSettings()  # of this environment
+    rest_less(runner)
+    exec(before, {})
+    made = runner.Runner(project_name=project)
+    if until_idle:
+        made.run_all_jobs(max_seconds=round(3 * PATIENCE))
+    else:
+        made.run()
 
 
 def rest_less(runner: types.ModuleType) -> None:
