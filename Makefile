@@ -22,8 +22,7 @@ DEV := $(VENV)/.installed-dev$(if $(HAS_LIBXC),-dft)
 # A worker for each core, each with a database server of its own; tests that start processes and
 # wait for them keep to one worker. make test WORKERS=0 runs them one after another, in one process.
 WORKERS ?= logical
-PYTEST := $(RUN)/pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadgroup \
-	--no-loadscope-reorder
+PYTEST := $(RUN)/pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadscope
 QUICK := not remote and not faults and not dft and not training and not slurm and not browser
 EXTRAS := dev$(if $(HAS_LIBXC),$(comma)dft)
 

@@ -13,7 +13,7 @@ import shutil
 import signal
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -175,28 +175,33 @@ class QuickModel:
 
 
 @pytest.fixture(scope="session")
-def quick_model(server_home, tmp_path_factory, data_folder):
+def once(tmp_path_factory) -> Callable[[str], AbstractContextManager[Path]]:
+    """`once(name)` gives a folder that all workers of this run share, one after another."""
+    shared = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        shared = shared.parent
+
+    @contextmanager
+    def locked(name: str) -> Iterator[Path]:
+        folder = shared / name
+        folder.mkdir(exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield folder
+
+    return locked
+
+
+@pytest.fixture(scope="session")
+def quick_model(server_home, once, data_folder):
     """One MACE training for all tests of all workers, by the maker, with QUICK settings."""
     frames = _some_cells(data_folder / "wse2_gpaw_pbe.extxyz")
     selection = _selection(frames)
-    with _once(tmp_path_factory, "quick_model") as folder:
+    with once("quick_model") as folder:
         kept = folder / "output.pickle"
         if not kept.is_file():
             kept.write_bytes(pickle.dumps(_train(server_home, folder, frames, selection)))
         return QuickModel(frames, selection, *pickle.loads(kept.read_bytes()))
-
-
-@contextmanager
-def _once(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
-    """A folder that all workers of this run share, locked."""
-    folder = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        folder = folder.parent
-    folder = folder / name
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
 
 
 def _train(

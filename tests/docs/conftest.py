@@ -121,24 +121,25 @@ class Reader:
 
 
 @pytest.fixture(scope="session")
-def after_the_demo(server_home, tmp_path_factory):
-    """A database as `make demo` leaves it, its model trained in seconds."""
-    settings = Settings(home=server_home, database=f"demo_{uuid.uuid4().hex[:12]}")
+def backup(server_home, once):
+    """A database as `make demo` leaves it, its model trained in seconds, in a file."""
+    with once("demo") as folder:
+        path = folder / "demo.zip"
+        if not path.is_file():
+            _back_up_the_demo(server_home, folder)
+        return path
+
+
+def _back_up_the_demo(home: Path, folder: Path) -> None:
+    settings = Settings(home=home, database=f"demo_{uuid.uuid4().hex[:12]}")
     job = replace(DEMO_JOB, settings=replace(QUICK, epochs=EPOCHS))
     db = Database(settings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("demo"))
+        patch.chdir(folder)
         run_main_job(db, job, Path("forcebase-demo"))
-    yield db
+    write_backup(db, folder / "demo.zip")
     db.client.drop_database(settings.database)
     db.close()
-
-
-@pytest.fixture(scope="session")
-def backup(after_the_demo, tmp_path_factory):
-    """That database in a file."""
-    path, _ = write_backup(after_the_demo, tmp_path_factory.mktemp("backup") / "demo.zip")
-    return path
 
 
 @pytest.fixture(scope="session")

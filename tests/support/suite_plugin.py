@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 NEEDS = ("remote", "faults", "dft", "training", "slurm", "browser")
 """Markers that say what a test needs."""
 NOTHING = "nothing more"
-NEEDED = "needs"
+NEEDED, GROUPS = "needs", "groups"
 TOGETHER = ("faults", "remote", "slurm")
 """Tests of one of these never run beside another of it: they start processes and wait for them."""
 FIRST = (*TOGETHER, "dft", "training")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give each test its load group: that of what it needs, or its folder or file."""
-    if hasattr(config, "workerinput"):  # the longest groups first, so that none is left for the end
-        items.sort(key=_rank)
+    """Note what each test needs, and in a worker, of which group it is."""
     for item in items:
         item.user_properties.append((NEEDED, _needs(item)))
-        if config.pluginmanager.hasplugin("xdist"):
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
+    file = getattr(config, "workerinput", {}).get(GROUPS)
+    if file:  # the longest groups first, so that none is left for the end
+        items.sort(key=_rank)
+        from group_scheduling import write_groups
+
+        write_groups({item.nodeid: _group(item) for item in items}, Path(file))
 
 
 def _rank(item: pytest.Item) -> int:
@@ -32,10 +37,7 @@ def _rank(item: pytest.Item) -> int:
 
 
 def _group(item: pytest.Item) -> str:
-    """Tests of one file share what it makes once; a marker `xdist_group` of its own comes first."""
-    own = item.get_closest_marker("xdist_group")
-    if own is not None:
-        return str(own.kwargs.get("name") or own.args[0])
+    """That of what it needs, or its file: its tests share what the file makes once."""
     for need in reversed(TOGETHER):  # Slurm's are of the queue too
         if item.get_closest_marker(need):
             return need
@@ -104,5 +106,28 @@ def _reason(report: pytest.TestReport) -> str:
     return text.removeprefix("Skipped: ")
 
 
+class Distribution:
+    """Has the workers of pytest-xdist, where there are any, take the tests by groups."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="groups-")
+        self._file = Path(self._folder.name) / "groups.json"
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput[GROUPS] = str(self._file)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        from group_scheduling import GroupScheduling
+
+        return GroupScheduling(config, log, self._file)
+
+    def pytest_unconfigure(self) -> None:
+        self._folder.cleanup()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Tally(), "forcebase-tally")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Distribution(), "forcebase-distribution")
