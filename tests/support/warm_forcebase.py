@@ -25,8 +25,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-HEAVY = ("matplotlib.pyplot", "mace.calculators", "mace.data", "jobflow_remote.jobs.jobcontroller")
+HEAVY = ("matplotlib.pyplot", "mace.calculators", "mace.data")
 """What commands import as they go."""
+LEFT_OUT = ("forcebase.remote.worker_store",)
+"""It imports jobflow-remote, which looks for its projects in the HOME of its first import."""
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX)
@@ -75,10 +77,11 @@ def main() -> None:
     import forcebase
 
     for module in pkgutil.walk_packages(forcebase.__path__, "forcebase."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and module.name not in LEFT_OUT:
             importlib.import_module(module.name)
     for name in HEAVY:
         importlib.import_module(name)
+    assert "jobflow_remote" not in sys.modules
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for commands
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(sys.argv[1])
