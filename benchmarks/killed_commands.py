@@ -2,7 +2,7 @@
 
 Each command is run undisturbed in one database, which says how long it works, and in another killed
 at a random moment of that time and run again. A moment before its first line is none: the commands
-are forked with their imports behind them (forked.py). At the end the two databases hold the same.
+are forked with their imports behind them (forked_commands.py). At the end the two databases hold the same.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import yaml
 from ase import Atoms
 from ase.io import read, write
 
-import forked
+import forked_commands as forked
 from forcebase.actions import build_dataset, train_model
 from forcebase.database.database import Database
 from forcebase.database.server import EmbeddedServer

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import run_command
 from waiting import PATIENCE
 
 from forcebase.cli.main import main
-from forked import run_command
 
 COMMAND = Path(sys.executable).parent / "forcebase"
 ADRIFT = """
