@@ -2,7 +2,8 @@
 
 Each command is run undisturbed in one database, which says how long it works, and in another killed
 at a random moment of that time and run again. A moment before its first line is none: the commands
-are forked with their imports behind them (forked_commands.py). At the end the two databases hold the same.
+are forked with their imports behind them (forked_commands.py). At the end the two databases hold
+the same.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python benchmarks/ten_people.py --minutes 5 --json > benchmarks/results/ten_people.json
 
 Each is a user with a role of its own and runs one command of forcebase after another, each a
-process of its own (forked_commands.py: one that has its imports behind it, so that ten meet in the database
+process of its own (forked_commands.py: with its imports behind it, so that ten meet in the database
 and not at the start of Python): three import (now and then the same file as another), two build the
 same dataset, one taints and takes it back, two compare (a curator, and a reader for whom nothing is
 stored), one restores a backup again and again into a database of its own, and a reader verifies. At
