@@ -15,7 +15,7 @@ ALLOWED = {
         "forcebase.models.foreign.engine",  # three modules of this package, by kind
     },
     "torch.load": {
-        "forcebase.models.mace_calculator",  # weights of a trusted model, by their digest
+        "forcebase.models.mace_conversion",  # a file that the user named, in a confined process
         "forcebase.models.foreign.chgnet",
     },
     "load_checkpoint": {"forcebase.models.foreign.sevennet"},

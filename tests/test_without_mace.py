@@ -165,7 +165,7 @@ def test_what_needs_mace_names_the_command_that_installs_it(run, filled, quick_m
             "This needs MACE: torch, e3nn, mace are not installed. | pip install 'forcebase[mace]'"
         ), command
     assert filled.activities.count() == before + 1, "no job was begun but the curation"
-    assert not list((tmp_path / "exported").iterdir())
+    assert not (tmp_path / "exported").exists()
 
 
 def test_a_torch_that_cannot_be_loaded_is_told_too(tmp_path):
