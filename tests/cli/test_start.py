@@ -20,7 +20,7 @@ LINE = "Interrupted. What was finished before is kept."
 COMMANDS = ("forcebase ", "jf ", "FORCEBASE_", "mace_create_lammps_model ")
 BEGUN = re.compile(r"start\.py.*, in main")
 """Where a traceback would have come from the package, and not from what Python does before."""
-STAGES = ("forcebase.cli.interruption", "typer", "pymongo", "rich.table", "forcebase.cli.work")
+STAGES = ("typer", "pymongo", "rich.table", "forcebase.cli.work")
 """Modules that are imported one after another before the command begins."""
 LATER = ("mongoengine", "jobflow", "numpy", "forcebase.records")
 """And by the command."""

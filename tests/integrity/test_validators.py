@@ -26,6 +26,7 @@ def samples(filled):
     labels_of(filled, filled.methods.one(_cls="Method.DFTMethod").id, "")  # keeps a block of them
     others = ("activities", "labels", "label_blocks")
     found |= {name: [filled.raw[name].find_one()] for name in others}
+    found["quarantine"] = [{"_id": "b" * 64, "origin": "a.zip", "since": taint["set_at"]}]
     return {**found, "dataset_members": [member], "taints": [{**taint, "reached": [], "clear": []}]}
 
 

@@ -27,8 +27,8 @@ from pathlib import Path
 
 HEAVY = ("matplotlib.pyplot", "mace.calculators", "mace.data")
 """What commands import as they go."""
-LEFT_OUT = ("forcebase.remote.worker_store",)
-"""It imports jobflow-remote, which looks for its projects in the HOME of its first import."""
+LEFT_OUT = ("forcebase.remote.submission", "forcebase.remote.worker_store")
+"""They import jobflow-remote, which looks for its projects in the HOME of its first import."""
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX)
