@@ -18,13 +18,13 @@ def document(data_folder):
     return json.loads(path.read_text())
 
 
-def imported(db, folder, document, name="job.json"):
+def imported_document(db, folder, document, name="job.json"):
     (folder / name).write_text(json.dumps(document))
     return import_paths(db, [folder / name])
 
 
 def test_a_document_becomes_a_calculation_with_what_its_flow_knew(db, tmp_path, document):
-    assert imported(db, tmp_path, document).failed == []
+    assert imported_document(db, tmp_path, document).failed == []
     calculation, structure = db.calculations.one(), db.structures.one()
     output, drawn = document["output"], document["metadata"]["forcebase"]
     assert calculation.energy == output["energy"]
@@ -38,14 +38,14 @@ def test_a_document_becomes_a_calculation_with_what_its_flow_knew(db, tmp_path, 
 
 
 def test_the_output_alone_is_enough(db, tmp_path, document):
-    assert imported(db, tmp_path, document["output"]).failed == []
+    assert imported_document(db, tmp_path, document["output"]).failed == []
     assert db.structures.one().family == db.structures.one().id
 
 
 def test_it_is_of_the_method_of_the_first_data(db, tmp_path, document, imported):
     """Else the two could not meet in one dataset."""
     imported(db, "wse2_gpaw_unitcell.extxyz")
-    imported(db, tmp_path, document)
+    imported_document(db, tmp_path, document)
     assert db.methods.count() == 1
     family = document["metadata"]["forcebase"]["family"]
     parent = document["metadata"]["forcebase"]["recipe"]["parent"]
@@ -99,7 +99,7 @@ def test_bad_documents_are_named_in_one_line_and_nothing_is_written(db, tmp_path
     for what, spoil in BAD.items():
         bad = copy.deepcopy(document)
         spoil(bad)
-        report = imported(db, tmp_path, bad)
+        report = imported_document(db, tmp_path, bad)
         assert len(report.failed) == 1, what
         reason = report.failed[0][1]
         assert "job.json" in reason, (what, reason)
