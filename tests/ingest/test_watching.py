@@ -68,14 +68,14 @@ def run(db, *jobs: Job) -> None:
     run_locally(flow, log=False, store=db.job_store, allow_external_references=True)
 
 
-def test_what_is_there_and_what_comes_become_records(settings, db, quick_model, data_folder):
+def test_what_is_there_and_what_comes_become_records(settings, db, quick_model, imported):
     model = give(model_of(quick_model))
     model.name = "before"
     run(db, model)
     started = Watch(settings)
     try:
         started.wait_for("before")
-        frames, n = published(db, data_folder)
+        frames, n = published(db, imported)
         predicting = PredictMaker(name="after").make(model_of(quick_model), frames)
         run(db, predicting)
         started.wait_for("after")
@@ -85,9 +85,9 @@ def test_what_is_there_and_what_comes_become_records(settings, db, quick_model, 
     assert db.calculations.count(method_class="model") == n
 
 
-def test_an_output_waits_for_the_model_it_is_of(db, watching, quick_model, data_folder):
+def test_an_output_waits_for_the_model_it_is_of(db, watching, quick_model, imported):
     """As when a second collector has the model in its hands."""
-    frames, _ = published(db, data_folder)
+    frames, _ = published(db, imported)
     run(db, PredictMaker(name="predict").make(model_of(quick_model), frames))
     wait_until(lambda: any(report.failed for report in watching.reports))
     model = give(model_of(quick_model))
