@@ -14,6 +14,7 @@ from forcebase.archive import read_archive, write_archive
 from forcebase.archive.layout import MANIFEST, METADATA, ORDER, file_digest, stream_of
 from forcebase.digest import bytes_digest
 from forcebase.errors import ForcebaseError, InputError, IntegrityError
+from forcebase.records import Activity
 from forcebase.records.base import document_checksum
 
 
@@ -162,6 +163,7 @@ def test_an_archive_that_lacks_what_its_records_name_is_refused(small, second, t
     def leave_out(files):
         activities = bson.decode(files[stream_of("activities")])
         activities["_id"] = "another"
+        activities["checksum"] = Activity.checksum_of(activities)
         files[stream_of("activities")] = bson.encode(activities)
 
     path = rewritten(small, tmp_path / "bad.zip", leave_out)

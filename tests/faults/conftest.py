@@ -27,6 +27,7 @@ from forcebase.remote.project import RemoteProject, init_project
 from forcebase.settings import Settings
 
 VOLATILE = ("created_at", "checksum")
+OF_A_RUN = ("job", "finished_at", "run", "checksum")
 
 
 @dataclass
@@ -137,7 +138,7 @@ def _contents(db: Database) -> dict[str, dict[str, Any]]:
             found[name][row["_id"]] = {k: v for k, v in row.items() if k not in VOLATILE}
     found["members"] = {row["_id"]: row for row in db.members.raw.find()}
     found["activities"] = {
-        row["_id"]: {k: v for k, v in row.items() if k not in ("job", "finished_at")}
+        row["_id"]: {k: v for k, v in row.items() if k not in OF_A_RUN}
         for row in db.activities.raw.find({"kind": {"$ne": "failure"}})
     }
     names = [file["_id"] for file in db.raw["blobs.files"].find({}, {"_id": 1})]

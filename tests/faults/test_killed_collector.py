@@ -25,6 +25,8 @@ from forcebase.database.publishing import publish_frames
 from forcebase.database.reading import read_frames
 from forcebase.ingest.collect import collect
 from forcebase.ingest.importing import import_paths
+from forcebase.integrity.findings import FindingKind
+from forcebase.integrity.verify import verify
 from forcebase.launch import load_flow
 from forcebase.makers.curation import CurateMaker
 from forcebase.makers.prediction import PredictMaker
@@ -110,6 +112,12 @@ def undisturbed(stored, here, contents) -> dict[str, Any]:
     return contents(here)
 
 
+def oddities(db: Database) -> list[Any]:
+    """What a verification finds, but for parents that never were here."""
+    found = verify(db, models=False).findings
+    return [finding for finding in found if finding.kind is not FindingKind.PARENT_ELSEWHERE]
+
+
 def collect_in(settings, executioner: Executioner | None = None) -> Any:
     """Start a collector as a process of its own."""
 
@@ -150,8 +158,11 @@ def test_killed_at_every_write(stored, undisturbed, start_anew, contents):
         if process.exitcode == 0:
             break
         assert process.exitcode == -signal.SIGKILL
+        report = verify(stored, models=False)
+        assert report.is_sound, f"killed at write {n}: {report.findings}"
         assert not collect(stored).failed
         assert contents(stored) == undisturbed, f"killed at write {n}"
+        assert not oddities(stored), f"killed at write {n}"
     assert n > 2 * N_JOBS
 
 
@@ -179,3 +190,4 @@ def test_three_at_once(stored, undisturbed, start_anew, contents):
         assert [process.exitcode for process in processes] == [0, 0, 0]
         assert not collect(stored).failed
         assert contents(stored) == undisturbed
+        assert not oddities(stored)

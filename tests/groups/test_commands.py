@@ -31,6 +31,7 @@ READING = {
     "trace": ["d@1"],
     "why": ["{calculation}", "d@1"],
     "verify": ["--no-models"],
+    "log": [],
     "export": ["d@1", "--out", "{tmp}/d.zip"],
     "backup": ["{tmp}/b.zip"],
     "compare": ["pbe", "pbe", "--on", "d@1:test"],

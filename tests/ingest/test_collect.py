@@ -25,6 +25,7 @@ from forcebase.outputs import PredictionsOutput
 from forcebase.records import ModelMethod
 
 START = datetime(2030, 1, 1)
+VARYING = {"created_at": 0, "checksum": 0, "run": 0}
 
 
 def put(db, output, name="job", metadata=None, minutes=0):
@@ -59,7 +60,7 @@ def records(db):
     found = {}
     names = [*db.record_collections, "dataset_members", "activities"]
     for name in names:
-        rows = list(db.raw[name].find({}, {"created_at": 0, "checksum": 0}).sort("_id", 1))
+        rows = list(db.raw[name].find({}, VARYING).sort("_id", 1))
         found[name] = {row["_id"]: row for row in rows}
         assert len(found[name]) == len(rows)
     return found

@@ -233,8 +233,10 @@ def test_a_member_that_left_a_dataset_or_changed_its_split(filled, damage):
     changed = {(FindingKind.MEMBERS_CHANGED, "datasets", dataset.id)}
     with damage.removed(members, {"_id": members.find_one({"split": "test"})["_id"]}):
         assert found(filled) == changed
-    with damage.changed(members, {"split": "test"}, lambda d: setitem(d, "split", "train")):
-        assert found(filled) == changed
+    move = lambda d: setitem(d, "split", "train")  # noqa: E731
+    with damage.changed(members, {"split": "test"}, move) as before:
+        edited = (FindingKind.RECORD_CHANGED, "dataset_members", before["_id"])
+        assert found(filled) == {*changed, edited}
 
 
 def test_a_member_of_another_structure_or_of_no_dataset(filled, damage):
@@ -255,7 +257,11 @@ def test_names_and_taints_of_nothing(filled, damage):
     filled.raw["labels"].delete_one({"_id": "name:ghost"})
     with damage.removed(filled.raw["validations"], {}) as documents:
         filled.labels.name("gone", "validations", documents[0]["_id"])
-        assert found(filled) == {(FindingKind.ORPHAN_LABEL, "labels", "name:gone")}
+        acts = {document["provenance"]["activity"] for document in documents}
+        assert found(filled) == {
+            (FindingKind.ORPHAN_LABEL, "labels", "name:gone"),
+            *((FindingKind.RECORDS_MISSING, "activities", act) for act in acts),
+        }
     filled.raw["labels"].delete_one({"_id": "name:gone"})
 
 
@@ -356,7 +362,7 @@ def test_records_of_an_older_schema_are_sealed_once(settings, quick_model):
     made.write(db, Activity(id="training:1", kind="job", name="train"))
     db.raw["methods"].update_many({}, {"$unset": {"checksum": 1}})
     assert FindingKind.UNSEALED in {kind for kind, _, _ in found(db)}
-    db.raw["meta"].update_one({"_id": "schema"}, {"$set": {"version": 3}})
+    db.raw["meta"].replace_one({"_id": "schema"}, {"version": 3})
     install(db.raw)
     assert found(db, models=True) == set()
     db.raw["methods"].update_one({}, {"$set": {"seed": 7}})

@@ -24,6 +24,7 @@ from forcebase.archive.layout import (
     read_manifest,
     stream_of,
 )
+from forcebase.database.installation import FIRST_SEALED
 from forcebase.database.schema import DOCUMENTS, OLDEST_READABLE, SCHEMA_VERSION
 from forcebase.digest import merkle_root
 from forcebase.errors import InputError, IntegrityError
@@ -37,7 +38,7 @@ from forcebase.integrity.stored_view import (
 )
 from forcebase.progress import Progress
 from forcebase.records import DatasetMember, Method
-from forcebase.records.base import CHECKSUM, document_checksum
+from forcebase.records.base import CHECKSUM
 from forcebase.records.dataset import DROPPED
 
 AGAIN = "Copy or export it again; nothing was written."
@@ -139,6 +140,7 @@ def _check_records(archive: ZipFile, path: Path, manifest: Manifest) -> None:
                 for document in documents:
                     n += 1
                     _check_document(name, document, found, together.get(document["_id"]))
+                    _check_seal(name, document, manifest.schema_version)
         except Exception as error:  # whatever a document made by hand may raise
             words = f"{type(error).__name__}: {error}"[:300]
             raise _damaged(path, f"record {n} of {stream_of(name)}", words) from None
@@ -173,8 +175,6 @@ def _check_document(name: str, document: dict[str, Any], found: _Found, digest: 
     if name in REFERENCES:
         if (digest or stored_digest(document, CLASSES[name])) != record:
             raise ValueError(f"{record} is not what it is called")
-        if document.get(CHECKSUM) != document_checksum(document):
-            raise ValueError(f"{record} has another checksum than it says")
         for role, place, other in references_of(name, document):
             if (name, role) not in (("structures", "parent"), ("structures", "recipe.parent")):
                 found.named[place].add(other)
@@ -191,6 +191,14 @@ def _check_document(name: str, document: dict[str, Any], found: _Found, digest: 
         found.named[document["collection"]].add(document["record"])
     if name == "taints":
         found.named[document["collection"]].add(record)
+
+
+def _check_seal(name: str, document: dict[str, Any], version: int) -> None:
+    """Raise ValueError unless a document has the checksum that it says."""
+    shape: Any = CLASSES[name]
+    unsealed = CHECKSUM not in document and version < FIRST_SEALED and name not in REFERENCES
+    if not unsealed and document.get(CHECKSUM) != shape.checksum_of(document):
+        raise ValueError(f"{document['_id']} has another checksum than it says")
 
 
 def _damaged(path: Path, part: str, reason: str) -> IntegrityError:

@@ -16,13 +16,14 @@ from forcebase.integrity.references import (
     blobs_of,
     references_of,
 )
-from forcebase.records import Label
+from forcebase.records import Activity, Label, Taint
 from forcebase.records.dataset import DROPPED
 
 ACTIVITIES, MEMBERS, TAINTS = "activities", "dataset_members", "taints"
 LABELS = Label._meta["collection"]
-CACHED_OF_TAINTS = ("reached", "clear")
-"""What a taint remembers of other records; found again where it is imported."""
+LOCAL_FIELDS = {TAINTS: Taint.OPEN_FIELDS, ACTIVITIES: Activity.OPEN_FIELDS}
+"""What belongs to a database, and is made anew where the archive is imported: what a taint
+remembers of other records, and how an activity went."""
 Root = tuple[str, str]
 """(collection, id) of a record that was asked for."""
 

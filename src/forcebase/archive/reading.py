@@ -7,27 +7,36 @@ it again writes the rest. Until then a model may name a dataset that is not ther
 
 from __future__ import annotations
 
+import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import bson
 from bson.raw_bson import RawBSONDocument
 
-from forcebase.archive.checking import check_archive, documents_of
-from forcebase.archive.contents import LABELS, MEMBERS, TAINTS
+from forcebase.archive.arrival import Arrival
+from forcebase.archive.checking import CLASSES, check_archive, documents_of
+from forcebase.archive.contents import ACTIVITIES, LABELS, MEMBERS, TAINTS
 from forcebase.archive.layout import MANIFEST, ORDER, Manifest
 from forcebase.archive.safety import open_safely
+from forcebase.database.acts import begin, finish
 from forcebase.database.collections import RecordCollection
 from forcebase.database.database import Database
+from forcebase.database.installation import FIRST_SEALED
 from forcebase.database.trust import quarantine
+from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.integrity.batches import batches
 from forcebase.progress import Progress
-from forcebase.records import Label, ModelMethod
+from forcebase.records import Activity, Label, ModelMethod
+from forcebase.records.base import CHECKSUM
 
+SEALED_LATE = (ACTIVITIES, MEMBERS, LABELS, TAINTS)
+"""Documents that have a checksum from schema version 8 on."""
 AT_ONCE = 500
 """Documents written together: of 432 atoms each, 10 MB."""
 
@@ -78,10 +87,15 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
         IntegrityError: it is damaged. Nothing was written in either case.
         DatabaseError: the server failed in the middle; run it again.
     """
+    started = time.perf_counter()
     with open_safely(path) as archive:
         manifest = check_archive(archive, path, progress)
         _require_free_titles(db, archive)
         report = ArchiveReport(manifest)
+        activity = _activity(archive, path)
+        begin(db, activity)
+        arrival = Arrival(db, _ids(archive, ACTIVITIES), path.name)
+        arrival.begin()
         _quarantine_models(db, archive, path)
         total = len(manifest.blobs) + len(ORDER)
         for n, sha256 in enumerate(manifest.blobs):
@@ -94,10 +108,41 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
             for some in batches(documents_of(archive, name), AT_ONCE):
                 if name == LABELS:
                     some = _without_kept(db, some, report)
-                documents = [RawBSONDocument(raw) for raw in some]
+                if manifest.schema_version < FIRST_SEALED and name in SEALED_LATE:
+                    documents = [_sealed(name, raw) for raw in some]
+                else:
+                    documents = [RawBSONDocument(raw) for raw in some]
+                if name == ACTIVITIES:
+                    documents = [arrival.started(bson.decode(raw)) for raw in some]
                 report.note(name, _collection(db, name).add_stored(documents), len(documents))
             _tell(progress, len(manifest.blobs) + n + 1, total)
+        arrival.finish()
+        activity.n_records = sum(report.added.values())
+        activity.wall_time = time.perf_counter() - started
+        finish(db, activity, {name: {"n": n} for name, n in sorted(report.added.items())})
     return report
+
+
+def _activity(archive: ZipFile, path: Path) -> Activity:
+    """The import of an archive, named by the digest that it carries."""
+    source = {"file": path.name, "archive": archive.comment.decode("ascii", "replace")}
+    return Activity(
+        id=content_digest({"import": {"archive": source["archive"]}}),
+        kind="import",
+        name=path.name,
+        source=source,
+    )
+
+
+def _ids(archive: ZipFile, name: str) -> list[str]:
+    return [bson.decode(raw)["_id"] for raw in documents_of(archive, name)]
+
+
+def _sealed(name: str, raw: bytes) -> Mapping[str, Any]:
+    """A document of an earlier version with the checksum that it has here."""
+    document = bson.decode(raw)
+    document[CHECKSUM] = CLASSES[name].checksum_of(document)
+    return document
 
 
 def _collection(db: Database, name: str) -> RecordCollection:

@@ -11,7 +11,7 @@ from zipfile import ZipFile
 
 from bson import decode_all
 
-from forcebase.archive.contents import CACHED_OF_TAINTS, TAINTS, Contents, Root, everything, gather
+from forcebase.archive.contents import LOCAL_FIELDS, Contents, Root, everything, gather
 from forcebase.archive.crate import Description, Facts, metadata_text, preview_text
 from forcebase.archive.layout import (
     COMMENT_SIZE,
@@ -124,7 +124,7 @@ def _add(archive: ZipFile, name: str, pieces: Iterable[bytes], documents: int) -
 
 def _documents(db: Database, name: str, ids: list[str]) -> Iterator[bytes]:
     """The documents of these ids as the server keeps them, in the order of the ids."""
-    hidden = dict.fromkeys(CACHED_OF_TAINTS, 0) if name == TAINTS else None
+    hidden = dict.fromkeys(LOCAL_FIELDS.get(name, ()), 0) or None
     for start in range(0, len(ids), AT_ONCE):
         some = {"_id": {"$in": ids[start : start + AT_ONCE]}}
         for batch in db.raw[name].find_raw_batches(some, hidden).sort("_id", 1):

@@ -83,7 +83,7 @@ def verify(
 ) -> None:
     """Check everything that is stored: digests, edges, blobs, datasets, models, orphans.
 
-    Reads only. The exit code is 1 where something is damaged.
+    Reads only. The exit code is 1 where something is damaged, which an unfinished import is not.
 
     Examples:
       forcebase verify
@@ -117,7 +117,12 @@ def print_verification(report: Any) -> None:
             say("  ", ("Next:", "bold"), f" {hint}")
     looked_at = ", ".join(f"{n:,} {name}" for name, n in report.checked.items())
     say(f"Looked at {looked_at} in {report.seconds:.1f} s.")
-    say("Sound." if report.is_sound else ("Damaged.", "bold red"))
+    if not report.is_sound:
+        say(("Damaged.", "bold red"))
+    elif report.unfinished:
+        say((f"Sound, and {report.unfinished:,} unfinished: repeat it.", "yellow"))
+    else:
+        say("Sound.")
 
 
 def _difference(finding: Any) -> str:

@@ -15,6 +15,7 @@ from forcebase.cli import (
     integrity,
     jobs,
     launch,
+    log,
     main_job,
     model,
     phonon,
@@ -70,6 +71,7 @@ app.command()(why.why)
 app.command()(integrity.taint)
 app.command()(integrity.untaint)
 app.command()(integrity.verify)
+app.command()(log.log)
 app.command()(archive.export)
 app.command()(integrity.backup)
 app.command()(integrity.restore)

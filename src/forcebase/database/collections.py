@@ -17,7 +17,8 @@ from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, P
 
 from forcebase.database.access import is_refusal, refusal
 from forcebase.database.pieces import IDS_AT_ONCE, in_pieces
-from forcebase.errors import DatabaseError, InputError, NotFoundError
+from forcebase.database.written import Written, id_of
+from forcebase.errors import DatabaseError, ForcebaseError, InputError, NotFoundError
 from forcebase.records.formula import as_stored
 
 if TYPE_CHECKING:
@@ -119,8 +120,14 @@ class RecordCollection(Generic[R]):
         """
         return self.add_stored([self.checked(record) for record in records])
 
-    def add_stored(self, documents: Sequence[Mapping[str, Any]]) -> int:
+    def add_stored(
+        self, documents: Sequence[Mapping[str, Any]], written: Written | None = None
+    ) -> int:
         """Like `add`, of records in their stored form, which `checked` or a table gave.
+
+        Args:
+            documents: the records.
+            written: told of those that are here by its activity, now or from an earlier try.
 
         Raises:
             DatabaseError: the server refused.
@@ -130,6 +137,8 @@ class RecordCollection(Generic[R]):
             return 0
         try:
             self.raw.insert_many(documents, ordered=False)
+            if written is not None:
+                written.take(self.name, map(id_of, documents))
             return len(documents)
         except BulkWriteError as error:
             serious = [e for e in error.details["writeErrors"] if not _is_duplicate_id(e)]
@@ -138,22 +147,29 @@ class RecordCollection(Generic[R]):
                     f"MongoDB refused to write to {self.name}: {serious[0]['errmsg'][:300]}",
                     hint="Nothing of the refused records was written.",
                 ) from None
+            if written is not None:
+                known = {e["index"] for e in error.details["writeErrors"]}
+                self._take(documents, known, written)
             return int(error.details["nInserted"])
         except (PyMongoError, InvalidDocument, OverflowError) as error:
-            if is_refusal(error):
-                raise refusal(self.raw.database, error) from None
-            if is_too_large(error):
-                raise DatabaseError(
-                    f"A record of {self.name} is over MongoDB's 16 MB.",
-                    hint="Large arrays belong into blobs.",
-                ) from None
-            if not isinstance(error, PyMongoError):
-                raise InputError(f"A record of {self.name} cannot be stored: {error}") from None
-            raise DatabaseError(
-                f"Writing to {self.name} failed: {error}.", hint="Run `forcebase doctor`."
-            ) from error
+            raise write_error(self.raw, error) from error
 
-    def add_pieces(self, pieces: Iterable[Sequence[Mapping[str, Any]]]) -> int:
+    def _take(
+        self, documents: Sequence[Mapping[str, Any]], known: set[int], written: Written
+    ) -> None:
+        """Count in what is new, and of what was known that which an earlier try wrote."""
+        new = [id_of(d) for i, d in enumerate(documents) if i not in known]
+        there = self.by_ids({id_of(documents[i]) for i in known}, {"provenance.activity": 1})
+        own = [
+            row["_id"]
+            for row in there
+            if (row.get("provenance") or {}).get("activity") == written.activity
+        ]
+        written.take(self.name, [*new, *own])
+
+    def add_pieces(
+        self, pieces: Iterable[Sequence[Mapping[str, Any]]], written: Written | None = None
+    ) -> int:
         """Write as `add_stored` does, some pieces on their way while the next is laid out.
 
         Raises:
@@ -165,7 +181,7 @@ class RecordCollection(Generic[R]):
             for piece in pieces:
                 if len(sent) == ON_THEIR_WAY:
                     new += sent.popleft().result()
-                sent.append(pool.submit(self.add_stored, piece))
+                sent.append(pool.submit(self.add_stored, piece, written))
             return new + sum(piece.result() for piece in sent)
 
     def checked(self, record: R) -> dict[str, Any]:
@@ -299,6 +315,20 @@ def _sort_key(field: str, document: Any) -> tuple[bool, Any]:
     for name in field.split("."):
         document = (document or {}).get(name)
     return document is not None, document
+
+
+def write_error(collection: Collection, error: Exception) -> ForcebaseError:
+    """What went wrong with a write, in words; `error` is of pymongo or bson."""
+    name = collection.name
+    if is_refusal(error):
+        return refusal(collection.database, error)
+    if is_too_large(error):
+        return DatabaseError(
+            f"A record of {name} is over MongoDB's 16 MB.", hint="Large arrays belong into blobs."
+        )
+    if not isinstance(error, PyMongoError):
+        return InputError(f"A record of {name} cannot be stored: {error}")
+    return DatabaseError(f"Writing to {name} failed: {error}.", hint="Run `forcebase doctor`.")
 
 
 def is_too_large(error: Exception) -> bool:

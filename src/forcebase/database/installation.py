@@ -16,11 +16,17 @@ from forcebase.database.blobs import BUCKET
 from forcebase.database.neutral_models import convert_all
 from forcebase.database.roles import define_roles, roles_are_defined
 from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION, collection_schemas
+from forcebase.database.written import packed, summary_of
 from forcebase.errors import AccessError, DatabaseError
-from forcebase.records import Record
-from forcebase.records.base import CHECKSUM, document_checksum
+from forcebase.records import Activity, DatasetMember, Label, Quarantine, Record, Sealed, Taint
+from forcebase.records.activity import AT_MIGRATION, FINISHED, sealed_run
+from forcebase.records.base import CHECKSUM, document_checksum, utc_now
 
 META = "meta"
+HISTORY = "history"
+"""In the document that says the schema's version: each version that there was, and since when."""
+FIRST_SEALED = 8
+"""The version from which on that document has a checksum."""
 NAMESPACE_EXISTS = 48
 AT_ONCE = 1000
 """Records that a migration holds at a time."""
@@ -33,16 +39,47 @@ def _nothing(database: MongoDatabase) -> None:
 
 def _seal(database: MongoDatabase) -> None:
     """Give each record the checksum of what it holds now; what was edited before is not seen."""
-    for name in {d._meta["collection"] for d in DOCUMENTS if issubclass(d, Record)}:
-        collection = database[name]
-        unsealed = collection.find({CHECKSUM: {"$exists": False}})
-        while updates := [_sealing(document) for document in islice(unsealed, AT_ONCE)]:
-            collection.bulk_write(updates, ordered=False, bypass_document_validation=True)
+    for document in {d._meta["collection"]: d for d in DOCUMENTS if issubclass(d, Record)}.values():
+        _seal_all(database, document)
 
 
-def _sealing(document: dict[str, Any]) -> UpdateOne:
-    checksum = document_checksum(document)
+def _seal_all(database: MongoDatabase, shape: type[Sealed]) -> None:
+    collection = database[shape._meta["collection"]]
+    unsealed = collection.find({CHECKSUM: {"$exists": False}})
+    while updates := [_sealing(document, shape) for document in islice(unsealed, AT_ONCE)]:
+        collection.bulk_write(updates, ordered=False, bypass_document_validation=True)
+
+
+def _sealing(document: dict[str, Any], shape: type[Sealed]) -> UpdateOne:
+    checksum = shape.checksum_of(document)
     return UpdateOne({"_id": document["_id"]}, {"$set": {CHECKSUM: checksum}})
+
+
+def _seal_the_rest(database: MongoDatabase) -> None:
+    """Checksums of all that is no record, and what there is now of each activity's records.
+
+    What was edited or removed before is not seen, and each count says when it was made.
+    """
+    for shape in (DatasetMember, Label, Taint, Quarantine, Activity):
+        _seal_all(database, shape)
+    ids: dict[str, dict[str, list[bytes]]] = {}
+    for name in {d._meta["collection"] for d in DOCUMENTS if issubclass(d, Record)}:
+        for row in database[name].find({}, {"provenance.activity": 1}):
+            activity = (row.get("provenance") or {}).get("activity")
+            if activity:
+                made = ids.setdefault(activity, {}).setdefault(name, [])
+                made.append(packed(row["_id"]))
+    activities = database[Activity._meta["collection"]]
+    uncounted = activities.find({"run": {"$exists": False}, "kind": {"$ne": "failure"}}, {"_id": 1})
+    while updates := [_counting(row["_id"], ids) for row in islice(uncounted, AT_ONCE)]:
+        activities.bulk_write(updates, ordered=False, bypass_document_validation=True)
+
+
+def _counting(activity: str, ids: dict[str, dict[str, list[bytes]]]) -> UpdateOne:
+    made = ids.get(activity, {})
+    written = {name: summary_of(found) for name, found in sorted(made.items())}
+    run = {"state": FINISHED, "counted": AT_MIGRATION, "written": written}
+    return UpdateOne({"_id": activity}, {"$set": {"run": sealed_run(run)}})
 
 
 NARROW_INDEXES = {
@@ -66,6 +103,7 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
     (6, 7): convert_all,  # neutral forms of MACE models
+    (7, 8): _seal_the_rest,  # checksums of all documents, what activities wrote, job outputs
 }
 
 
@@ -75,7 +113,8 @@ def install(database: MongoDatabase) -> None:
     One that is in shape is only looked at, so that whoever may only read can open it.
 
     Raises:
-        DatabaseError: the database was written by a newer forcebase.
+        DatabaseError: the database was written by a newer forcebase, or what it says of its
+            version was edited.
         AccessError: it has to be made or migrated, and the user may not.
     """
     found = database[META].find_one({"_id": "schema"})
@@ -86,8 +125,10 @@ def install(database: MongoDatabase) -> None:
             f"up to {SCHEMA_VERSION}.",
             hint="Upgrade forcebase.",
         )
-    if found and version == SCHEMA_VERSION:
-        return
+    if found:
+        _require_unedited(database.name, found)
+        if version == SCHEMA_VERSION:
+            return
     _require_right(database, found["version"] if found else None)
     while version < SCHEMA_VERSION:
         MIGRATIONS[version, version + 1](database)
@@ -96,7 +137,29 @@ def install(database: MongoDatabase) -> None:
     _create_indexes(database)
     create_file_indexes(database)
     _renew_roles(database)
-    database[META].update_one({"_id": "schema"}, {"$set": {"version": version}}, upsert=True)
+    history = [*(found or {}).get(HISTORY, []), {"version": version, "at": utc_now()}]
+    now = {"_id": "schema", "version": version, HISTORY: history}
+    now[CHECKSUM] = document_checksum(now)
+    database[META].replace_one({"_id": "schema"}, now, upsert=True)
+
+
+def _require_unedited(name: str, found: dict[str, Any]) -> None:
+    """Raise DatabaseError where the version of the schema was changed by hand."""
+    history = found.get(HISTORY, [])
+    if found["version"] < FIRST_SEALED and not history:
+        return
+    if found.get(CHECKSUM) == document_checksum(found):
+        return
+    last = history[-1] if history else {}
+    was = f", and had {last['version']} since {last['at']:%Y-%m-%d}" if last else ""
+    right = last.get("version", SCHEMA_VERSION)
+    raise DatabaseError(
+        f"Database {name} says that it has schema version {found['version']}{was}: this was "
+        "edited, in document 'schema' of collection meta.",
+        hint=f'Set its "version" to {right} again, as '
+        f'db.meta.updateOne({{_id: "schema"}}, {{$set: {{version: {right}}}}}) in mongosh does; '
+        "if that does not help, restore a backup.",
+    )
 
 
 def create_file_indexes(database: MongoDatabase) -> None:

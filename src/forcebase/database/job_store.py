@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from jobflow import JobStore
 from maggma.stores import MongoStore
 from maggma.stores.gridfs import GridFSStore
 
 from forcebase.blob import DATA_STORE
+from forcebase.records.base import document_checksum
 
 OUTPUTS = "outputs"
 QUEUE = "jf_jobs"
 """jobflow-remote's jobs, beside their outputs."""
+
+
+def output_digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 of a job's document in the JobStore; its heavy parts have digests of their own."""
+    return document_checksum(document, ("_id",))
 
 
 def open_job_store(uri: str, database: str) -> JobStore:

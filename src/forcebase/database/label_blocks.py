@@ -22,7 +22,7 @@ from forcebase.database.database import Database
 from forcebase.database.label_columns import BY_STRUCTURE, LabelColumns, in_range, read_labels
 from forcebase.database.raw_rows import read_rows
 from forcebase.digest import bytes_digest
-from forcebase.errors import DatabaseError
+from forcebase.errors import DatabaseError, ForcebaseError
 from forcebase.records import LabelBlock
 from forcebase.records.array_field import decode_array, encode_array
 
@@ -68,6 +68,28 @@ def labels_of(db: Database, method: str, prefix: str) -> LabelColumns:
     labels = read_labels(db, method, prefix)
     _keep(db, method, prefix, labels)
     return labels
+
+
+def fault_of(db: Database, block: dict[str, Any]) -> str:
+    """What is wrong with a stored block, in words; "" where it is sound, or is made again anyway.
+
+    All that a reading takes from it is compared with the records, bit by bit.
+    """
+    method, _, prefix = str(block["_id"]).partition(":")
+    try:
+        members = _members(db, method, prefix)
+        if block.get("members") != members:
+            return ""
+        found = _unpacked(block, members)
+        if found is None:
+            return "it is not what was written, and is not used"
+        labels = read_labels(db, method, prefix)
+    except ForcebaseError:  # a record that has not the form of one is told of itself
+        return ""
+    columns = ((getattr(found, f.name), getattr(labels, f.name)) for f in fields(LabelColumns))
+    if all(a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in columns):
+        return ""
+    return "it says other than the records that it is a copy of"
 
 
 def drop_blocks(db: Database, method: str, digits: int) -> None:

@@ -18,7 +18,7 @@ from forcebase.errors import InputError, ModelError
 from forcebase.models.foreign.ase_calculator import CALLABLE_PACKAGES, package_of
 from forcebase.outputs import MACE
 from forcebase.records import ModelMethod, Quarantine
-from forcebase.records.base import utc_now
+from forcebase.records.base import CHECKSUM, utc_now
 
 ASE = "ASE"
 _PLACE = Quarantine._meta["collection"]
@@ -125,7 +125,11 @@ def require_known_callable(runs: WhatRuns, named: str | None) -> None:
 def trust(db: Database, model: ModelMethod) -> None:
     """Let a model run from now on; one that may already is left as it is."""
     query = {"_id": model.id, "trusted_at": None}
-    db.raw[_PLACE].update_one(query, {"$set": {"trusted_at": utc_now()}})
+    found = db.raw[_PLACE].find_one(query)
+    if found is not None:
+        found["trusted_at"] = utc_now()
+        change = {"trusted_at": found["trusted_at"], CHECKSUM: Quarantine.checksum_of(found)}
+        db.raw[_PLACE].update_one(query, {"$set": change})
 
 
 def waiting(db: Database) -> list[str]:

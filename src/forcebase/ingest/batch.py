@@ -12,12 +12,14 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
 
 from forcebase.database.access import is_refusal, refusal
+from forcebase.database.acts import begin, fail, finish
 from forcebase.database.collections import RecordCollection, is_too_large
 from forcebase.database.connection import supports_transactions
 from forcebase.database.database import Database
 from forcebase.database.label_table import LabelTable
 from forcebase.database.structure_table import StructureTable
-from forcebase.errors import DatabaseError, VersionTakenError
+from forcebase.database.written import Written
+from forcebase.errors import DatabaseError, ForcebaseError, VersionTakenError
 from forcebase.records import (
     Activity,
     Calculation,
@@ -60,9 +62,25 @@ class Batch:
 
         With `started`, of `time.perf_counter`, the activity's wall time includes the writing.
 
-        Blobs come first and the activity last, so that a writer killed at any point leaves
-        no record whose parts are missing, and the next try finds the activity not done.
+        The activity is written as started first and as finished last; blobs come before the
+        records that name them. So a writer killed at any point leaves no record whose parts are
+        missing, and the next try finds the activity not done.
         """
+        written = Written(activity.id)
+        begin(db, activity)
+        try:
+            added = self._write(db, activity, written)
+        except DatabaseError:  # the same again may go on with it
+            raise
+        except ForcebaseError as error:
+            fail(db, activity, str(error))
+            raise
+        if started is not None:
+            activity.wall_time = time.perf_counter() - started
+        finish(db, activity, written.summary())
+        return added
+
+    def _write(self, db: Database, activity: Activity, written: Written) -> dict[str, int]:
         for blob in self.blobs:
             db.blobs.put(blob)
         groups: tuple[_Group, ...] = (
@@ -76,27 +94,26 @@ class Batch:
         for collection, found, tables in groups:
             for record in found:
                 record.provenance.activity = activity.id
-            new = collection.add(found)
+            new = collection.add_stored([collection.checked(r) for r in found], written)
             for table in tables:
-                new += collection.add_pieces(table.documents(activity.id))
+                new += collection.add_pieces(table.documents(activity.id), written)
             if new:
                 added[collection.name] = new
         for dataset, members in self.datasets:
             dataset.provenance.activity = activity.id
-            if _write_dataset(db, dataset, members):
+            if _write_dataset(db, dataset, members, written):
                 added["datasets"] = added.get("datasets", 0) + 1
         for text, collection_name, record_id in self.tags:
             db.labels.tag(text, collection_name, record_id)
         activity.n_records = len(self.datasets) + sum(
             len(found) + sum(map(len, tables)) for _, found, tables in groups
         )
-        if started is not None:
-            activity.wall_time = time.perf_counter() - started
-        db.activities.add([activity])
         return added
 
 
-def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember]) -> bool:
+def _write_dataset(
+    db: Database, dataset: Dataset, members: list[DatasetMember], written: Written
+) -> bool:
     """Write head and members together; without transactions, the head comes last.
 
     Raises:
@@ -104,7 +121,7 @@ def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember])
         InputError: a member is not valid.
         DatabaseError: the head is over 16 MB.
     """
-    if db.datasets.count(id=dataset.id):
+    if _is_there(db, dataset, written):
         return False
     head, rows = db.datasets.checked(dataset), [db.members.checked(m) for m in members]
     try:
@@ -115,7 +132,7 @@ def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember])
             db.members.add(members)
             db.datasets.raw.insert_one(head)
     except (DuplicateKeyError, BulkWriteError):
-        if db.datasets.count(id=dataset.id):  # another collector was first
+        if _is_there(db, dataset, written):  # another collector was first
             return False
         raise VersionTakenError(
             f"There is another dataset {dataset.title}, with other members.",
@@ -130,7 +147,16 @@ def _write_dataset(db: Database, dataset: Dataset, members: list[DatasetMember])
             f"The record of dataset {dataset.title} is over MongoDB's 16 MB.",
             hint="Its members are apart: look at what its query and steps hold.",
         ) from None
+    written.take(db.datasets.name, [dataset.id])
     return True
+
+
+def _is_there(db: Database, dataset: Dataset, written: Written) -> bool:
+    """Whether the dataset is there already, perhaps from an earlier try of the same activity."""
+    found = db.datasets.raw.find_one({"_id": dataset.id}, {"provenance.activity": 1})
+    if found and (found.get("provenance") or {}).get("activity") == written.activity:
+        written.take(db.datasets.name, [dataset.id])
+    return found is not None
 
 
 def _insert_dataset(

@@ -9,8 +9,9 @@ from typing import Any
 
 from pymongo.errors import ConnectionFailure, PyMongoError
 
+from forcebase.database.acts import done_among, keep
 from forcebase.database.database import Database
-from forcebase.database.job_store import OUTPUTS
+from forcebase.database.job_store import OUTPUTS, output_digest
 from forcebase.database.publishing import PUBLISHED
 from forcebase.errors import AccessError, ForcebaseError, VersionTakenError
 from forcebase.ingest.batch import Batch
@@ -85,14 +86,14 @@ def _waiting(db: Database, documents: Sequence[Any] | None) -> Iterator[dict[str
     if documents is not None:
         criteria["_id"] = {"$in": list(documents)}
     found = list(db.job_store.docs_store.query(criteria, fields, sort={"completed_at": 1}))
-    known = db.activities.by_ids([_activity_id(job) for job in found], {"_id": 1})
-    done = {document["_id"] for document in known}
+    done = done_among(db, [_activity_id(job) for job in found])
     return (job for job in found if _activity_id(job) not in done)
 
 
 def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> None:
     name = job.get("name") or "job"
     try:
+        job["sha256"] = _stored_digest(db, job)
         document = db.job_store.query_one({"uuid": job["uuid"], "index": job["index"]}, load=True)
         output: Any = (document or {}).get("output")
         batch = _read(db, output, drawn_of(document or {}))
@@ -106,7 +107,7 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
     except AccessError:
         raise
     except VersionTakenError as error:  # for good: told once, or every collection would fail
-        db.activities.add([_activity_without_records(db, job, output, str(error))])
+        keep(db, _activity_without_records(db, job, output, str(error)))
         report.failed.append((name, str(error)))
     except ForcebaseError as error:
         if isinstance(error.__cause__, ConnectionFailure):  # not this job's fault, and the next's
@@ -150,6 +151,7 @@ def _activity(db: Database, job: dict[str, Any], output: dict[str, Any]) -> Acti
             "uuid": job["uuid"],
             "index": job["index"],
             "store": f"{db.settings.database}.{OUTPUTS}",
+            "sha256": job["sha256"],
         },
         settings=output.get("hyperparameters") or output.get("protocol") or {},
         package_versions=output.get("package_versions") or {},
@@ -165,6 +167,12 @@ def _activity_without_records(
     activity = _activity(db, job, output)
     activity.kind, activity.error, activity.mended, activity.n_records = FAILURE, error, True, 0
     return activity
+
+
+def _stored_digest(db: Database, job: dict[str, Any]) -> str | None:
+    """Digest of a job's document as it stands in the JobStore now."""
+    found = db.raw[OUTPUTS].find_one({"uuid": job["uuid"], "index": job["index"]})
+    return output_digest(found) if found else None
 
 
 def _activity_id(job: dict[str, Any]) -> str:

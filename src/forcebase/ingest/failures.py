@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pymongo import UpdateOne
+
 from forcebase.database.database import Database
 from forcebase.database.job_store import OUTPUTS, QUEUE
 from forcebase.digest import content_digest
-from forcebase.records import Activity
-from forcebase.records.base import utc_now
+from forcebase.records import Activity, Run
+from forcebase.records.activity import FINISHED
+from forcebase.records.base import CHECKSUM, utc_now
 
 FAILED = ("FAILED", "REMOTE_ERROR")
 """Of jobflow-remote's states, those of a job that did not do what it was to do."""
@@ -40,6 +43,7 @@ def failure(
         error=error[-LONGEST:],
         mended=False,
         finished_at=time or utc_now(),
+        run=Run(state=FINISHED, started_at=utc_now()),
     )
 
 
@@ -65,7 +69,7 @@ def collect_failures(db: Database, documents: Sequence[Any] | None = None) -> li
 
 def mark_mended(db: Database) -> None:
     """Note which jobs that had failed have ended well since: their output is in the JobStore."""
-    failures = list(db.activities.raw.find({"kind": FAILURE, "mended": False}, {"job": 1}))
+    failures = list(db.activities.raw.find({"kind": FAILURE, "mended": False}))
     if not failures:
         return
     of_them = {"uuid": {"$in": [found["job"]["uuid"] for found in failures]}}
@@ -73,8 +77,15 @@ def mark_mended(db: Database) -> None:
     done = {_named(output) for output in db.raw[OUTPUTS].find(of_them, fields)}
     # a runner may have failed after it had stored an output
     done -= {_named(job) for job in db.raw[QUEUE].find({**of_them, **_HAS_FAILED}, fields)}
-    ids = [found["_id"] for found in failures if _named(found["job"]) in done]
-    db.activities.raw.update_many({"_id": {"$in": ids}}, {"$set": {"mended": True}})
+    mended = [found for found in failures if _named(found["job"]) in done]
+    if mended:
+        db.activities.raw.bulk_write([_mending(found) for found in mended], ordered=False)
+
+
+def _mending(failure: dict[str, Any]) -> UpdateOne:
+    checksum = Activity.checksum_of({**failure, "mended": True})
+    change = {"mended": True, CHECKSUM: checksum}
+    return UpdateOne({"_id": failure["_id"], "mended": False}, {"$set": change})
 
 
 def _named(job: dict[str, Any]) -> tuple[str, int]:

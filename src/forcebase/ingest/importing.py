@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from forcebase.database.acts import done_among
 from forcebase.database.database import Database
 from forcebase.digest import bytes_digest, content_digest, merkle_root
 from forcebase.errors import DatabaseError, ForcebaseError
@@ -116,7 +117,7 @@ def _digest(path: Path) -> str:
 
 def _known(db: Database, files: list[_Named]) -> set[str]:
     ids = [file.activity for file in files]
-    return {found["_id"] for found in db.activities.by_ids(ids, {"_id": 1})}
+    return done_among(db, ids)
 
 
 def _parsed(sources: list[Source], options: ImportOptions) -> Iterator[Parsed]:

@@ -12,6 +12,7 @@ from pymatgen.io.vasp.inputs import Kpoints
 from pymongo.errors import PyMongoError
 
 from forcebase.blob import Blob
+from forcebase.database.acts import done_among
 from forcebase.database.database import Database
 from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import DatabaseError, ForcebaseError, InputError
@@ -61,7 +62,7 @@ def import_job_store(
     with store:
         found = _finished_jobs(store)
         jobs = {_activity_id(job, name, options): job for job in found}
-        known = {d["_id"] for d in db.activities.by_ids(list(jobs), {"_id": 1})}
+        known = done_among(db, jobs)
         report.activities += jobs
         for activity, job in jobs.items():
             if activity in known:

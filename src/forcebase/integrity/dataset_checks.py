@@ -10,6 +10,7 @@ from forcebase.database.database import Database
 from forcebase.digest import merkle_root
 from forcebase.integrity.batches import batches
 from forcebase.integrity.findings import Finding, FindingKind
+from forcebase.integrity.seal_checks import check_seals
 from forcebase.records import DatasetMember
 from forcebase.records.dataset import DROPPED, SPLITS
 
@@ -24,6 +25,7 @@ def check_dataset(db: Database, dataset: dict[str, Any]) -> Iterator[Finding]:
     leaves: list[str] = []
     counts = Counter(dict.fromkeys((*SPLITS, DROPPED), 0))
     for rows in batches(db.members.raw.find({"dataset": dataset["_id"]})):
+        yield from check_seals(DatasetMember, rows)
         read = [row for row in rows if "calculation" in row and "split" in row]  # the schema's word
         for row in read:
             counts[row["split"]] += 1

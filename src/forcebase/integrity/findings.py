@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -35,6 +35,24 @@ class FindingKind(Enum):
     """a record names bytes that are not there"""
     BLOB_CHANGED = "blob changed"
     """bytes that are no longer those of their digest"""
+    COPY_CHANGED = "copy changed"
+    """a block of labels is not what the records say"""
+    RECORDS_MISSING = "records missing"
+    """an activity wrote records that are not there"""
+    RECORDS_ADDED = "records added"
+    """records name an activity that did not write them"""
+    OUTPUT_CHANGED = "output changed"
+    """a job's document in the JobStore is not the one that became records"""
+    PROBE_MISSING = "probe missing"
+    """a model has no golden probe"""
+    UNFINISHED = "unfinished"
+    """an import or another activity was cut off, or failed, and left records: no damage"""
+    LEFT_OVER = "left over"
+    """what no record names, while an activity is unfinished: no damage"""
+    OUTPUT_GONE = "output gone"
+    """a job's document is no longer in the JobStore; its records do not need it: no damage"""
+    OUTPUT_NEWER = "output newer"
+    """a job ran again after it was collected: no damage"""
     PROBE_FAILED = "probe failed"
     """a model no longer gives the answers stored with it, or cannot be loaded"""
     NOT_CHECKED = "not checked"
@@ -59,6 +77,10 @@ class FindingKind(Enum):
             FindingKind.PARENT_ELSEWHERE,
             FindingKind.NOT_CHECKED,
             FindingKind.SAME_MODEL,
+            FindingKind.UNFINISHED,
+            FindingKind.LEFT_OVER,
+            FindingKind.OUTPUT_GONE,
+            FindingKind.OUTPUT_NEWER,
         )
 
 
@@ -89,6 +111,16 @@ class Finding:
         return {**asdict(self), "kind": self.kind.value, "damage": self.kind.is_damage}
 
 
+ORPHANS = (FindingKind.ORPHAN_BLOB, FindingKind.ORPHAN_CHUNKS, FindingKind.ORPHAN_MEMBER)
+
+
+def left_over(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Findings while an activity is unfinished: what no record names is of that."""
+    for finding in findings:
+        orphan = finding.kind in ORPHANS
+        yield replace(finding, kind=FindingKind.LEFT_OVER) if orphan else finding
+
+
 @dataclass
 class Verification:
     """What was looked at and what was found.
@@ -116,6 +148,11 @@ class Verification:
     def is_sound(self) -> bool:
         """Whether nothing is damaged."""
         return not any(kind.is_damage for kind in self.counts)
+
+    @property
+    def unfinished(self) -> int:
+        """How many activities are to be repeated."""
+        return self.counts[FindingKind.UNFINISHED]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for `--json`."""

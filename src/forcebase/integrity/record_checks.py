@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from forcebase.database.collections import RecordCollection
@@ -11,6 +11,7 @@ from forcebase.database.database import Database
 from forcebase.integrity.findings import Finding, FindingKind
 from forcebase.integrity.references import references_of, unsaid_edges
 from forcebase.integrity.stored_view import stored_digest, structure_digests_of
+from forcebase.records import ModelMethod
 from forcebase.records.base import CHECKSUM, document_checksum
 
 RESTORE = "Restore it from a backup, or import or collect again what it came from."
@@ -20,7 +21,10 @@ COMPUTE = "Compute or import what it lacks, or restore it from a backup."
 
 
 def check_records(
-    db: Database, collection: RecordCollection, rows: Sequence[dict[str, Any]]
+    db: Database,
+    collection: RecordCollection,
+    rows: Sequence[dict[str, Any]],
+    unfinished: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Digest and checksum of each record, and all that they refer to.
 
@@ -28,6 +32,7 @@ def check_records(
         db: the database.
         collection: theirs.
         rows: whole stored documents; a thousand at a time are looked up together.
+        unfinished: activities whose records may lack what comes behind them.
     """
     sound = []
     together = structure_digests_of(rows) if collection.name == "structures" else {}
@@ -46,7 +51,10 @@ def check_records(
             continue
         sound.append(row)
         yield from _check_digests(collection.name, row, found)
-    yield from _check_edges(db, collection.name, sound)
+        if row.get("_cls") == ModelMethod._class_name and not row.get("golden_probe"):
+            words = "it has no golden probe: nothing tells whether it answers as it did"
+            yield _finding(FindingKind.PROBE_MISSING, collection.name, row, words, RESTORE)
+    yield from _check_edges(db, collection.name, sound, unfinished)
 
 
 def _check_digests(name: str, row: dict[str, Any], found: str) -> Iterator[Finding]:
@@ -64,7 +72,9 @@ def _check_digests(name: str, row: dict[str, Any], found: str) -> Iterator[Findi
         yield _finding(FindingKind.RECORD_CHANGED, name, row, words, TAINT, stored, now)
 
 
-def _check_edges(db: Database, name: str, rows: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+def _check_edges(
+    db: Database, name: str, rows: Sequence[dict[str, Any]], unfinished: Collection[str]
+) -> Iterator[Finding]:
     wanted: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         for _, place, record in references_of(name, row):
@@ -80,6 +90,8 @@ def _check_edges(db: Database, name: str, rows: Sequence[dict[str, Any]]) -> Ite
             for role, place, record in references_of(name, row)
             if record in missing[place]
         }
+        if (row.get("provenance") or {}).get("activity") in unfinished:
+            lacking = {}
         for (place, record), role in lacking.items():
             yield _broken(name, row, role, place, record)
         for reference, record in unsaid_edges(name, row):

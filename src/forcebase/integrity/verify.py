@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from forcebase.blob import DATA_STORE
 from forcebase.database.blobs import BUCKET
 from forcebase.database.database import Database
+from forcebase.database.job_store import OUTPUTS
 from forcebase.database.schema import collection_schemas
+from forcebase.database.written import packed
+from forcebase.integrity.activity_checks import Acts
 from forcebase.integrity.batches import AT_ONCE, batches
 from forcebase.integrity.blob_checks import (
     check_blob,
@@ -17,13 +22,17 @@ from forcebase.integrity.blob_checks import (
     check_names,
     check_output_blob,
 )
+from forcebase.integrity.block_checks import check_block
 from forcebase.integrity.dataset_checks import check_dataset, check_orphan_members
-from forcebase.integrity.findings import Finding, Verification
+from forcebase.integrity.findings import Finding, Verification, left_over
 from forcebase.integrity.label_checks import check_labels
 from forcebase.integrity.model_checks import check_model
+from forcebase.integrity.output_checks import check_outputs
 from forcebase.integrity.record_checks import check_records
 from forcebase.integrity.schema_checks import check_schema
+from forcebase.integrity.seal_checks import check_seals
 from forcebase.progress import Progress
+from forcebase.records import Label, LabelBlock, Quarantine, Taint
 
 LARGE_AT_ONCE = 100
 """Records that may be megabytes each: models and phonons."""
@@ -32,8 +41,9 @@ LARGE_AT_ONCE = 100
 def verify(db: Database, *, models: bool = True, progress: Progress | None = None) -> Verification:
     """Check everything: digests, checksums, edges, blobs, datasets, labels, models, schemas.
 
-    Reads only. Memory stays bounded: a thousand records at a time, the digests of all blobs
-    (64 bytes each) and, one dataset after another, the leaves of its members (120 bytes each).
+    Reads only. Memory stays bounded: a thousand records at a time, the ids of one collection's
+    records and the digests of all blobs (64 bytes each), an activity's own words (some hundred
+    bytes each) and, one dataset after another, the leaves of its members (120 bytes each).
     What is written meanwhile may show as an orphan: verify again.
 
     Args:
@@ -45,11 +55,7 @@ def verify(db: Database, *, models: bool = True, progress: Progress | None = Non
     run = _Run(db, progress)
     for name in collection_schemas():
         run.take("collections", len(collection_schemas()), 1, check_schema(db, name))
-    for name, collection in db.record_collections.items():
-        total = collection.raw.estimated_document_count()
-        size = AT_ONCE if name in ("structures", "calculations") else LARGE_AT_ONCE
-        for rows in batches(collection.raw.find(), size):
-            run.take(name, total, len(rows), check_records(db, collection, rows))
+    run.records()
     run.members()
     run.blobs()
     run.labels()
@@ -68,13 +74,30 @@ class _Run:
     db: Database
     progress: Progress | None
     report: Verification = field(default_factory=Verification)
+    acts: Acts = field(default_factory=Acts)
 
     def take(self, stage: str, total: int, n: int, findings: Iterable[Finding]) -> None:
         """Count what was looked at, and what was found."""
-        self.report.add(findings)
+        self.report.add(left_over(findings) if self.acts.unfinished else findings)
         done = self.report.checked[stage] = self.report.checked.get(stage, 0) + n
         if self.progress is not None and n:
             self.progress(stage, done, max(total, done), {})
+
+    def records(self) -> None:
+        """Activities, all records, and whether each activity's records are there."""
+        total = self.db.activities.raw.estimated_document_count()
+        for n, findings in self.acts.read(self.db):
+            self.take("activities", total, n, findings)
+        for name, collection in self.db.record_collections.items():
+            total = collection.raw.estimated_document_count()
+            size = AT_ONCE if name in ("structures", "calculations") else LARGE_AT_ONCE
+            ids: dict[str, list[bytes]] = defaultdict(list)
+            for rows in batches(collection.raw.find(), size):
+                found = check_records(self.db, collection, rows, self.acts.unfinished)
+                self.take(name, total, len(rows), found)
+                _note(rows, ids)
+            self.take(name, total, 0, self.acts.check_written(name, ids))
+        self.take("activities", 0, 0, self.acts.check_ends())
 
     def members(self) -> None:
         """Members of each dataset, and of none."""
@@ -97,11 +120,29 @@ class _Run:
                 self.take("blobs" if bucket == BUCKET else "job outputs", total, 1, one)
             self.take("blobs", total, 0, check_chunks(self.db, bucket))
         self.take("blobs", 0, 0, check_names(self.db))
+        total = self.db.raw[OUTPUTS].estimated_document_count()
+        for n, findings in check_outputs(self.db):
+            self.take("job documents", total, n, findings)
 
     def labels(self) -> None:
-        """Names, tags and taints."""
-        for place in ("labels", "taints"):
-            raw = self.db.raw[place]
-            for rows in batches(raw.find({}, {"reached": 0, "clear": 0})):
+        """Names, tags, taints, models that came from elsewhere, and copies of labels."""
+        for shape in (Label, Taint, Quarantine):
+            raw = self.db.raw[shape.collection_name()]
+            for rows in batches(raw.find({}, dict.fromkeys(shape.OPEN_FIELDS, 0) or None)):
                 total = raw.estimated_document_count()
-                self.take(place, total, len(rows), check_labels(self.db, place, rows))
+                self.take(raw.name, total, len(rows), check_seals(shape, rows))
+                if shape is not Quarantine:
+                    self.take(raw.name, total, 0, check_labels(self.db, raw.name, rows))
+        blocks = self.db.raw[LabelBlock._meta["collection"]]
+        total = blocks.estimated_document_count()
+        for block in blocks.find().batch_size(1):
+            self.take("label blocks", total, 1, check_block(self.db, block))
+
+
+def _note(rows: Iterable[dict[str, Any]], ids: dict[str, list[bytes]]) -> None:
+    """Remember which records name an activity."""
+    for row in rows:
+        provenance = row.get("provenance")
+        activity = provenance.get("activity") if isinstance(provenance, dict) else None
+        if activity:
+            ids[str(activity)].append(packed(row["_id"]))

@@ -1,7 +1,7 @@
 """The records: one mongoengine document a file, named by their content."""
 
-from forcebase.records.activity import Activity
-from forcebase.records.base import Edge, Provenance, Record
+from forcebase.records.activity import Activity, Run
+from forcebase.records.base import Edge, Provenance, Record, Sealed
 from forcebase.records.calculation import Calculation
 from forcebase.records.dataset import Dataset, DatasetMember
 from forcebase.records.label import Label
@@ -28,6 +28,8 @@ __all__ = [
     "Provenance",
     "Quarantine",
     "Record",
+    "Run",
+    "Sealed",
     "Structure",
     "Taint",
     "Validation",

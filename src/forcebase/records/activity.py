@@ -8,17 +8,52 @@ from mongoengine import (
     BooleanField,
     DateTimeField,
     DictField,
-    Document,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
     FloatField,
     IntField,
     StringField,
 )
 
-from forcebase.records.base import utc_now
+from forcebase.records.base import CHECKSUM, DIGEST_PATTERN, Sealed, document_checksum, utc_now
+
+STARTED, FINISHED, FAILED = "started", "finished", "failed"
+WHEN_WRITTEN, AT_MIGRATION, FROM_ARCHIVE = "when written", "at migration", "from an archive"
 
 
-class Activity(Document):
+class Run(EmbeddedDocument):
+    """How an activity went in this database, and what it left here; no archive has it."""
+
+    state = StringField(required=True, choices=(STARTED, FINISHED, FAILED))
+    started_at = DateTimeField(help_text="UTC; nothing where that is not known")
+    user = StringField(help_text="of the database, or else of the machine")
+    host = StringField(help_text="the machine that it ran on")
+    pid = IntField(help_text="its process there")
+    reason = StringField(help_text="why it failed")
+    counted = StringField(
+        choices=(WHEN_WRITTEN, AT_MIGRATION, FROM_ARCHIVE), help_text="when `written` was made"
+    )
+    written = DictField(
+        help_text="collection to n and Merkle root of the ids of the records that it wrote here, "
+        "and the ids where they are few"
+    )
+    checksum = StringField(regex=DIGEST_PATTERN, help_text="of this part of the document")
+
+    def to_mongo(self, *args: Any, **kwargs: Any) -> Any:
+        """Give the stored form, with the checksum of what it now holds."""
+        return sealed_run(super().to_mongo(*args, **kwargs))
+
+
+def sealed_run(run: Any) -> Any:
+    """Put the checksum of it into the stored form of a run, and give it."""
+    run[CHECKSUM] = document_checksum(run)
+    return run
+
+
+class Activity(Sealed):
     """One act: named by the job's uuid and index, or by the digest of what was imported.
+
+    It is written as started before its records are, and as finished after the last of them.
 
     A job that failed is a `failure`, named by the job and by what went wrong when. It stays when
     the job is run again with success, marked as mended.
@@ -26,13 +61,21 @@ class Activity(Document):
 
     meta: ClassVar[dict[str, Any]] = {
         "collection": "activities",
-        "indexes": ["kind", "name", "finished_at", "job.uuid"],
+        "indexes": [
+            "kind",
+            "name",
+            "finished_at",
+            "job.uuid",
+            ["run.started_at", "finished_at"],
+        ],
     }
+
+    OPEN_FIELDS = ("run",)
 
     id = StringField(primary_key=True, help_text="uuid:index of a job, or a digest")
     kind = StringField(required=True, choices=("job", "import", "comparison", "failure"))
     name = StringField(required=True, help_text="job name, or file name")
-    job = DictField(help_text="uuid, index, store: where the raw output lies")
+    job = DictField(help_text="uuid, index, store: where the raw output lies; its sha256")
     source = DictField(help_text="file name and sha256 of an import")
     settings = DictField()
     package_versions = DictField()
@@ -41,6 +84,7 @@ class Activity(Document):
     error = StringField(help_text="of a failure: what the job said")
     mended = BooleanField(help_text="of a failure: the same job ended well later")
     n_records = IntField(help_text="records that came of it")
+    run = EmbeddedDocumentField(Run, help_text="how it went here, and what it left here")
 
     @property
     def reason(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
@@ -28,14 +28,47 @@ def utc_now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def document_checksum(document: Mapping[str, Any]) -> str:
-    """SHA-256 of a whole record as MongoDB keeps it, but for the checksum itself.
+def document_checksum(document: Mapping[str, Any], open_fields: Collection[str] = ()) -> str:
+    """SHA-256 of a whole document as MongoDB keeps it, but for the checksum itself.
 
     The id covers what a record says, as far as it matters: a geometry to 1e-8, no timings, no
     provenance. The checksum covers every byte, so that a change by hand shows wherever it was.
     The order of the fields does not matter, for MongoDB moves the id to the front.
+
+    Args:
+        document: as pymongo gives it.
+        open_fields: top-level fields that may change and are not covered.
     """
-    return bytes_digest(bson.encode({k: document[k] for k in sorted(document) if k != CHECKSUM}))
+    left_out = {CHECKSUM, *open_fields}
+    return bytes_digest(
+        bson.encode({k: document[k] for k in sorted(document) if k not in left_out})
+    )
+
+
+class Sealed(Document):
+    """A document that carries a checksum of itself, made wherever its stored form is made."""
+
+    meta: ClassVar[dict[str, Any]] = {"abstract": True}
+    OPEN_FIELDS: ClassVar[tuple[str, ...]] = ()
+    """Fields that may change after the document was written; the checksum leaves them out."""
+
+    checksum = StringField(regex=DIGEST_PATTERN, help_text="of the document as it is stored")
+
+    @classmethod
+    def checksum_of(cls, document: Mapping[str, Any]) -> str:
+        """The checksum that a stored document of this class should carry."""
+        return document_checksum(document, cls.OPEN_FIELDS)
+
+    @classmethod
+    def collection_name(cls) -> str:
+        """Name of the MongoDB collection."""
+        return str(cls._meta["collection"])
+
+    def to_mongo(self, *args: Any, **kwargs: Any) -> Any:
+        """Give the stored form, with the checksum of what it now holds."""
+        document = super().to_mongo(*args, **kwargs)
+        document[CHECKSUM] = self.checksum_of(document)
+        return document
 
 
 class Edge(EmbeddedDocument):
@@ -53,7 +86,7 @@ class Provenance(EmbeddedDocument):
     edges = EmbeddedDocumentListField(Edge)
 
 
-class Record(Document):
+class Record(Sealed):
     """A record, immutable and named by its content.
 
     `content` says what the id covers; everything else (timings, provenance, labels) stands
@@ -65,7 +98,6 @@ class Record(Document):
     id = StringField(primary_key=True, regex=DIGEST_PATTERN, help_text="digest of the content")
     provenance = EmbeddedDocumentField(Provenance, required=True, default=Provenance)
     created_at = DateTimeField(required=True, default=utc_now, help_text="when first written, UTC")
-    checksum = StringField(regex=DIGEST_PATTERN, help_text="of the whole record as it is stored")
 
     def content(self) -> dict[str, Any]:
         """Give what the digest covers."""
@@ -81,18 +113,7 @@ class Record(Document):
         """Compute the content's digest anew, whatever the id says."""
         return content_digest(self.content())
 
-    def to_mongo(self, *args: Any, **kwargs: Any) -> Any:
-        """Give the stored form, with the checksum of what it now holds."""
-        document = super().to_mongo(*args, **kwargs)
-        document[CHECKSUM] = document_checksum(document)
-        return document
-
     def made_from(self, role: str, collection: str, record: str) -> Self:
         """Add an edge to a record that this one was made from."""
         self.provenance.edges.append(Edge(role=role, collection=collection, record=record))
         return self
-
-    @classmethod
-    def collection_name(cls) -> str:
-        """Name of the MongoDB collection."""
-        return cls._meta["collection"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mongoengine import DictField, Document, FloatField, IntField, ListField, StringField
+from mongoengine import DictField, FloatField, IntField, ListField, StringField
 
 from forcebase.digest import content_digest
-from forcebase.records.base import DIGEST_PATTERN, Record
+from forcebase.records.base import DIGEST_PATTERN, Record, Sealed
 from forcebase.safety.names import NAME_PATTERN
 
 DROPPED = "dropped"
@@ -60,7 +60,7 @@ class Dataset(Record):
         return f"{self.name}@{self.version}"
 
 
-class DatasetMember(Document):
+class DatasetMember(Sealed):
     """A calculation that is in a dataset, or was looked at and dropped."""
 
     meta: ClassVar[dict[str, Any]] = {

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, Document, StringField
+from mongoengine import DateTimeField, StringField
 
-from forcebase.records.base import utc_now
+from forcebase.records.base import Sealed, utc_now
 from forcebase.safety.names import LABEL_PATTERN
 
 
-class Label(Document):
+class Label(Sealed):
     """A name (one record at a time) or a tag (many records)."""
 
     meta: ClassVar[dict[str, Any]] = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, Document, StringField
+from mongoengine import DateTimeField, StringField
 
-from forcebase.records.base import DIGEST_PATTERN, utc_now
+from forcebase.records.base import DIGEST_PATTERN, Sealed, utc_now
 
 
-class Quarantine(Document):
+class Quarantine(Sealed):
     """A model that an archive brought: it runs nothing until somebody trusted it.
 
     The record stays when it is trusted, and says when. See `forcebase.database.trust`.

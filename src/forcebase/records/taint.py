@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, Document, ListField, StringField
+from mongoengine import DateTimeField, ListField, StringField
 
-from forcebase.records.base import utc_now
+from forcebase.records.base import Sealed, utc_now
 
 
-class Taint(Document):
+class Taint(Sealed):
     """The word that a record is bad; what depends on it is stale for as long as it stands.
 
     Only this is written, no marks on what depends: see `forcebase.integrity.taint`.
     """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "taints", "indexes": ["collection"]}
+    OPEN_FIELDS = ("reached", "clear")
 
     id = StringField(primary_key=True, help_text="id of the record")
     collection = StringField(required=True, help_text="of the record, or activities")

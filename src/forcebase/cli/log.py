@@ -1,0 +1,43 @@
+"""forcebase log: what happened in the database."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from forcebase.cli.console import JsonOption, open_database, print_json, print_table, words
+
+STYLES = {"unfinished": "yellow", "running": "cyan", "failed": "red"}
+
+
+def log(
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 30,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what was imported, collected and compared: when, by whom, and the records it wrote.
+
+    The newest first. An activity that was cut off is unfinished: run the same command again.
+
+    Examples:
+      forcebase log
+      forcebase log --limit 0 --json
+    """
+    from forcebase.lineage.history import history
+
+    with open_database() as db:
+        found = history(db, limit)
+    if as_json:
+        print_json([happening.as_dict() for happening in found])
+        return
+    rows = [
+        [
+            f"{h.time:%Y-%m-%d %H:%M}" if h.time else "",
+            h.user,
+            f"{h.kind} {h.name}",
+            "\n".join(f"{n:,} {name}" for name, n in h.written.items()),
+            words((h.state, STYLES.get(h.state, ""))),
+        ]
+        for h in found
+    ]
+    print_table("UTC", ["time", "who", "what", "wrote", "state"], rows)

@@ -1,0 +1,82 @@
+"""What happened in a database: its activities, the newest first."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from forcebase.database.acts import is_running
+from forcebase.database.database import Database
+from forcebase.records.activity import FAILED, FROM_ARCHIVE, STARTED
+
+NEWEST_FIRST = [("run.started_at", -1), ("finished_at", -1)]
+FIELDS = {"kind": 1, "name": 1, "finished_at": 1, "mended": 1, "run": 1, "wall_time": 1}
+UNFINISHED, RUNNING = "unfinished", "running"
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One activity.
+
+    Attributes:
+        id: of the activity.
+        time: UTC, when it began to write; of activities from before schema version 8, its end.
+        user: of the database, or else of the machine; "" where that is not known.
+        host: the machine that it ran on; "" where that is not known.
+        kind: job, import, comparison or failure.
+        name: of the job or file.
+        written: collection -> how many records it wrote here.
+        state: finished, running, unfinished, or failed; mended where a failed job ended well later.
+        reason: why it failed.
+    """
+
+    id: str
+    time: datetime | None
+    user: str
+    host: str
+    kind: str
+    name: str
+    written: dict[str, int]
+    state: str
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return asdict(self)
+
+
+def history(db: Database, limit: int = 0) -> list[Happening]:
+    """Activities of this database, the newest first; what archives brought stands in their import.
+
+    Args:
+        db: the database.
+        limit: at most so many; 0 for all.
+    """
+    own = {"run.counted": {"$ne": FROM_ARCHIVE}}
+    rows = db.activities.raw.find(own, FIELDS).sort(NEWEST_FIRST).limit(limit)
+    return [_happening(row) for row in rows]
+
+
+def _happening(row: dict[str, Any]) -> Happening:
+    run = row.get("run") or {}
+    written = {name: said.get("n", 0) for name, said in (run.get("written") or {}).items()}
+    return Happening(
+        id=row["_id"],
+        time=run.get("started_at") or row.get("finished_at"),
+        user=run.get("user") or "",
+        host=run.get("host") or "",
+        kind=row["kind"],
+        name=row["name"],
+        written=written,
+        state=_state(row, run),
+        reason=run.get("reason") or "",
+    )
+
+
+def _state(row: dict[str, Any], run: dict[str, Any]) -> str:
+    if row["kind"] == "failure":
+        return "mended" if row.get("mended") else FAILED
+    if run.get("state") == STARTED:
+        return RUNNING if is_running(run) else UNFINISHED
+    return str(run.get("state") or "finished")
