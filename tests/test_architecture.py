@@ -10,7 +10,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src"
 FLOORS = (
-    ("errors", "units", "progress"),
+    ("errors", "units", "progress", "scratch"),
     ("settings", "bounds", "paths", "safety"),
     ("digest",),
     ("blob",),

@@ -80,3 +80,9 @@ class CalculationError(ForcebaseError):
     """A calculation ran and failed: no convergence, NaN, imaginary modes."""
 
     exit_code = 9
+
+
+class DiskFullError(ForcebaseError):
+    """A disk is full: of a file to be written, of temporary files, or of the database."""
+
+    exit_code = 10

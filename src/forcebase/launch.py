@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from importlib.machinery import PathFinder
@@ -23,6 +22,7 @@ from forcebase.errors import CalculationError, ForcebaseError, InputError
 from forcebase.ingest.collect import CollectReport, collect
 from forcebase.ingest.failures import failure
 from forcebase.makers.requirements import check_requirements
+from forcebase.scratch import scratch_folder
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -50,7 +50,7 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
     check_requirements(flow)
     _set_threads(db.settings.threads)
     logging.getLogger("jobflow").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="forcebase-run-") as scratch:
+    with scratch_folder("forcebase-run") as scratch:
         try:
             run_locally(
                 flow,

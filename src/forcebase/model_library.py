@@ -15,7 +15,6 @@ from forcebase.database.trust import require_runnable, trust
 from forcebase.digest import content_digest
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.outputs import model_batch
-from forcebase.integrity.backup import appearing
 from forcebase.models.contract import ContractReport, check_model
 from forcebase.models.golden_probe import check_probe, load_checked, probe_frames
 from forcebase.models.loading import load_model
@@ -23,7 +22,9 @@ from forcebase.models.network_form import pickled
 from forcebase.models.potential import Potential
 from forcebase.models.sources import NO_WEIGHTS, Source, read_source
 from forcebase.outputs import ModelOutput
+from forcebase.paths import unwritable
 from forcebase.records import Activity, ModelMethod, Structure
+from forcebase.scratch import appearing
 
 
 def add_model(db: Database, source: Source) -> ModelMethod:
@@ -138,7 +139,7 @@ def export_model(
         with appearing(target) as file:
             file.write(data)
     except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror or error}.") from None
+        raise unwritable(target, error) from None
     return what
 
 

@@ -2,7 +2,10 @@
 
 import os
 import stat
+import subprocess
+import sys
 import threading
+import time
 import uuid
 import zipfile
 from pathlib import Path
@@ -11,8 +14,10 @@ import pytest
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, WriteError
 
+from forcebase import scratch
+from forcebase.database import lease
 from forcebase.database.database import Database
-from forcebase.errors import DatabaseError, InputError, IntegrityError
+from forcebase.errors import DatabaseError, DiskFullError, InputError, IntegrityError
 from forcebase.integrity import backup, restore
 from forcebase.integrity.archive import open_archive, read_documents, read_manifest
 from forcebase.integrity.backup import write_backup
@@ -239,8 +244,8 @@ def test_a_full_disk_leaves_no_file(db, tmp_path, monkeypatch):
         path.touch()
         return Path("/dev/full").open("r+b", buffering=0)
 
-    monkeypatch.setattr(backup, "_private", full)
-    with pytest.raises(InputError, match="cannot be written: No space left"):
+    monkeypatch.setattr(scratch, "_private", full)
+    with pytest.raises(DiskFullError, match=r"The disk of .* is full .* cannot be written"):
         write_backup(db, tmp_path / "big.zip")
     assert list(tmp_path.iterdir()) == []
 
@@ -298,3 +303,70 @@ def test_a_method_can_be_added_after_a_restore(written, settings):
     assert db.methods.add([new]) == 1
     assert verify(db, models=False).is_sound
     db.close()
+
+
+HOLD = """
+import signal
+from pathlib import Path
+from pymongo import MongoClient
+from forcebase.database.connection import server_uri
+from forcebase.database.lease import held
+from forcebase.integrity.restore import LOCK
+from forcebase.settings import Settings
+settings = Settings(home=Path({home!r}), database={database!r})
+with MongoClient(server_uri(settings)) as client:
+    with held(client[settings.database], LOCK, "restored"):
+        print("held", flush=True)
+        signal.pause()
+"""
+
+
+def test_two_restores_at_once(db, settings, tmp_path):
+    """The second is refused and changes nothing; the lock of one that was killed is nobody's."""
+    small(db)
+    path, manifest = write_backup(db, tmp_path / "some.zip")
+    other = Settings(home=settings.home, database=f"{settings.database}_two")
+    code = HOLD.format(home=str(other.home), database=other.database)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    raw = db.client[other.database]
+    before = contents(raw)
+    with pytest.raises(DatabaseError, match=f"is being restored by process {process.pid}") as told:
+        restore_backup(other, path)
+    assert "nothing was changed" in str(told.value)
+    assert contents(raw) == before
+    process.kill()
+    process.wait()
+    assert restore_backup(other, path) == manifest
+    assert contents(raw) == contents(db.raw)
+    db.client.drop_database(other.database)
+
+
+def test_a_holder_on_another_machine_loses_its_lock_in_time(db, monkeypatch):
+    raw = db.raw["some_lock"]
+    with monkeypatch.context() as patch:
+        patch.setattr(lease, "SECONDS", 1)
+        patch.setattr(lease, "_UNTIL", {"$add": ["$$NOW", 1000]})
+        patch.setattr(lease.socket, "gethostname", lambda: "elsewhere")
+        first = lease.Lease(db.raw, "some_lock")
+        assert first.take() is None
+        assert lease.Lease(db.raw, "some_lock").take()["host"] == "elsewhere"
+        time.sleep(2.0)  # it is renewed
+        assert lease.Lease(db.raw, "some_lock").take()["host"] == "elsewhere"
+        first._ended.set()
+        first._thread.join()
+        time.sleep(1.5)
+    with lease.held(db.raw, "some_lock", "restored"):
+        assert raw.count_documents({}) == 1
+    first.check()  # nobody told it yet
+    assert "some_lock" not in db.raw.list_collection_names()
+
+
+def test_who_slept_too_long_is_told(db, monkeypatch):
+    monkeypatch.setattr(lease, "SECONDS", 0.3)
+    with lease.held(db.raw, "some_lock", "restored") as held:
+        db.raw["some_lock"].update_one({}, {"$set": {"token": "another's"}})
+        time.sleep(0.5)
+        with pytest.raises(DatabaseError, match="Another process took over"):
+            held.check()
+    db.raw["some_lock"].drop()

@@ -29,9 +29,10 @@ from forcebase.archive.layout import (
 from forcebase.database.database import Database
 from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import InputError
-from forcebase.integrity.backup import RAW, appearing
-from forcebase.paths import check_writable
+from forcebase.integrity.backup import RAW
+from forcebase.paths import check_writable, unwritable
 from forcebase.progress import Progress
+from forcebase.scratch import appearing
 
 AT_ONCE = 500
 """Documents asked for together: of 432 atoms each, 10 MB."""
@@ -58,6 +59,7 @@ def write_archive(
 
     Raises:
         InputError: the file is there already or cannot be written, or there is no record.
+        DiskFullError: there is no room for it.
         IntegrityError: a record or blob that is needed is not there, or was changed.
     """
     if target.exists():
@@ -75,7 +77,7 @@ def write_archive(
             manifest = _write(db, contents, about or Description(), file, progress)
             _seal(file)
     except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror or error}.") from None
+        raise unwritable(target, error) from None
     return target, manifest
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +38,7 @@ from rich.tree import Tree
 from forcebase.cli import interruption
 from forcebase.database.connection import without_password
 from forcebase.errors import DatabaseError, ForcebaseError, InputError
+from forcebase.paths import disk_full, is_full
 from forcebase.safety.text import is_utf8, readable
 
 _Plain = partial(Console, highlight=False, markup=False, emoji=False)
@@ -62,6 +64,7 @@ def open_database(writing: bool = False) -> Iterator[Any]:
     from forcebase.database.access import is_refusal, refusal
     from forcebase.database.connection import without_password
     from forcebase.database.database import Database
+    from forcebase.database.room import full_disk_behind
     from forcebase.settings import Settings
 
     db = Database(Settings.from_environment())
@@ -69,7 +72,11 @@ def open_database(writing: bool = False) -> Iterator[Any]:
         if writing:
             db.check_writing()
         yield db
-    except PyMongoError as error:
+    except (PyMongoError, DatabaseError) as error:
+        if full := full_disk_behind(db.settings, error):
+            raise full from error
+        if isinstance(error, DatabaseError):
+            raise
         if is_refusal(error):
             raise refusal(db.raw, error) from None
         raise DatabaseError(
@@ -265,6 +272,10 @@ def _told(error: BaseException) -> Any:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     if isinstance(error, OSError):
+        if is_full(error) and error.filename:
+            return _told(disk_full(Path(str(error.filename))))
+        if is_full(error):
+            error.strerror = f"{error.strerror}: the disk that the output goes to is full"
         note(("Error:", "bold red"), f" {error}")
         return 1
     raise error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -12,13 +11,13 @@ from ase.io import write
 
 from forcebase.database.database import Database
 from forcebase.datasets.frozen import dataset_frames, labelled_atoms
-from forcebase.errors import InputError
 from forcebase.models.loading import MACE, require_package
 from forcebase.models.mace_package import import_mace
-from forcebase.paths import check_folder
+from forcebase.paths import check_folder, unwritable
 from forcebase.records import Dataset
 from forcebase.records.dataset import SPLITS
 from forcebase.safety.files import below
+from forcebase.scratch import scratch_folder
 
 Writer = Callable[[Path, list[Atoms]], None]
 
@@ -54,15 +53,13 @@ def export(
         for split in SPLITS:
             name = f"{dataset.name}-{dataset.version}-{split}.{SUFFIXES[how]}"
             target = below(folder, name, "The file")
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
-                part = Path(scratch) / target.name
+            with scratch_folder(".part", folder) as scratch:
+                part = scratch / target.name
                 writer(part, list(labelled_atoms(dataset_frames(db, dataset, split))))
                 part.replace(target)
             written.append(target)
     except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written: {error.strerror or error}.", hint="Choose another folder."
-        ) from error
+        raise unwritable(folder, error) from error
     return written
 
 

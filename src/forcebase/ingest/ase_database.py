@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.labelled_frames import frames_batch
 from forcebase.ingest.options import ImportOptions
+from forcebase.paths import disk_full, is_full
 from forcebase.safety.json_text import read_json
+from forcebase.scratch import scratch_folder
 
 
 def read_ase_database(path: Path, options: ImportOptions | None = None) -> Batch:
@@ -31,8 +33,8 @@ def read_ase_database(path: Path, options: ImportOptions | None = None) -> Batch
     """
     kind = "db" if path.open("rb").read(6) == b"SQLite" else "json"
     try:
-        with TemporaryDirectory(prefix="forcebase-import-") as scratch:
-            copy = Path(scratch) / f"rows.{kind}"  # ASE locks, and may migrate, what it opens
+        with scratch_folder("forcebase-import") as scratch:
+            copy = scratch / f"rows.{kind}"  # ASE locks, and may migrate, what it opens
             shutil.copyfile(path, copy)
             if kind == "db":
                 _check_tables(copy, path.name)
@@ -40,6 +42,8 @@ def read_ase_database(path: Path, options: ImportOptions | None = None) -> Batch
                 _check_arrays(read_json(copy), path.name)
             rows = [_atoms(row) for row in connect(copy, type=kind).select()]
     except (KeyError, ValueError, OSError, sqlite3.Error) as error:
+        if is_full(error):
+            raise disk_full(Path(gettempdir())) from None
         raise InputError(f"{path.name} cannot be read as an ASE database: {error}") from None
     if not rows:
         raise InputError(f"{path.name} holds no structure.")

@@ -18,7 +18,7 @@ from typing import Any
 from forcebase.database.acts import done_among
 from forcebase.database.database import Database
 from forcebase.digest import bytes_digest, content_digest, merkle_root
-from forcebase.errors import DatabaseError, ForcebaseError
+from forcebase.errors import DatabaseError, DiskFullError, ForcebaseError
 from forcebase.ingest.description import FILE_NAME
 from forcebase.ingest.file_kinds import FileKind
 from forcebase.ingest.import_report import ImportReport
@@ -169,7 +169,7 @@ def _write(db: Database, file: _Named, results: Iterator[Parsed], report: Import
         )
         report.add(parsed.batch.write(db, activity, started))
         report.files += 1
-    except DatabaseError:  # not the file's fault, and the next file's too
+    except (DatabaseError, DiskFullError):  # not the file's fault, and the next file's too
         raise
     except ForcebaseError as error:
         report.failed.append((file.source.name, str(error)))
@@ -181,7 +181,7 @@ def _import_store(db: Database, file: _Named, options: ImportOptions, report: Im
     try:
         import_job_store(db, file.source.path, options, report)
         report.files += 1
-    except DatabaseError:
+    except (DatabaseError, DiskFullError):
         raise
     except ForcebaseError as error:
         report.failed.append((file.source.name, str(error)))

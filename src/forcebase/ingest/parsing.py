@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 
-from forcebase.errors import ForcebaseError, InputError
+from forcebase.errors import DiskFullError, ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import CodeOutput, output_batch
 from forcebase.ingest.file_kinds import FileKind
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.sources import Source
+from forcebase.paths import disk_full, is_full
 from forcebase.safety.files import compression, require_whole_text, unpacked
 from forcebase.safety.limits import bounded, check_size
+from forcebase.scratch import scratch_folder
 
 BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML, FileKind.VASPRUN)
 """Outputs whose runs keep trajectories, inputs or pseudopotentials in files beside them."""
@@ -47,9 +49,13 @@ def parse(source: Source, options: ImportOptions) -> Parsed:
         with warnings.catch_warnings(), bounded(source.path.name):
             warnings.simplefilter("ignore")
             return Parsed(_read(source, options))
+    except DiskFullError:
+        raise
     except ForcebaseError as error:
         return Parsed(None, str(error))
     except OSError as error:
+        if is_full(error):
+            raise disk_full(Path(gettempdir())) from None
         return Parsed(None, error.strerror or str(error))
     except Exception as error:  # ASE's and pymatgen's parsers fail in any way on foreign text
         return Parsed(
@@ -114,8 +120,8 @@ def _plain(path: Path, beside: bool) -> Iterator[Path]:
     if compression(path) is None:
         yield path
         return
-    with TemporaryDirectory(prefix="forcebase-import-") as scratch:
-        plain = Path(scratch) / path.stem
+    with scratch_folder("forcebase-import") as scratch:
+        plain = scratch / path.stem
         for other in path.parent.iterdir() if beside else ():
             if other.is_file() and other.name != plain.name:
                 (plain.parent / other.name).symlink_to(other.absolute())

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from glob import glob
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from forcebase.errors import InputError
 from forcebase.ingest.description import FILE_NAME, archives_of_logs
 from forcebase.ingest.file_kinds import FileKind, kind_of
 from forcebase.ingest.unpacking import unpack
+from forcebase.paths import disk_full, is_full
 from forcebase.safety.text import is_utf8, readable
+from forcebase.scratch import scratch_folder
 
 LATE = (FileKind.PHONOPY, FileKind.JOB_STORE)
 """Phonons come after the structures and calculations that they refer to."""
@@ -60,11 +61,11 @@ def find_sources(paths: Iterable[Path]) -> Iterator[Found]:
     """
     found: dict[Path, Source] = {}
     failed: list[tuple[str, str]] = []
-    with TemporaryDirectory(prefix="forcebase-import-") as scratch:
+    with scratch_folder("forcebase-import") as scratch:
         asked = list(_expanded(paths))
         for path, named in asked:
             before = len(failed)
-            new = _of_path(path, Path(scratch), failed)
+            new = _of_path(path, scratch, failed)
             if path.is_file() and not new and len(failed) == before and path.name != FILE_NAME:
                 if len(asked) == 1:
                     raise InputError(f"{path.name} is {STRANGE}.", hint=KNOWN)
@@ -115,6 +116,8 @@ def _of_path(path: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[S
         except InputError as error:  # a broken archive
             failed.append((str(file), str(error)))
         except OSError as error:
+            if is_full(error):
+                raise disk_full(scratch) from None
             failed.append((str(file), f"it cannot be read: {error.strerror or error}."))
     return _without_copies(found) if len(found) > 1 else found
 

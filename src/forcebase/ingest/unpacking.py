@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from forcebase.errors import ForcebaseError, InputError
+from forcebase.paths import disk_full, is_full
 from forcebase.safety.limits import (
     ARCHIVE_BYTES,
     ARCHIVE_FILES,
@@ -23,6 +24,7 @@ def unpack(file: Path, folder: Path) -> None:
     """Unpack what is inside; names that lead out of the folder, and bombs, are refused.
 
     Raises:
+        DiskFullError: there is no room for what is inside.
         InputError: it is no sound archive, is beyond the limits, or holds records.
     """
     try:
@@ -32,6 +34,10 @@ def unpack(file: Path, folder: Path) -> None:
             _unpack_tar(file, folder)
     except ForcebaseError:
         raise
+    except OSError as error:
+        if is_full(error):
+            raise disk_full(folder) from None
+        raise InputError(f"the archive cannot be unpacked: {error}") from None
     except Exception as error:  # tarfile, zipfile and three compressions have their own each
         raise InputError(
             f"the archive cannot be unpacked: {error or type(error).__name__}"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -22,8 +21,9 @@ from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import DatabaseError, InputError
 from forcebase.integrity.archive import Manifest, StoredCollection, Stream, member_of
 from forcebase.integrity.archive import write_manifest as _write_manifest
-from forcebase.paths import check_writable
+from forcebase.paths import check_writable, unwritable
 from forcebase.progress import Progress
+from forcebase.scratch import appearing
 
 LEVEL = 1
 """Of deflate: arrays of floats hardly shrink further."""
@@ -49,6 +49,7 @@ def write_backup(
 
     Raises:
         InputError: the file is there already, or cannot be written.
+        DiskFullError: there is no room for it.
         DatabaseError: it took longer than the server keeps a snapshot.
     """
     now = datetime.now(UTC)
@@ -62,7 +63,7 @@ def write_backup(
         with appearing(target) as file:
             manifest = _write(db, file, now, progress)
     except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror}.") from None
+        raise unwritable(target, error) from None
     except OperationFailure as error:
         if error.code not in SNAPSHOT_ERRORS:
             raise
@@ -71,24 +72,6 @@ def write_backup(
             hint="Raise its parameter minSnapshotHistoryWindowInSeconds, 300 by default.",
         ) from None
     return target, manifest
-
-
-@contextmanager
-def appearing(target: Path) -> Iterator[IO[bytes]]:
-    """A file that only its owner can read, and that is there when it is whole."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with _private(part) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _private(path: Path) -> IO[bytes]:
-    return os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b")
 
 
 def _write(db: Database, file: IO[bytes], now: datetime, progress: Progress | None) -> Manifest:

@@ -20,6 +20,7 @@ from pymongo.database import Database as MongoDatabase
 from forcebase.database.access import access_of
 from forcebase.database.connection import open_client
 from forcebase.database.installation import META
+from forcebase.database.lease import Lease, held
 from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import AccessError, InputError
 from forcebase.integrity.archive import (
@@ -37,9 +38,11 @@ from forcebase.progress import Progress
 from forcebase.settings import Settings
 
 PREFIX = "restoring."
+LOCK = "restore_lock"
+"""Collection that is there while somebody restores."""
 READY = "restoring"
 """Collection with one document: the digest of a backup that only needs its names."""
-NEEDED = {"bypassDocumentValidation", "createCollection", "createIndex", "insert"} | {
+NEEDED = {"bypassDocumentValidation", "createCollection", "createIndex", "insert", "update"} | {
     "dropCollection",
     "renameCollectionSameDB",
 }
@@ -57,6 +60,7 @@ def restore_backup(settings: Settings, source: Path, progress: Progress | None =
 
     Raises:
         InputError: the file is no backup, is of a newer forcebase, or the database is not empty.
+        DatabaseError: somebody else is restoring into it.
         IntegrityError: the file is damaged; nothing was written.
         AccessError: the user may not make collections.
     """
@@ -73,19 +77,32 @@ def restore_backup(settings: Settings, source: Path, progress: Progress | None =
         check_archive(archive, manifest)
         with open_client(settings) as client:
             database = client[settings.database]
-            if _finish(database) == manifest.digest():
-                return manifest
-            _clear(database)
-            _require_empty(database)
-            for done, collection in enumerate(manifest.collections):
-                _write(database, archive, collection)
-                if progress is not None:
-                    numbers = {collection.name: collection.documents}
-                    progress("restore", done + 1, len(manifest.collections), numbers)
-            _require_empty(database)
-            database[READY].insert_one({"_id": manifest.digest()})
-            _finish(database)
+            with held(database, LOCK, "restored") as lease:
+                _restore(database, archive, manifest, lease, progress)
     return manifest
+
+
+def _restore(
+    database: MongoDatabase,
+    archive: ZipFile,
+    manifest: Manifest,
+    lease: Lease,
+    progress: Progress | None,
+) -> None:
+    if _finish(database) == manifest.digest():
+        return
+    _clear(database)
+    _require_empty(database)
+    for done, collection in enumerate(manifest.collections):
+        lease.check()
+        _write(database, archive, collection)
+        if progress is not None:
+            numbers = {collection.name: collection.documents}
+            progress("restore", done + 1, len(manifest.collections), numbers)
+    lease.check()
+    _require_empty(database)
+    database[READY].insert_one({"_id": manifest.digest()})
+    _finish(database)
 
 
 def _require_rights(database: MongoDatabase) -> None:
@@ -101,7 +118,7 @@ def _require_empty(database: MongoDatabase) -> None:
     counts = {
         name: database[name].count_documents({}, limit=1)
         for name in database.list_collection_names()
-        if name not in (META, READY) and not name.startswith(("system.", PREFIX))
+        if name not in (META, READY, LOCK) and not name.startswith(("system.", PREFIX))
     }
     full = sorted(name for name, n in counts.items() if n)
     if full:

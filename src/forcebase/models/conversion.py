@@ -8,13 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from forcebase.errors import ForcebaseError, InputError, MissingDependencyError, ModelError
 from forcebase.models.neutral_form import LARGEST_FILE, read_neutral
+from forcebase.scratch import scratch_folder
 
 WALL_SECONDS = 1800
 LARGEST_REPORT = 1 << 16
@@ -71,8 +71,7 @@ def convert_mace(weights: bytes) -> Converted:
     """
     if len(weights) > LARGEST_FILE:
         raise InputError(f"The file has {len(weights):,} bytes, more than {LARGEST_FILE:,}.")
-    with tempfile.TemporaryDirectory(prefix="forcebase-convert-") as name:
-        folder = Path(name)
+    with scratch_folder("forcebase-convert") as folder:
         (folder / "source").write_bytes(weights)
         code, words = _run(folder)
         report = _report(folder / "report")

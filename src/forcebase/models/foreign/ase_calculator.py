@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import importlib
 import io
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 
 from forcebase.errors import InputError, ModelError
 from forcebase.models.foreign.engine import Labels
+from forcebase.scratch import scratch_folder
 
 PACKAGE = "ase"
 CALLABLE_PACKAGES = {
@@ -43,9 +42,9 @@ def open_engine(weights: bytes, dtype: str, arguments: Mapping[str, Any]) -> Cal
     make = find_callable(arguments["callable"])
     keywords = dict(arguments.get("keywords") or {})
     named = arguments.get("weights_as")
-    with tempfile.TemporaryDirectory(prefix="forcebase-model-") as folder:
+    with scratch_folder("forcebase-model") as folder:
         if named:
-            path = Path(folder) / "weights.model"
+            path = folder / "weights.model"
             path.write_bytes(weights)
             keywords[named] = str(path)
         try:
