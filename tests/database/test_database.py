@@ -145,7 +145,7 @@ def test_a_database_of_a_newer_forcebase_is_left_alone(db):
 
 def test_a_database_of_the_first_schema_is_brought_into_step(db):
     """As version 1 left it: validators without the new fields of phonons, and no such indexes."""
-    db.raw[META].update_one({"_id": "schema"}, {"$set": {"version": 1}})
+    db.raw[META].replace_one({"_id": "schema"}, {"version": 1})
     db.raw.command("collMod", "phonons", validator={"$jsonSchema": {"bsonType": "object"}})
     db.raw["phonons"].drop_index("defect.host_1")
     install(db.raw)

@@ -4,7 +4,7 @@ from forcebase.database.installation import META, NARROW_INDEXES, install
 
 
 def test_wider_indexes_take_the_place_of_those_of_schema_4(db):
-    db.raw[META].update_one({"_id": "schema"}, {"$set": {"version": 4}})
+    db.raw[META].replace_one({"_id": "schema"}, {"version": 4})
     db.raw.drop_collection("label_blocks")
     for name, index in NARROW_INDEXES.items():
         fields = index.removesuffix("_1").split("_1_")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import random
 import signal
 import time
@@ -13,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from ase.io import read, write
+from executioner import started_in, was_killed
 from jobflow import Flow, job, run_locally
-from pymongo import monitoring
 from waiting import PATIENCE
 
 from forcebase.blob import Blob
@@ -33,35 +31,11 @@ from forcebase.makers.prediction import PredictMaker
 
 pytestmark = pytest.mark.faults
 
-FORK = multiprocessing.get_context("fork")
-WRITES = {"insert", "update", "delete", "findAndModify", "commitTransaction"}
 BLOBS = ("blobs.files", "blobs.chunks")
 JOB_STORE = ("outputs", "data.files", "data.chunks")
 IMPORTED = ("structures", "methods", "calculations", "activities", *BLOBS)
 N_JOBS = 4
 N_CELLS = 12
-
-
-class Executioner(monitoring.CommandListener):
-    """Kills this process as soon as its n-th write is answered."""
-
-    def __init__(self, n: int) -> None:
-        self.left = n
-
-    def started(self, event: Any) -> None:
-        """A write that only left may or may not arrive: random moments are another test."""
-
-    def succeeded(self, event: Any) -> None:
-        self._count(event)
-
-    def failed(self, event: Any) -> None:
-        self._count(event)
-
-    def _count(self, event: Any) -> None:
-        if event.command_name in WRITES:
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
 
 
 @job(data=[Blob])
@@ -118,21 +92,6 @@ def oddities(db: Database) -> list[Any]:
     return [finding for finding in found if finding.kind is not FindingKind.PARENT_ELSEWHERE]
 
 
-def collect_in(settings, executioner: Executioner | None = None) -> Any:
-    """Start a collector as a process of its own."""
-
-    def run() -> None:
-        if executioner:
-            monitoring.register(executioner)
-        db = Database(settings)
-        collect(db)
-        db.close()
-
-    process = FORK.Process(target=run)
-    process.start()
-    return process
-
-
 @pytest.fixture
 def start_anew(stored, undisturbed) -> Callable[[], None]:
     """Bring the database back to where nothing is collected."""
@@ -153,11 +112,8 @@ def test_killed_at_every_write(stored, undisturbed, start_anew, contents):
     while True:
         n += 1
         start_anew()
-        process = collect_in(stored.settings, Executioner(n))
-        process.join(timeout=PATIENCE)
-        if process.exitcode == 0:
+        if not was_killed(stored.settings, collect, n):
             break
-        assert process.exitcode == -signal.SIGKILL
         report = verify(stored, models=False)
         assert report.is_sound, f"killed at write {n}: {report.findings}"
         assert not collect(stored).failed
@@ -171,7 +127,7 @@ def test_killed_at_random_moments_one_after_another(stored, undisturbed, start_a
     start_anew()
     killed = 0
     for _ in range(8):
-        process = collect_in(stored.settings)
+        process = started_in(stored.settings, collect)
         time.sleep(chance.uniform(0.02, 0.3))
         process.kill()
         process.join()
@@ -184,7 +140,7 @@ def test_killed_at_random_moments_one_after_another(stored, undisturbed, start_a
 def test_three_at_once(stored, undisturbed, start_anew, contents):
     for _ in range(3):
         start_anew()
-        processes = [collect_in(stored.settings) for _ in range(3)]
+        processes = [started_in(stored.settings, collect) for _ in range(3)]
         for process in processes:
             process.join(timeout=PATIENCE)
         assert [process.exitcode for process in processes] == [0, 0, 0]

@@ -181,7 +181,7 @@ def test_who_may_not_make_or_migrate_a_database_changes_nothing(group):
     with open_client(group.settings) as client:
         database = client[group.settings.database]
         version = database["meta"].find_one({"_id": "schema"})["version"]
-        database["meta"].update_one({"_id": "schema"}, {"$set": {"version": version - 1}})
+        database["meta"].replace_one({"_id": "schema"}, {"version": version - 1})
         for role in (Role.READER, Role.CURATOR):
             wanted = rf"has schema version {version - 1}, not {version}, and User '\w+' \({role}"
             with pytest.raises(AccessError, match=wanted) as error:
@@ -208,7 +208,7 @@ def test_a_migration_renews_the_roles(group):
         with open_client(group.members[Role.CURATOR]) as curator:
             assert not access_of(curator[database.name]).may_write
         version = installation.SCHEMA_VERSION
-        database["meta"].update_one({"_id": "schema"}, {"$set": {"version": version - 1}})
+        database["meta"].replace_one({"_id": "schema"}, {"version": version - 1})
         Database(group.members[Role.ADMIN]).close()
         with open_client(group.members[Role.CURATOR]) as curator:
             access = access_of(curator[database.name])

@@ -5,6 +5,7 @@ import pytest
 from ase.build import mx2
 
 from forcebase.blob import Blob
+from forcebase.database.acts import done_among
 from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
 from forcebase.records import Activity, Calculation, Dataset, DatasetMember, DFTMethod, Structure
@@ -42,6 +43,13 @@ def an_activity(name="a"):
     return Activity(id=name, kind="import", name=name, source={"sha256": "0" * 64})
 
 
+def assert_failed(db, name):
+    """It is told why, and is not taken for done."""
+    run = db.activities.get(name).run
+    assert (run.state, bool(run.reason)) == ("failed", True)
+    assert done_among(db, [name]) == set()
+
+
 def test_first_writer_is_the_provenance(db):
     assert a_batch().write(db, an_activity("first")) == {
         "structures": 1,
@@ -59,7 +67,8 @@ def test_a_record_that_is_refused_leaves_the_activity_undone(db):
     batch.calculations[0].forces = np.zeros((3, 2))
     with pytest.raises(InputError, match="calculations"):
         batch.write(db, an_activity())
-    assert db.activities.count() == db.calculations.count() == 0
+    assert db.calculations.count() == 0
+    assert_failed(db, "a")
 
 
 def test_a_writer_that_died_at_any_point_is_completed_by_the_next(db):
@@ -100,7 +109,8 @@ def test_head_and_members_are_written_together_or_not_at_all(db):
     member.split = "elsewhere"
     with pytest.raises(InputError, match="dataset_members"):
         Batch(datasets=[(dataset, [member])]).write(db, an_activity())
-    assert db.datasets.count() == db.members.count() == db.activities.count() == 0
+    assert db.datasets.count() == db.members.count() == 0
+    assert_failed(db, "a")
 
 
 def test_the_same_dataset_twice_is_one(db):
@@ -114,4 +124,5 @@ def test_the_same_name_and_version_with_other_content_is_refused(db):
     with pytest.raises(InputError, match="d@1"):
         Batch(datasets=[a_dataset("2" * 64, "test")]).write(db, an_activity("second"))
     assert db.members.one().split == "train"
-    assert (db.members.count(), db.activities.count()) == (1, 1)
+    assert db.members.count() == 1
+    assert_failed(db, "second")
