@@ -10,7 +10,8 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src"
 FLOORS = (
-    ("errors", "units", "progress", "scratch"),
+    ("scratch",),
+    ("errors", "units", "progress"),
     ("settings", "bounds", "paths", "safety"),
     ("digest",),
     ("blob",),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from forcebase.scratch import scratch_folder
 
 VARIABLE = "FORCEBASE_PROGRESS"
 POLL_SECONDS = 0.2
@@ -41,8 +42,8 @@ def following(listener: Progress | None) -> Iterator[None]:
     if listener is None:
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="forcebase-progress-") as folder:
-        path = Path(folder) / "lines"
+    with scratch_folder("forcebase-progress") as folder:
+        path = folder / "lines"
         path.touch()
         before = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = str(path)

@@ -113,6 +113,7 @@ def test_listing_is_answered_by_an_index(filled, recorder, monkeypatch):
     listed = [
         *(["ls", name] for name in filled.record_collections),
         ["ls", "activities"],
+        ["log", "--limit", "2"],
         ["ls", "activities", "kind=failure", "mended=false"],
         ["ls", "structures", "formula=W4Se8"],
         ["ls", "structures", "elements=W,Se"],

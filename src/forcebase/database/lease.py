@@ -65,8 +65,8 @@ class Lease:
         """Let the next one have it."""
         self._ended.set()
         self._thread.join()
-        if self._raw.delete_one({"_id": _NAME, "token": self._token}).deleted_count:
-            self._raw.drop()
+        if self._raw.find_one({"_id": _NAME, "token": self._token}):
+            self._raw.drop()  # with the lock in it: nobody can take it in between
 
     def _renew(self) -> None:
         while not self._ended.wait(SECONDS / 3):
