@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from force_constants import peak_memory, reset_peak_memory
 from forcebase.actions import build_dataset
 from forcebase.comparison import compare
+from forcebase.database.acts import done_among
 from forcebase.database.database import Database
 from forcebase.database.label_pairs import iterate_pairs
 from forcebase.database.label_table import LabelTable
@@ -166,7 +167,7 @@ def insert(
     reset_peak_memory()
     for start in range(0, arguments.records, AT_ONCE):
         n = min(AT_ONCE, arguments.records - start)
-        if db.activities.count(id=activity(f"labels {start}").id):
+        if done_among(db, [activity(f"labels {start}").id]):
             continue  # by an earlier run in this folder
         frames = frames_of(n, start, "random")
         begun = time.perf_counter()
