@@ -55,6 +55,12 @@ def test_a_document_beside_the_records_was_edited(filled, damage, name, query, c
     assert found(filled) == set()
 
 
+def test_an_activity_that_no_longer_says_what_it_wrote(filled, damage):
+    activities = filled.raw["activities"]
+    with damage.changed(activities, {"kind": "import"}, lambda d: d.pop("run")) as before:
+        assert found(filled) == {(FindingKind.UNSEALED, "activities", before["_id"])}
+
+
 def test_a_name_was_moved(filled, damage):
     """To another record, in the database itself; `forcebase` moves it with its checksum."""
     methods = sorted(filled.raw["methods"].distinct("_id"))

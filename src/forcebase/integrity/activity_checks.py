@@ -18,6 +18,8 @@ from forcebase.records.activity import AT_MIGRATION, FAILED, FROM_ARCHIVE, START
 from forcebase.records.base import CHECKSUM, document_checksum
 
 PLACE = Activity._meta["collection"]
+FAILURE = "failure"
+"""Kind of an activity that wrote nothing."""
 SHOWN = 3
 """Ids that a message names."""
 BACKUP = "Restore them from a backup, or import an archive that holds them."
@@ -66,6 +68,10 @@ class Acts:
                 if isinstance(run, dict):
                     findings += _check_run(row["_id"], run)
                     self._acts[row["_id"]] = _act(row, run)
+                elif row.get("kind") != FAILURE:
+                    words = "it does not say what it wrote"
+                    kind = FindingKind.UNSEALED
+                    findings.append(Finding(kind, PLACE, row["_id"], words, RESTORE))
             yield len(rows), findings
 
     def check_written(self, name: str, found: Ids) -> Iterator[Finding]:
