@@ -29,7 +29,7 @@ from forcebase.settings import Settings
 
 CLONE = ("data", "flows", "benchmarks", "tests", "db_config", "docs", "src", "pyproject.toml")
 PATIENCE = 300.0
-"""s for one command, on a machine with much other work; with one that takes longer a document ends."""
+"""s for one command, on a machine with much other work; a longer one ends the document."""
 SHELL = r"""
 set -o pipefail
 [ -f "$STATE" ] && . "$STATE"
