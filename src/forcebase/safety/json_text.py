@@ -26,8 +26,7 @@ def read_json(path: Path) -> Any:
     """
     data = read_unpacked(path, TEXT_BYTES)
     try:
-        with _own_recursion_limit():
-            content = json.loads(data, object_pairs_hook=_without_twins)
+        content = parse_json(data, object_pairs_hook=_without_twins)
     except _TwiceError as error:
         raise InputError(f"{path.name} has the key {str(error)[:80]!r} twice.") from None
     except ValueError as error:
@@ -36,6 +35,21 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path.name} is nested too deeply.") from None
     DEPTH.check(_depth(content), path.name)
     return content
+
+
+def parse_json(text: str | bytes, **hooks: Any) -> Any:
+    """`json.loads` of text from elsewhere, at any depth.
+
+    Args:
+        text: the JSON.
+        **hooks: `object_pairs_hook` and others of `json.loads`.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    with _own_recursion_limit():
+        return json.loads(text, **hooks)
 
 
 class _TwiceError(Exception):
