@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from forcebase.errors import InputError
 from forcebase.safety.files import read_unpacked
 from forcebase.safety.limits import DEPTH, TEXT_BYTES
-
-RECURSION_LIMIT = 1000
-"""Python's own: symfc raises it so far that a deep file would end the process."""
+from forcebase.safety.recursion import usual_recursion_limit
 
 
 def read_json(path: Path) -> Any:
@@ -48,7 +43,7 @@ def parse_json(text: str | bytes, **hooks: Any) -> Any:
         ValueError: it is no JSON.
         RecursionError: it is nested too deeply.
     """
-    with _own_recursion_limit():
+    with usual_recursion_limit():
         return json.loads(text, **hooks)
 
 
@@ -75,13 +70,3 @@ def _depth(content: Any) -> int:
             if isinstance(inner, (dict, list))
         ]
     return depth
-
-
-@contextmanager
-def _own_recursion_limit() -> Iterator[None]:
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(RECURSION_LIMIT)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
