@@ -301,7 +301,8 @@ def findings(team: Team, people: int) -> list[str]:
         found.append(f"{idle} people ran no command")
     for command in team.commands:
         if command.traceback or command.code != 0:
-            found.append(f"{command.person}: {command.what}: {command.code}: {command.said[:300]}")
+            said = command.said or json.dumps(command.answer)
+            found.append(f"{command.person}: {command.what}: {command.code}: {said[:300]}")
     db = Database(team.settings)
     try:
         report = verify(db, models=False)

@@ -4,6 +4,7 @@ import io
 import json
 import random
 import stat
+import struct
 import warnings
 import zipfile
 
@@ -53,6 +54,23 @@ def rewritten(small, path, change):
         archive.comment = b"0" * 64
     sealed(path)
     return path
+
+
+def test_what_is_nested_without_end_is_refused(small, second, tmp_path):
+    """Decoding it would end the process where symfc is imported, which raises Python's bound."""
+    pytest.importorskip("symfc.eig_solvers.matrix")
+    depth = 60_000
+    sizes = [5 + 8 * n for n in range(depth, 0, -1)]
+    nested = b"".join(struct.pack("<i", size) + b"\x03a\x00" for size in sizes)
+    document = nested + b"\x05\0\0\0\0" + b"\0" * depth
+
+    def change(files):
+        files[stream_of("structures")] = document
+
+    path = rewritten(small, tmp_path / "deep.zip", change)
+    with pytest.raises(IntegrityError, match="recursion"):
+        read_archive(second, path)
+    assert is_empty(second)
 
 
 def test_a_bit_turned_anywhere_is_noticed(small, second, tmp_path):

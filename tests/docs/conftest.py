@@ -28,8 +28,8 @@ from forcebase.models.training_settings import QUICK
 from forcebase.settings import Settings
 
 CLONE = ("data", "flows", "benchmarks", "tests", "db_config", "docs", "src", "pyproject.toml")
-PATIENCE = 900.0
-"""s for one command, on a machine with much other work."""
+PATIENCE = 300.0
+"""s for one command, on a machine with much other work; a longer one ends the document."""
 SHELL = r"""
 set -o pipefail
 [ -f "$STATE" ] && . "$STATE"
@@ -83,7 +83,9 @@ class Reader:
                 os.killpg(process.pid, signal.SIGKILL)
                 code = -process.wait()
         seconds = time.monotonic() - started
-        self.done.append(Done(command, code, output.read_text(errors="replace"), seconds))
+        text = output.read_text(errors="replace")
+        self.done.append(Done(command, code, text, seconds))
+        assert code != -signal.SIGKILL, f"does not end: {command}\n{text}"
         return self.done[-1]
 
     def python(self, text: str) -> Done:

@@ -17,6 +17,7 @@ NOT_RUN = {
     "README.md": [
         "make demo",
         "make test",
+        "make check",
         "apt install libxc-dev libopenblas-dev libopenmpi-dev",
         ".venv/bin/pip install -c requirements/lock.txt -e '.[mace,dft]'",
         "forcebase launch flows/wse2_training_structures.py --remote --worker slurm "

@@ -23,8 +23,8 @@ def trained(training, tmp_path_factory):
     return train_mace(training.splits, training.e0s, settings, folder)
 
 
-def answers(weights, frames, dtype):
-    model = load_mace(weights, bytes_digest(weights), dtype)
+def answers(trained, frames, dtype):
+    model = load_mace(trained.neutral, bytes_digest(trained.weights), dtype)
     return evaluate(frames, model).frames
 
 
@@ -37,10 +37,10 @@ def test_forces_are_the_gradient_to_what_float64_resolves(trained, training):
         moved.positions[1, 0] += sign * STEP
         displaced.append(moved)
     frames = Frames.from_atoms([atoms, *displaced], ids=["0", "+", "-"])
-    found = answers(trained.weights, frames, "float64")
+    found = answers(trained, frames, "float64")
     gradient = (found.energies[1] - found.energies[2]) / (2 * STEP)
     assert found.forces[1, 0] == pytest.approx(-gradient, abs=1e-7)
-    coarse = answers(trained.weights, frames, "float32")
+    coarse = answers(trained, frames, "float32")
     np.testing.assert_allclose(coarse.energies, found.energies, atol=1e-4)
     np.testing.assert_allclose(coarse.forces, found.forces, atol=1e-3)
 
@@ -50,7 +50,7 @@ def test_the_curve_is_that_of_the_epochs_looked_at(trained, training):
     curve = trained.learning_curve
     assert [epoch.epoch for epoch in curve] == [0, 2, 4]
     valid = training.splits["valid"]
-    found = answers(trained.weights, valid, "float64")
+    found = answers(trained, valid, "float64")
     best = min(curve, key=lambda epoch: epoch.loss)
     assert np.abs(found.forces - valid.forces).mean() == pytest.approx(best.force_mae, rel=1e-3)
     energies = np.abs(found.energies - valid.energies) / valid.n_atoms

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import stat
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from jobflow_remote.config.base import Project
+from jobflow_remote.jobs.daemon import DaemonManager
 from ruamel.yaml import YAML
 
 from forcebase.database.connection import server_uri
@@ -26,6 +28,17 @@ def test_it_is_for_its_owner_and_runs_jobs_of_this_database(settings, projects):
     assert loaded.queue.store["database"] == settings.database
     assert loaded.queue.store["uri"] == server_uri(settings)
     assert loaded.runner.delay_checkout <= 2
+
+
+def test_a_path_too_long_for_the_runners_socket_is_none(settings, tmp_path, monkeypatch):
+    """supervisord's socket, in a home far down: `jf runner start` would refuse it."""
+    far = tmp_path / ("d" * 40) / ("e" * 40)
+    monkeypatch.setenv("JFREMOTE_PROJECTS_FOLDER", str(far))
+    project = init_project(settings)[0]
+    folder = Path(project.load().daemon_dir)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    DaemonManager.from_project(project.load()).sock_filepath  # noqa: B018 - raises
+    folder.rmdir()
 
 
 def test_its_job_store_is_that_of_the_database(settings, db, projects):

@@ -137,6 +137,7 @@ def test_the_command_line_shows_the_queue(db, remote):
     assert "READY" in shown
     assert "with [brackets]" in shown
     assert "1 jobs: 1 ready" in shown
+    assert "No runner was started to work on them: jf runner start" in shown
     (job,) = json.loads(remote.forcebase("jobs", "--state", "ready", "--json").stdout)
     assert (job["number"], job["state"]) == ("1", "READY")
     assert json.loads(remote.forcebase("jobs", "--state", "failed", "--json").stdout) == []

@@ -1,15 +1,13 @@
 """Text from elsewhere in terminals, pages and pictures."""
 
-import io
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from rich.table import Table
 
-from forcebase.cli.console import PlainConsole
+from forcebase.cli.console import note, print_table, say
 from forcebase.errors import InputError
 from forcebase.safety.names import fill_name
 from forcebase.safety.text import html_text, is_utf8, markdown_text, readable
@@ -31,17 +29,14 @@ def test_directions_and_escapes_are_spelled_out():
     assert readable("ä ₂ 中 é") == "ä ₂ 中 é"
 
 
-def test_terminals_get_no_escapes_in_lines_titles_or_cells():
-    out = io.StringIO()
-    console = PlainConsole(file=out, width=200)
+def test_terminals_get_no_escapes_in_lines_titles_or_cells(capsys):
     evil = "x\x1b]0;owned\x07\x1b[31m\u202e"
-    console.print(f"line {evil}")
-    table = Table(title=evil)
-    table.add_column(evil)
-    table.add_row(evil)
-    console.print(table)
-    assert "\x1b" not in out.getvalue()
-    assert out.getvalue().count(r"\x1b]0;owned\x07") == 4
+    say(f"line {evil}")
+    note(f"line {evil}")
+    print_table(evil, [evil], [[evil]])
+    printed = "".join(capsys.readouterr())
+    assert "\x1b" not in printed
+    assert printed.count(r"\x1b]0;owned\x07") == 5
 
 
 @pytest.mark.parametrize(

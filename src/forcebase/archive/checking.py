@@ -40,6 +40,7 @@ from forcebase.progress import Progress
 from forcebase.records import DatasetMember, Method
 from forcebase.records.base import CHECKSUM
 from forcebase.records.dataset import DROPPED
+from forcebase.safety.recursion import usual_recursion_limit
 
 AGAIN = "Copy or export it again; nothing was written."
 CLASSES: dict[str, type[Document]] = {
@@ -98,7 +99,8 @@ def check_archive(archive: ZipFile, path: Path, progress: Progress | None = None
             progress("check", n + 1, len(manifest.members), {})
     if not comment_holds(path, archive.comment):
         raise _damaged(path, "its table of contents", "the digest of the whole file differs")
-    _check_records(archive, path, manifest)
+    with usual_recursion_limit():
+        _check_records(archive, path, manifest)
     return manifest
 
 

@@ -16,6 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from forcebase.errors import InputError
 from forcebase.ingest.unpacking import RECORDS
+from forcebase.safety.json_text import parse_json
 
 FORMAT = "forcebase archive 1"
 MANIFEST = RECORDS
@@ -117,7 +118,7 @@ def read_manifest(archive: ZipFile) -> Manifest:
         InputError: it is of another format, or has not the form of a manifest.
     """
     try:
-        content: dict[str, Any] = json.loads(archive.read(MANIFEST))
+        content: dict[str, Any] = parse_json(archive.read(MANIFEST))
         if content.pop("format") != FORMAT:
             raise InputError("The archive has another format.", hint="Upgrade forcebase.")
         members = [Member(**entry) for entry in content.pop("members")]

@@ -54,7 +54,7 @@ def show(
     """
     if context.invoked_subcommand:
         return
-    from forcebase.remote.queue import count_states, is_idle, list_jobs
+    from forcebase.remote.queue import count_states, is_idle, lacks_runner, list_jobs
 
     states = [text for given in state or [] for text in given.split(",")]
     _check_states(states)
@@ -64,7 +64,8 @@ def show(
             return
 
         def view() -> Group:
-            return _view(list_jobs(db, states, flow, limit=limit), count_states(db))
+            jobs = list_jobs(db, states, flow, limit=limit)
+            return _view(jobs, count_states(db), lacks_runner(db))
 
         if not live:
             console.print(view())
@@ -87,7 +88,7 @@ def _check_states(states: Sequence[str]) -> None:
             )
 
 
-def _view(jobs: Sequence[Any], counts: dict[str, int]) -> Group:
+def _view(jobs: Sequence[Any], counts: dict[str, int], alone: bool) -> Group:
     table = Table(header_style="bold", box=box.SIMPLE_HEAD)
     for column in ("job", "state", "name", "worker", "time", "what it says"):
         table.add_column(column, overflow="fold" if column == "what it says" else "ellipsis")
@@ -98,7 +99,10 @@ def _view(jobs: Sequence[Any], counts: dict[str, int]) -> Group:
         table.add_row(*map(cell, [*shown, job.reason[:200]]))
     total = sum(counts.values())
     listed = ", ".join(f"{n} {state.lower()}" for state, n in sorted(counts.items()))
-    return Group(table, words(f"{total} jobs: {listed or 'none was ever submitted'}"))
+    lines = [words(f"{total} jobs: {listed or 'none was ever submitted'}")]
+    if alone:
+        lines.append(words("No runner was started to work on them: jf runner start"))
+    return Group(table, *lines)
 
 
 @app.command()

@@ -68,7 +68,7 @@ def import_files(
         raise InputError(f"--steps {steps}: no such choice.", hint="Give all or last.")
     if method is not None:
         check_readable(method)
-        read_description(method, "the files")
+        read_description(method, "the files", listed=False)
     asked = {"energy": energy_key, "forces": forces_key, "stress": stress_key}
     options = ImportOptions(
         steps=Steps(steps),

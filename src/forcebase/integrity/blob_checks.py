@@ -7,7 +7,6 @@ files are named by their SHA-256, and `data` of the JobStore, whose files hold t
 from __future__ import annotations
 
 import hashlib
-import json
 import zlib
 from collections.abc import Iterator
 from itertools import groupby
@@ -23,6 +22,7 @@ from forcebase.errors import IntegrityError
 from forcebase.integrity.batches import batches
 from forcebase.integrity.findings import Finding, FindingKind
 from forcebase.integrity.references import BLOB_FIELDS
+from forcebase.safety.json_text import parse_json
 
 RESTORE = "Restore it from a backup, or collect or import again what it came from."
 WORDS = {"neutral": "neutral form", "force_constants": "force constants"}
@@ -51,12 +51,12 @@ def check_output_blob(db: Database, file: dict[str, Any]) -> Iterator[Finding]:
         words = f"it has {len(data)} bytes of {file.get('length')}"
     else:
         try:
-            content = json.loads(data)["data"]
+            content = parse_json(data)["data"]
             if isinstance(content, dict) and content.get("@class") == Blob.__name__:
                 Blob.from_dict(content)
         except (IntegrityError, zlib.error) as error:
             words = f"its bytes were changed: {error}"
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             words = "it is no output of a job"
     if words:
         uuid = (file.get("metadata") or {}).get("job_uuid", "")

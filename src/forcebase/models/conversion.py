@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from typing import Any
 
 from forcebase.errors import ForcebaseError, InputError, MissingDependencyError, ModelError
 from forcebase.models.neutral_form import LARGEST_FILE, read_neutral
+from forcebase.safety.json_text import parse_json
 from forcebase.scratch import scratch_folder
 
 WALL_SECONDS = 1800
@@ -132,7 +132,7 @@ def _environment(folder: Path) -> dict[str, str]:
 def _report(path: Path) -> dict[str, Any] | None:
     """What the process said; None where it said nothing that can be read."""
     try:
-        found = json.loads(_content(path, LARGEST_REPORT))
+        found = parse_json(_content(path, LARGEST_REPORT))
     except (OSError, ValueError, RecursionError):
         return None
     sound = isinstance(found, dict) and ("error" in found or type(found.get("deviation")) is float)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from forcebase.errors import ModelError
 from forcebase.models.architecture import check_architecture
+from forcebase.safety.json_text import parse_json
 
 FORMAT = "forcebase MACE 1"
 METADATA = "forcebase"
@@ -144,7 +145,7 @@ def _header(data: bytes) -> dict[str, Any]:
 def _parsed(text: Any, what: str) -> dict[str, Any]:
     """A JSON object without NaN and without a key twice."""
     try:
-        found = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_unique)
+        found = parse_json(text, parse_constant=_no_constant, object_pairs_hook=_unique)
     except (ValueError, TypeError, RecursionError) as error:
         raise refused(f"{what} cannot be read: {error}") from None
     if not isinstance(found, dict):

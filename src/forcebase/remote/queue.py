@@ -11,7 +11,7 @@ from forcebase.database.database import Database
 from forcebase.database.job_store import QUEUE
 from forcebase.errors import InputError
 from forcebase.ingest.failures import FAILED
-from forcebase.remote.project import RemoteProject
+from forcebase.remote.project import AUXILIARY, RemoteProject
 from forcebase.remote.recovery import (
     FLOWS,
     complete_begun,
@@ -103,6 +103,15 @@ def is_idle(db: Database) -> bool:
     """Whether no job is left that a runner could bring further, or holds."""
     active = [{"state": {"$nin": [*OVER, "WAITING", "PAUSED"]}}, {"lock_id": {"$ne": None}}]
     return db.raw[QUEUE].find_one({"$or": active}, {"_id": 1}) is None
+
+
+def lacks_runner(db: Database) -> bool:
+    """Whether jobs wait for a runner, and no daemon is noted as started for them.
+
+    A runner in the foreground, `jf runner run`, is not noted anywhere.
+    """
+    noted = {"running_runner": {"$nin": [None]}}
+    return not is_idle(db) and db.raw[AUXILIARY].find_one(noted, {"_id": 1}) is None
 
 
 def rerun(project: RemoteProject, jobs: Iterable[QueuedJob]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -13,6 +14,10 @@ from forcebase.settings import Settings
 
 JOBFLOW = "jobflow.yaml"
 PROJECT = "project.yaml"
+SOCKET = "s.sock"
+"""Of the runner's supervisord, in `daemon_dir`."""
+LONGEST = 97
+"""Characters of its path, of which UNIX systems allow about a hundred."""
 
 
 def fill(name: str, settings: Settings, project: str, work_dir: Path) -> str:
@@ -33,6 +38,7 @@ def fill(name: str, settings: Settings, project: str, work_dir: Path) -> str:
         DATABASE=settings.database,
         ENVIRONMENT=sys.prefix,
         WORK_DIR=work_dir,
+        DAEMON_DIR=_daemon_dir(work_dir.parent),
         THREADS=settings.threads,
         JOBS=max(1, (os.cpu_count() or 1) // settings.threads),
     )
@@ -41,3 +47,11 @@ def fill(name: str, settings: Settings, project: str, work_dir: Path) -> str:
 def server_name(settings: Settings) -> str:
     """What stays of a server whose port or password changes: its folder, or its address."""
     return without_password(settings.mongodb_uri or str(settings.home))
+
+
+def _daemon_dir(base_dir: Path) -> Path:
+    """jobflow-remote's own choice, or a folder of its user alone where that path is too long."""
+    usual = base_dir / "daemon"
+    if len(str(usual / SOCKET)) <= LONGEST:
+        return usual
+    return Path(tempfile.mkdtemp(prefix="forcebase-daemon-"))

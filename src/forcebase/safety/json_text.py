@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from forcebase.errors import InputError
 from forcebase.safety.files import read_unpacked
 from forcebase.safety.limits import DEPTH, TEXT_BYTES
-
-RECURSION_LIMIT = 1000
-"""Python's own: symfc raises it so far that a deep file would end the process."""
+from forcebase.safety.recursion import usual_recursion_limit
 
 
 def read_json(path: Path) -> Any:
@@ -26,8 +21,7 @@ def read_json(path: Path) -> Any:
     """
     data = read_unpacked(path, TEXT_BYTES)
     try:
-        with _own_recursion_limit():
-            content = json.loads(data, object_pairs_hook=_without_twins)
+        content = parse_json(data, object_pairs_hook=_without_twins)
     except _TwiceError as error:
         raise InputError(f"{path.name} has the key {str(error)[:80]!r} twice.") from None
     except ValueError as error:
@@ -36,6 +30,21 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path.name} is nested too deeply.") from None
     DEPTH.check(_depth(content), path.name)
     return content
+
+
+def parse_json(text: str | bytes, **hooks: Any) -> Any:
+    """`json.loads` of text from elsewhere, at any depth.
+
+    Args:
+        text: the JSON.
+        **hooks: `object_pairs_hook` and others of `json.loads`.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is nested too deeply.
+    """
+    with usual_recursion_limit():
+        return json.loads(text, **hooks)
 
 
 class _TwiceError(Exception):
@@ -61,13 +70,3 @@ def _depth(content: Any) -> int:
             if isinstance(inner, (dict, list))
         ]
     return depth
-
-
-@contextmanager
-def _own_recursion_limit() -> Iterator[None]:
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(RECURSION_LIMIT)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
