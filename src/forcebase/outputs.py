@@ -92,7 +92,11 @@ class CurationOutput(TypedDict):
     steps: list[CurationStep]
     e0s: dict[str, float]
     """Element symbol -> eV, of `method`."""
-    e0s_source: Literal["fitted", "given"]
+    e0s_source: Literal["fitted", "given", "isolated atoms"]
+    findings: NotRequired[list[str]]
+    """What is to be known of the labels before they are trained on."""
+    energy_kind: NotRequired[str | None]
+    """Of the energies, see `forcebase.physics.energy_kinds`; None where it is not recorded."""
     wall_time: float
 
 

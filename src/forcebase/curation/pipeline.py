@@ -11,6 +11,7 @@ import numpy as np
 from monty.json import MSONable
 from numpy.typing import NDArray
 
+from forcebase.curation.agreement import check_agreement
 from forcebase.curation.given_e0s import checked_e0s
 from forcebase.curation.splitting import Fractions, split_by_family
 from forcebase.curation.steps import Step, default_steps
@@ -33,6 +34,7 @@ class CurationRecipe(MSONable):
         e0s: element symbol -> eV, of the method of the labels; None has them fitted on the
             train split.
         e0s_method: id of the method that given E0s belong to; "" where that is not known.
+        findings: what is known of the candidates beside, and goes into the record.
     """
 
     name: str
@@ -42,10 +44,12 @@ class CurationRecipe(MSONable):
     seed: int = 0
     e0s: dict[str, float] | None = None
     e0s_method: str = ""
+    findings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
         object.__setattr__(self, "fractions", tuple(self.fractions))
+        object.__setattr__(self, "findings", tuple(self.findings))
 
 
 class Parent(TypedDict):
@@ -72,7 +76,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
 
     Raises:
         InputError: no candidates, the same calculation twice, nothing left after a step, too
-            few families to split, or an element without an E0.
+            few families to split, an element without an E0, or labels that contradict each other.
         MixedMethodsError: labels of several methods would meet in one dataset, or E0s of another
             method were given.
     """
@@ -83,6 +87,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
     kept, steps, dropped = _take_steps(frames, recipe.steps)
     members = frames.take(np.flatnonzero(kept))
     method = _only_method(members)
+    findings = [*recipe.findings, *check_agreement(members)]
     splits = split_by_family(
         members.families.tolist(),
         members.kinds.tolist(),
@@ -102,6 +107,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
         "steps": steps,
         "e0s": _reference_energies(members, splits, recipe),
         "e0s_source": "fitted" if recipe.e0s is None else "given",
+        "findings": findings,
         "wall_time": time.perf_counter() - start,
     }
 

@@ -66,6 +66,9 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
     (6, 7): convert_all,  # neutral forms of MACE models
+    (7, 8): _nothing,
+    (8, 9): _nothing,
+    (9, 10): _nothing,  # kinds of energies of calculations and datasets, findings of datasets
 }
 
 

@@ -168,6 +168,7 @@ def _write(db: Database, file: _Named, results: Iterator[Parsed], report: Import
         )
         report.add(parsed.batch.write(db, activity, started))
         report.files += 1
+        report.notes += [(file.source.name, note) for note in parsed.batch.notes]
     except DatabaseError:  # not the file's fault, and the next file's too
         raise
     except ForcebaseError as error:

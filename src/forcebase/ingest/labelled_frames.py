@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.constraints import FixAtoms, FixCartesian
+from numpy.typing import NDArray
 
 from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.description import FileDescription, describe
 from forcebase.ingest.label_keys import chosen_keys, label
+from forcebase.ingest.label_checks import FROZEN_HINT
 from forcebase.ingest.options import ImportOptions
-from forcebase.physics.stress_sanity import LabelledCell, stress_doubt
 from forcebase.records import Calculation, Structure
 from forcebase.safety.ase_files import read_images
 from forcebase.safety.files import below
@@ -32,8 +34,7 @@ def frames_batch(path: Path, frames: list[Atoms], options: ImportOptions) -> Bat
 
     Raises:
         InputError: a frame has no energy or forces, forces of the wrong shape, or NaN, the
-            message names the frame; labels stand under several names; or the stresses cannot be
-            in the unit and sign of the house. Nothing is written then.
+            message names the frame; or labels stand under several names. Nothing is written then.
     """
     description = describe(path, options.description)
     keys = chosen_keys(path, frames, {**description.keys, **options.keys})
@@ -52,23 +53,7 @@ def frames_batch(path: Path, frames: list[Atoms], options: ImportOptions) -> Bat
                 f"{path.name}, frame {index} cannot be used: {type(error).__name__}: {error}",
                 hint="Look at its keys, and at what method.yaml says of them.",
             ) from None
-    _check_stress(path, batch)
     return batch
-
-
-def _check_stress(path: Path, batch: Batch) -> None:
-    cells = [
-        LabelledCell(s.numbers, s.cell, s.positions, c.energy, c.forces, c.stress)
-        for s, c in zip(batch.structures, batch.calculations, strict=True)
-        if c.stress is not None
-    ]
-    doubt = stress_doubt(cells)
-    if doubt:
-        raise InputError(
-            f"{path.name}: {doubt}",
-            hint="Convert the stress to eV/angstrom^3, tension positive, or leave it out "
-            "(`keys: {stress: null}` in method.yaml).",
-        )
 
 
 def read_frames(path: Path) -> list[Atoms]:
@@ -104,6 +89,7 @@ def _add_frame(
                 f"there is no {name} under the key {keys.get(name) or name!r}.",
                 hint="Name the keys in method.yaml.",
             )
+    _refuse_constrained(atoms, np.asarray(forces, dtype=float))
     structure = Structure.from_atoms(
         atoms,
         family=root or _drawn_family(atoms, description),
@@ -127,6 +113,25 @@ def _add_frame(
     batch.structures.append(structure)
     batch.calculations.append(calculation)
     batch.tags.extend((tag, "calculations", calculation.id) for tag in description.tags)
+
+
+def _refuse_constrained(atoms: Atoms, forces: NDArray[np.float64]) -> None:
+    """Of atoms that the file says are fixed, zeros are the constraint's and no label."""
+    fixed = {
+        int(index)
+        for constraint in atoms.constraints
+        if isinstance(constraint, (FixAtoms, FixCartesian))
+        for index in constraint.get_indices()
+    }
+    if forces.shape != (len(atoms), 3) or not forces.any():
+        return
+    zero = [i for i in sorted(fixed) if not forces[i].any()]
+    if zero:
+        raise InputError(
+            f"{len(zero)} of {len(atoms)} atoms (as {zero[0]}) are fixed, and their forces are "
+            "exactly zero: the constraint's, not the calculation's.",
+            hint=FROZEN_HINT,
+        )
 
 
 def _tensor(stress: Any) -> Any:
