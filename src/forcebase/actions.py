@@ -14,6 +14,7 @@ from ase.data import chemical_symbols
 from jobflow import Flow, Job, OutputReference
 
 from forcebase.curation.convergence import Converged
+from forcebase.curation.isolated_atoms import with_isolated_atoms
 from forcebase.curation.pipeline import CurationRecipe, Parent
 from forcebase.curation.plan import Plan
 from forcebase.curation.recipe_digest import recipe_digest
@@ -24,6 +25,7 @@ from forcebase.database.pieces import in_pieces
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
 from forcebase.database.reading import read_frames, read_unlabelled_frames
 from forcebase.datasets import dataset_frames, families_of, latest
+from forcebase.datasets.isolated_atoms import with_atoms
 from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.ingest.collect import CollectReport, collect
@@ -87,7 +89,10 @@ def build_dataset(
         raise NotFoundError(
             "No calculation fits the filters.", hint="`forcebase ls calculations` shows them."
         )
+    kept = chosen.get("method")
+    frames, findings = with_atoms(db, frames, kept if isinstance(kept, str) else None)
     recipe = dataset_recipe(db, name, chosen, frames, plan)
+    recipe = replace(recipe, findings=tuple(findings))
     keys = [key for key in ("candidates", "recipe", "licence") if key in recipe.query]
     wanted = {f"query.{key}": recipe.query[key] for key in keys}
     same = db.datasets.one(query=wanted, name=name)
@@ -114,7 +119,7 @@ def dataset_recipe(
     plan = plan or Plan()
     recipe = CurationRecipe(
         name=name,
-        steps=_steps(db, filters, frames, plan),
+        steps=with_isolated_atoms(frames, _steps(db, filters, frames, plan)),
         fractions=plan.fractions,
         seed=plan.seed,
         e0s=plan.e0s,

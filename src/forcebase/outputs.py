@@ -77,6 +77,9 @@ class Member(TypedDict):
     split: Literal["train", "valid", "test"]
 
 
+E0sSource = Literal["fitted", "given", "isolated atoms"]
+
+
 class CurationOutput(TypedDict):
     """A dataset decided on: members with splits, drops with reasons, E0s."""
 
@@ -92,7 +95,7 @@ class CurationOutput(TypedDict):
     steps: list[CurationStep]
     e0s: dict[str, float]
     """Element symbol -> eV, of `method`."""
-    e0s_source: Literal["fitted", "given", "isolated atoms"]
+    e0s_source: E0sSource
     findings: NotRequired[list[str]]
     """What is to be known of the labels before they are trained on."""
     energy_kind: NotRequired[str | None]

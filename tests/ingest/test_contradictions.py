@@ -199,6 +199,103 @@ def test_the_json_of_a_task_document_is_checked_too(folder):
     assert parsed(path).batch is None
 
 
+def test_an_isolated_atom_does_not_refuse_the_file():
+    """It stands in a box, without a stress, under its own kind; the crystals are as they were."""
+    batch = case("isolated_nocell").batch
+    assert batch is not None
+    *crystals, atom = batch.structures
+    assert (atom.kind, atom.n_atoms) == ("isolated-atom", 1)
+    assert np.linalg.det(atom.cell) == pytest.approx(8000.0)
+    assert batch.calculations[-1].energy == -1.25
+    assert batch.calculations[-1].stress is None
+    assert all(c.stress is not None for c in batch.calculations[:-1])
+    assert {s.n_atoms for s in crystals} == {8}
+    assert len({c.method for c in batch.calculations}) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_isolated_atom_with_spin_is_of_another_method(folder, way):
+    atom = Atoms("Cu", cell=[12, 12, 12], pbc=True)
+    atom.calc = SinglePointCalculator(atom, energy=-1.3, forces=np.zeros((1, 3)), magmom=1.0)
+    found = parsed(way(folder, [*(relabelled(a) for a in crystals(3)), atom])).batch
+    assert found is not None
+    assert [method.spin for method in found.methods] == ["none", "collinear"]
+    assert found.calculations[-1].method == found.methods[1].id
+    assert found.structures[-1].kind == "isolated-atom"
+
+
+def test_the_description_says_how_atoms_were_run(folder):
+    said = {"method": METHOD, "files": {"cells.extxyz": {"isolated_atoms": {"spin": "collinear"}}}}
+    (folder / "method.yaml").write_text(yaml.safe_dump(said))
+    atom = Atoms("Cu", cell=[12, 12, 12], pbc=True)
+    atom.calc = SinglePointCalculator(atom, energy=-1.3)
+    found = parsed(as_extxyz(folder, [*(relabelled(a) for a in crystals(3)), atom])).batch
+    assert found is not None
+    assert found.methods[1].spin == "collinear"
+    assert found.calculations[-1].forces.tolist() == [[0.0, 0.0, 0.0]]
+
+
+def test_one_atom_of_a_crystal_is_not_isolated(folder):
+    atoms = bulk("Cu")
+    atoms.calc = EMT()
+    atoms.get_stress()
+    found = parsed(as_extxyz(folder, [relabelled(atoms)])).batch
+    assert found is not None
+    assert found.structures[0].kind == ""
+
+
+def test_a_free_energy_alone_is_taken_and_said_to_be_one():
+    batch = case("free_energy").batch
+    assert batch is not None
+    assert {c.energy_kind for c in batch.calculations} == {"free"}
+    assert {c.free_energy for c in batch.calculations} == {None}
+    assert batch.calculations[0].energy == 0.2562220039
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_both_energies_of_a_metal_are_kept(folder, way):
+    """A twin of a metal: the extrapolated energy is off by what no force knows of."""
+    frames = []
+    for k, atoms in enumerate(crystals(), start=1):
+        energy = atoms.get_potential_energy()
+        frames.append(relabelled(atoms, energy=energy + 0.1 * k, free_energy=energy))
+    found = parsed(way(folder, frames)).batch
+    assert found is not None
+    for calculation, atoms in zip(found.calculations, frames, strict=True):
+        assert calculation.energy_kind == "extrapolated"
+        assert calculation.energy == pytest.approx(atoms.calc.results["energy"], abs=1e-8)
+        assert calculation.free_energy == pytest.approx(atoms.calc.results["free_energy"], abs=1e-8)
+
+
+def test_equal_energies_are_the_free_one(folder):
+    frames = [relabelled(a, free_energy=a.get_potential_energy()) for a in crystals(2)]
+    found = parsed(as_extxyz(folder, frames)).batch
+    assert found is not None
+    assert {(c.energy_kind, c.free_energy) for c in found.calculations} == {("free", None)}
+
+
+def test_a_free_energy_of_another_source_is_not_mixed_in(folder):
+    """REF_energy beside the free energy of a calculator that is of something else."""
+    frames = []
+    for atoms in crystals(2):
+        made = relabelled(atoms, energy=None, stress=None, free_energy=1.0)
+        made.info["REF_energy"] = atoms.get_potential_energy()
+        made.arrays["REF_forces"] = atoms.get_forces()
+        made.calc.results.pop("forces")
+        frames.append(made)
+    found = parsed(as_extxyz(folder, frames)).batch
+    assert found is not None
+    assert {(c.energy_kind, c.free_energy) for c in found.calculations} == {(None, None)}
+
+
+def test_a_missing_energy_names_the_label_and_the_frame(folder):
+    frames = [relabelled(atoms) for atoms in crystals(3)]
+    frames[1].calc.results.pop("energy")
+    reason = parsed(as_extxyz(folder, frames)).reason
+    assert "frame 1" in reason
+    assert "no energy" in reason
+
+
 def test_real_data_pass(data_folder):
     for path in sorted(data_folder.glob("*.extxyz")):
         assert read(path, ":")

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from forcebase.curation.agreement import check_agreement
 from forcebase.curation.given_e0s import checked_e0s
+from forcebase.curation.isolated_atoms import atoms_e0s, e0s_of_atoms, with_isolated_atoms
 from forcebase.curation.splitting import Fractions, split_by_family
 from forcebase.curation.steps import Step, default_steps
 from forcebase.errors import InputError, MixedMethodsError
 from forcebase.frames import Frames
-from forcebase.outputs import CurationOutput, CurationStep, Drop, Member
+from forcebase.outputs import CurationOutput, CurationStep, Drop, E0sSource, Member
 from forcebase.physics.reference_energies import fit_e0s, residual_energies
 
 
@@ -31,8 +32,8 @@ class CurationRecipe(MSONable):
         steps: in the order in which they are taken.
         fractions: shares of train, valid and test, in records.
         seed: of the split.
-        e0s: element symbol -> eV, of the method of the labels; None has them fitted on the
-            train split.
+        e0s: element symbol -> eV, of the method of the labels; None takes them from isolated
+            atoms of that method, where all elements have one, or has them fitted on train.
         e0s_method: id of the method that given E0s belong to; "" where that is not known.
         findings: what is known of the candidates beside, and goes into the record.
     """
@@ -84,7 +85,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
     _check_candidates(frames)
     keep = {} if parent is None else parent["splits"]
     frames = frames.take(_canonical_order(frames, keep))
-    kept, steps, dropped = _take_steps(frames, recipe.steps)
+    kept, steps, dropped = _take_steps(frames, with_isolated_atoms(frames, recipe.steps))
     members = frames.take(np.flatnonzero(kept))
     method = _only_method(members)
     findings = [*recipe.findings, *check_agreement(members)]
@@ -95,6 +96,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
         seed=recipe.seed,
         keep=keep,
     )
+    e0s, source, found = _reference_energies(members, splits, recipe, atoms_e0s(frames, method))
     return {
         "forcebase": "curation",
         "name": recipe.name,
@@ -105,9 +107,9 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
         "members": _members(members, splits),
         "dropped": dropped,
         "steps": steps,
-        "e0s": _reference_energies(members, splits, recipe),
-        "e0s_source": "fitted" if recipe.e0s is None else "given",
-        "findings": findings,
+        "e0s": e0s,
+        "e0s_source": source,
+        "findings": [*findings, *([found] if found else [])],
         "wall_time": time.perf_counter() - start,
     }
 
@@ -195,13 +197,19 @@ def _as_split(name: str) -> Literal["train", "valid", "test"]:
 
 
 def _reference_energies(
-    members: Frames, splits: Mapping[str, str], recipe: CurationRecipe
-) -> dict[str, float]:
-    """E0s as given, or fitted on train; either way they must know each element of the dataset."""
+    members: Frames,
+    splits: Mapping[str, str],
+    recipe: CurationRecipe,
+    atoms: dict[str, float],
+) -> tuple[dict[str, float], E0sSource, str]:
+    """E0s as given, of isolated atoms, or fitted on train, for every element; and a finding."""
     if recipe.e0s is not None:
-        return checked_e0s(members, recipe.e0s, recipe.e0s_method)
+        return checked_e0s(members, recipe.e0s, recipe.e0s_method), "given", ""
+    of_atoms, finding = e0s_of_atoms(members, atoms)
+    if of_atoms is not None:
+        return of_atoms, "isolated atoms", finding
     in_train = [splits[str(family)] == "train" for family in members.families]
     train = members.take(np.flatnonzero(in_train))
     e0s = fit_e0s(train.numbers, train.owners, train.energies)
     residual_energies(members.numbers, members.owners, members.energies, e0s)
-    return e0s
+    return e0s, "fitted", finding

@@ -51,8 +51,8 @@ STEPS: dict[str, type[Step]] = {
         Stratified,
     )
 }
-BY_ITSELF = ("not-stale", "reserved")
-"""Steps that each build takes, from what the database knows."""
+BY_ITSELF = ("not-stale", "reserved", "isolated-atoms")
+"""Steps that each build takes where they are of use, from what the database knows."""
 KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -71,7 +71,7 @@ class Plan:
         steps: in the order in which they are taken; those that choose come last.
         fractions: shares of train, valid and test.
         seed: of the split.
-        e0s: element symbol -> eV; None has them fitted.
+        e0s: element symbol -> eV; None takes isolated atoms', or has them fitted.
         e0s_method: id of the method that the given E0s belong to.
         licence: SPDX identifier of the dataset's licence.
     """
@@ -166,7 +166,7 @@ def step_named(name: str, settings: Mapping[str, Any]) -> Step:
     if name not in STEPS:
         raise InputError(
             f"There is no step {name!r} to choose.",
-            hint=f"Steps are {', '.join(STEPS)}; {' and '.join(BY_ITSELF)} are always taken.",
+            hint=f"Steps are {', '.join(STEPS)}; {', '.join(BY_ITSELF)} come by themselves.",
         )
     made = STEPS[name]
     kinds = _kinds(made)
@@ -225,7 +225,7 @@ def change_steps(
         if name not in by_name:
             raise InputError(
                 f"Step {name!r} cannot be skipped: it is not in the recipe.",
-                hint=f"In it are {', '.join(by_name)}; {' and '.join(BY_ITSELF)} always stay.",
+                hint=f"In it are {', '.join(by_name)}; {', '.join(BY_ITSELF)} always stay.",
             )
         del by_name[name]
     return tuple(by_name.values())
