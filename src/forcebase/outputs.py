@@ -133,7 +133,7 @@ class ModelOutput(TypedDict):
     hyperparameters: dict[str, Any]
     seed: int | None
     n_parameters: int
-    learning_curve: list[dict[str, float]]
+    learning_curve: list[dict[str, float | None]]
     """One entry per epoch: epoch, loss, energy_mae (eV/atom), force_mae (eV/angstrom),
     stress_mae (eV/angstrom^3), all on the valid split, seconds since the start."""
     golden_probe: GoldenProbe

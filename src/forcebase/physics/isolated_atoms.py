@@ -59,4 +59,4 @@ def boxed(cell: ArrayLike) -> NDArray[np.float64]:
     if not lattice.any():
         return BOX * np.eye(3)
     completed = np.asarray(Cell(lattice).complete())
-    return np.where(lattice.any(axis=1)[:, None], lattice, BOX * completed)
+    return np.where(np.reshape(lattice.any(axis=1), (3, 1)), lattice, BOX * completed)
