@@ -36,6 +36,7 @@ class CurationRecipe(MSONable):
             atoms of that method, where all elements have one, or has them fitted on train.
         e0s_method: id of the method that given E0s belong to; "" where that is not known.
         findings: what is known of the candidates beside, and goes into the record.
+        energy_kind: of the candidates' energies; "" where it is not recorded, or is not one.
     """
 
     name: str
@@ -46,6 +47,7 @@ class CurationRecipe(MSONable):
     e0s: dict[str, float] | None = None
     e0s_method: str = ""
     findings: tuple[str, ...] = ()
+    energy_kind: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
@@ -109,6 +111,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
         "steps": steps,
         "e0s": e0s,
         "e0s_source": source,
+        "energy_kind": recipe.energy_kind or None,
         "findings": [*findings, *([found] if found else [])],
         "wall_time": time.perf_counter() - start,
     }

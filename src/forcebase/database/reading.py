@@ -19,6 +19,7 @@ from forcebase.database.pieces import in_pieces
 from forcebase.database.raw_rows import read_rows
 from forcebase.errors import DatabaseError, NotFoundError
 from forcebase.frames import Frames, atom_rows
+from forcebase.physics.energy_kinds import EnergyKind
 
 STRUCTURES = {
     "_id": "S",
@@ -36,18 +37,21 @@ STRUCTURES = {
 }
 
 
-def read_frames(db: Database, query: Mapping[str, Any]) -> Frames:
+def read_frames(
+    db: Database, query: Mapping[str, Any], energy: EnergyKind = EnergyKind.FREE
+) -> Frames:
     """Read the calculations that `query` finds, with their structures, ordered by id.
 
     Args:
         db: the database.
         query: a MongoDB query on `calculations`.
+        energy: the kind that is taken where a record has both; forces derive from the free energy.
 
     Raises:
         NotFoundError: a structure is not in the database.
         DatabaseError: a record has not the form of a record.
     """
-    columns = {**LABELS, "method": "S"}
+    columns = {**LABELS, "method": "S", "free_energy": "<f8"}
     raw = db.calculations.raw
     found = [rows for piece in in_pieces(query) for rows in read_rows(raw, piece, columns)]
     ids = joined([rows["_id"] for rows in found], "S64")
@@ -66,11 +70,17 @@ def read_frames(db: Database, query: Mapping[str, Any]) -> Frames:
     components = joined([f.ravel() for f in forces], "<f8").reshape(-1, 3)
     labels = {
         "methods": _text(joined([rows["method"] for rows in found], "S64")[order]),
-        "energies": joined([rows["energy"] for rows in found], "<f8")[order],
+        "energies": joined([_energies(rows, energy) for rows in found], "<f8")[order],
         "forces": components[atom_rows(sizes, order)],
         "stresses": joined([label_stresses(rows) for rows in found], "<f8").reshape(-1, 6)[order],
     }
     return Frames(**{**vars(frames), **labels})
+
+
+def _energies(rows: NDArray[Any], kind: EnergyKind) -> NDArray[np.float64]:
+    """Of calculations of one shape, all of which have a second energy or none."""
+    both = "free_energy" in (rows.dtype.names or ()) and kind is EnergyKind.FREE
+    return np.asarray(rows["free_energy" if both else "energy"], dtype=float)
 
 
 def read_unlabelled_frames(db: Database, structure_ids: Sequence[str]) -> Frames:

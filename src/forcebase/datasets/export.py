@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.io import write
 
 from forcebase.database.database import Database
+from forcebase.database.energy_kinds import NOT_RECORDED
 from forcebase.datasets.frozen import dataset_frames, labelled_atoms
 from forcebase.errors import InputError
 from forcebase.models.loading import MACE, require_package
@@ -56,7 +57,7 @@ def export(
             target = below(folder, name, "The file")
             with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as scratch:
                 part = Path(scratch) / target.name
-                writer(part, list(labelled_atoms(dataset_frames(db, dataset, split))))
+                writer(part, _told(dataset, labelled_atoms(dataset_frames(db, dataset, split))))
                 part.replace(target)
             written.append(target)
     except OSError as error:
@@ -64,6 +65,14 @@ def export(
             f"{folder} cannot be written: {error.strerror or error}.", hint="Choose another folder."
         ) from error
     return written
+
+
+def _told(dataset: Dataset, labelled: Iterable[Atoms]) -> list[Atoms]:
+    """Each with the kind of its energy, which an import reads back."""
+    found = list(labelled)
+    for atoms in found:
+        atoms.info["energy_kind"] = dataset.energy_kind or NOT_RECORDED
+    return found
 
 
 def _write_extxyz(path: Path, atoms: list[Atoms]) -> None:

@@ -10,6 +10,7 @@ from ase.data import chemical_symbols
 from forcebase.database.database import Database
 from forcebase.database.reading import read_frames
 from forcebase.frames import Frames
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.physics.isolated_atoms import isolated
 from forcebase.records import DFTMethod
 
@@ -17,7 +18,12 @@ SAME = ("code", "functional")
 """Fields in which a method must agree for its atoms to be worth offering."""
 
 
-def with_atoms(db: Database, frames: Frames, method: str | None = None) -> tuple[Frames, list[str]]:
+def with_atoms(
+    db: Database,
+    frames: Frames,
+    method: str | None = None,
+    energy: EnergyKind = EnergyKind.FREE,
+) -> tuple[Frames, list[str]]:
     """Candidates with the isolated atoms of their method, and what is to be said of others.
 
     Filters such as `n_atoms` leave atoms out that belong to the labels all the same. Those of
@@ -27,6 +33,7 @@ def with_atoms(db: Database, frames: Frames, method: str | None = None) -> tuple
         db: the database.
         frames: candidates.
         method: id of the method that is kept; None for the one that the crystals have.
+        energy: the kind that was taken of the candidates.
 
     Returns:
         The candidates, and findings.
@@ -38,7 +45,7 @@ def with_atoms(db: Database, frames: Frames, method: str | None = None) -> tuple
     method = method or methods.pop()
     elements = {chemical_symbols[z] for z in np.unique(frames.numbers[~alone[frames.owners]])}
     asked = {"formula": {"$in": sorted(elements)}, "method_class": "dft", "converged": True}
-    atoms = read_frames(db, {**asked, "n_atoms": 1})
+    atoms = read_frames(db, {**asked, "n_atoms": 1}, energy)
     atoms = atoms.take(np.flatnonzero(isolated(atoms)))
     own = atoms.methods == method
     crystals = frames.ids[~alone | (frames.methods == method)]
@@ -46,7 +53,7 @@ def with_atoms(db: Database, frames: Frames, method: str | None = None) -> tuple
     findings = _offers(db, atoms.take(np.flatnonzero(~own)), method)
     if wanted == sorted(frames.ids.tolist()):
         return frames, findings
-    return read_frames(db, {"_id": {"$in": wanted}}), findings
+    return read_frames(db, {"_id": {"$in": wanted}}, energy), findings
 
 
 def _offers(db: Database, atoms: Frames, method: str) -> list[str]:

@@ -146,6 +146,9 @@ def _energies(
     energy, kind, free = told_apart(
         None if energy is None else float(energy), None if free is None else float(free)
     )
+    told = str(atoms.info.get("energy_kind", ""))  # as an export writes it
+    if kind is None and description.energy_kind is None and told in tuple(EnergyKind):
+        kind = EnergyKind(told)
     return energy, kind or description.energy_kind, free
 
 

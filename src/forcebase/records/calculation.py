@@ -139,6 +139,8 @@ class Calculation(Record):
         """Give ASE Atoms of its structure, with the labels on a SinglePointCalculator."""
         atoms = structure.to_atoms()
         labels = {"energy": self.energy, "forces": self.forces}
+        if self.free_energy is not None or self.energy_kind == EnergyKind.FREE:
+            labels["free_energy"] = self.energy if self.free_energy is None else self.free_energy
         if self.stress is not None:
             labels["stress"] = self.stress
         atoms.calc = SinglePointCalculator(atoms, **labels)
