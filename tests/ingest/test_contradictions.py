@@ -158,6 +158,26 @@ def test_task_documents_are_held_to_each_other():
         check_labels(together)
 
 
+def documents(folder: Path, frames: list[Atoms]) -> Path:
+    for k, atoms in enumerate(frames):
+        (folder / f"{k:02}.json").write_text(json.dumps(document(atoms)))
+    return folder
+
+
+def test_files_of_one_task_document_each_are_checked_as_a_set(db, tmp_path):
+    report = import_paths(db, [documents(tmp_path, reversed_forces())])
+    assert report.files == 0
+    assert len(report.failed) == 8
+    assert all("gradients" in reason for _, reason in report.failed)
+    assert db.calculations.count() == 0
+
+
+def test_right_task_documents_are_imported(db, tmp_path):
+    report = import_paths(db, [documents(tmp_path, [relabelled(atoms) for atoms in crystals()])])
+    assert report.failed == []
+    assert db.calculations.count() == 8
+
+
 def test_what_could_not_be_checked_is_said(db, folder):
     frames = [relabelled(atoms) for atoms in crystals(2, size=0.3)]
     frames[1].set_cell(frames[1].cell * 1.3, scale_atoms=True)

@@ -13,6 +13,7 @@ from forcebase.database.label_columns import (
     LABELS,
     array_column,
     joined,
+    label_energies,
     label_stresses,
 )
 from forcebase.database.pieces import in_pieces
@@ -51,7 +52,7 @@ def read_frames(
         NotFoundError: a structure is not in the database.
         DatabaseError: a record has not the form of a record.
     """
-    columns = {**LABELS, "method": "S", "free_energy": "<f8"}
+    columns = {**LABELS, "method": "S"}
     raw = db.calculations.raw
     found = [rows for piece in in_pieces(query) for rows in read_rows(raw, piece, columns)]
     ids = joined([rows["_id"] for rows in found], "S64")
@@ -70,17 +71,11 @@ def read_frames(
     components = joined([f.ravel() for f in forces], "<f8").reshape(-1, 3)
     labels = {
         "methods": _text(joined([rows["method"] for rows in found], "S64")[order]),
-        "energies": joined([_energies(rows, energy) for rows in found], "<f8")[order],
+        "energies": joined([label_energies(rows, energy) for rows in found], "<f8")[order],
         "forces": components[atom_rows(sizes, order)],
         "stresses": joined([label_stresses(rows) for rows in found], "<f8").reshape(-1, 6)[order],
     }
     return Frames(**{**vars(frames), **labels})
-
-
-def _energies(rows: NDArray[Any], kind: EnergyKind) -> NDArray[np.float64]:
-    """Of calculations of one shape, all of which have a second energy or none."""
-    both = "free_energy" in (rows.dtype.names or ()) and kind is EnergyKind.FREE
-    return np.asarray(rows["free_energy" if both else "energy"], dtype=float)
 
 
 def read_unlabelled_frames(db: Database, structure_ids: Sequence[str]) -> Frames:

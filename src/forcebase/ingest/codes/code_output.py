@@ -137,15 +137,10 @@ def output_batch(output: CodeOutput, which: Steps, k_spacing: float | None = Non
         structure = Structure.from_atoms(
             step.atoms, family=family, recipe=recipe if step.index else {}
         )
-        energy, kind, free_energy = told_apart(step.energy, step.free_energy)
-        if kind is None and output.method["smearing"].get("energy") == FREE_ENERGY:
-            kind = EnergyKind.FREE
         calculation = Calculation.of(
             structure,
             method,
-            energy=energy,
-            energy_kind=kind,
-            free_energy=free_energy,
+            **energies_of(output, step),
             forces=step.forces,
             stress=step.stress,
             converged=step.converged,
@@ -156,6 +151,14 @@ def output_batch(output: CodeOutput, which: Steps, k_spacing: float | None = Non
         batch.structures.append(structure)
         batch.calculations.append(calculation)
     return batch
+
+
+def energies_of(output: CodeOutput, step: IonicStep) -> dict[str, Any]:
+    """The energy of a step, its kind, and the free energy where it is another."""
+    energy, kind, free_energy = told_apart(step.energy, step.free_energy)
+    if kind is None and output.method["smearing"].get("energy") == FREE_ENERGY:
+        kind = EnergyKind.FREE
+    return {"energy": energy, "energy_kind": kind, "free_energy": free_energy}
 
 
 def _k_points(output: CodeOutput, atoms: Atoms, k_spacing: float | None) -> dict[str, Any]:
