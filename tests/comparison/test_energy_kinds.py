@@ -1,4 +1,4 @@
-"""Metals have two energies: training, comparison and export take the one that forces derive from."""
+"""Metals have two energies: datasets, comparison and export take the one of the forces."""
 
 from __future__ import annotations
 
