@@ -14,16 +14,19 @@ from ase.data import chemical_symbols
 from jobflow import Flow, Job, OutputReference
 
 from forcebase.curation.convergence import Converged
+from forcebase.curation.isolated_atoms import with_isolated_atoms
 from forcebase.curation.pipeline import CurationRecipe, Parent
 from forcebase.curation.plan import Plan
 from forcebase.curation.recipe_digest import recipe_digest
 from forcebase.curation.staleness import NotStale
 from forcebase.curation.steps import OneMethod, Reserved, Step
 from forcebase.database.database import Database
+from forcebase.database.energy_kinds import counted, kind_counts, one_kind
 from forcebase.database.pieces import in_pieces
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
 from forcebase.database.reading import read_frames, read_unlabelled_frames
-from forcebase.datasets import dataset_frames, families_of, latest
+from forcebase.datasets import dataset_frames, energy_taken, families_of, latest
+from forcebase.datasets.isolated_atoms import with_atoms
 from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.ingest.collect import CollectReport, collect
@@ -37,6 +40,7 @@ from forcebase.models.loading import require_package
 from forcebase.models.mace_calculator import TRAINED_DTYPE
 from forcebase.models.training_choice import choose, choose_by_cells
 from forcebase.models.training_settings import TrainingSettings
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.preconditions import check_elements, check_phonon, check_training
 from forcebase.progress import Progress, following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
@@ -82,12 +86,22 @@ def build_dataset(
     chosen = {"method_class": "dft", "converged": True, **plan.filters, **filters}
     if any(isinstance(step, Converged) for step in plan.steps):
         chosen.pop("converged")  # the step drops them, and says so of each
-    frames = read_frames(db, db.calculations.selector(**chosen))
+    taken = EnergyKind(plan.energy or EnergyKind.FREE)
+    frames = read_frames(db, db.calculations.selector(**chosen), taken)
     if not len(frames):
         raise NotFoundError(
             "No calculation fits the filters.", hint="`forcebase ls calculations` shows them."
         )
-    recipe = dataset_recipe(db, name, chosen, frames, plan)
+    kept = chosen.get("method")
+    frames, findings = with_atoms(db, frames, kept if isinstance(kept, str) else None, taken)
+    kinds = kind_counts(db, frames.ids.tolist(), taken)
+    if len(kinds) > 1:
+        findings.append(f"the candidates' energies are not of one kind: {counted(kinds)}")
+    recipe = replace(
+        dataset_recipe(db, name, chosen, frames, plan),
+        findings=tuple(findings),
+        energy_kind=str(one_kind(kinds) or ""),
+    )
     keys = [key for key in ("candidates", "recipe", "licence") if key in recipe.query]
     wanted = {f"query.{key}": recipe.query[key] for key in keys}
     same = db.datasets.one(query=wanted, name=name)
@@ -114,7 +128,7 @@ def dataset_recipe(
     plan = plan or Plan()
     recipe = CurationRecipe(
         name=name,
-        steps=_steps(db, filters, frames, plan),
+        steps=with_isolated_atoms(frames, _steps(db, filters, frames, plan)),
         fractions=plan.fractions,
         seed=plan.seed,
         e0s=plan.e0s,
@@ -132,6 +146,8 @@ def dataset_recipe(
         "e0s_method": plan.e0s_method,
     }
     usual = {"fractions": list(Plan.fractions), "seed": Plan.seed, "e0s_method": None}
+    if plan.energy:
+        settings["energy"] = str(plan.energy)
     if settings != usual:
         asked["settings"] = settings
     if plan.licence:
@@ -217,7 +233,7 @@ def _trained(
     twins = db.datasets.find(members_root=dataset.members_root, e0s=dict(dataset.e0s))
     said = {name: value for name, value in settings.as_settings().items() if value is not None}
     return {
-        "dataset": {"$in": [twin.id for twin in twins]},
+        "dataset": {"$in": [t.id for t in twins if energy_taken(t) is energy_taken(dataset)]},
         "dtype": TRAINED_DTYPE,
         "parent": parent.id if parent else None,
         **{f"hyperparameters.{name}": value for name, value in said.items()},

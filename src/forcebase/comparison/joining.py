@@ -14,6 +14,7 @@ from forcebase.database.label_ids import LabelIds, read_label_ids
 from forcebase.database.reading import read_frames
 from forcebase.errors import NotFoundError
 from forcebase.frames import Frames
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records import Method
 
 AT_ONCE = 5000
@@ -62,23 +63,27 @@ class Join:
         """Those at which `chosen`, (n,), is true; what is missing stays the same."""
         return replace(self, model=self.model.take(chosen), reference=self.reference.take(chosen))
 
-    def read(self, db: Database) -> Pairs:
+    def read(self, db: Database, energy: EnergyKind = EnergyKind.FREE) -> Pairs:
         """Read all labels at once, in the order of the structures' ids.
+
+        Args:
+            db: the database.
+            energy: the kind that is taken of records that have both.
 
         Raises:
             NotFoundError: one of the calculations was deleted meanwhile.
         """
-        return _read(db, self.model, self.reference)
+        return _read(db, self.model, self.reference, energy)
 
-    def pairs(self, db: Database) -> Iterator[Pairs]:
-        """Read them `AT_ONCE` structures after another.
+    def pairs(self, db: Database, energy: EnergyKind = EnergyKind.FREE) -> Iterator[Pairs]:
+        """Read them `AT_ONCE` structures after another; arguments as of `read`.
 
         Raises:
             NotFoundError: one of the calculations was deleted meanwhile.
         """
         for start in range(0, len(self), AT_ONCE):
             part = np.arange(start, min(start + AT_ONCE, len(self)))
-            yield Join(self.model.take(part), self.reference.take(part), []).read(db)
+            yield Join(self.model.take(part), self.reference.take(part), []).read(db, energy)
 
 
 def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any]) -> Join:
@@ -114,9 +119,9 @@ def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any
     return Join(left, right.take(common), missing)
 
 
-def _read(db: Database, left: LabelIds, right: LabelIds) -> Pairs:
+def _read(db: Database, left: LabelIds, right: LabelIds, energy: EnergyKind) -> Pairs:
     wanted = np.concatenate([left.ids, right.ids])
-    frames = read_frames(db, {"_id": {"$in": np.unique(wanted).astype(str).tolist()}})
+    frames = read_frames(db, {"_id": {"$in": np.unique(wanted).astype(str).tolist()}}, energy)
     known = np.char.encode(frames.ids, "ascii")
     gone = np.setdiff1d(wanted, known)
     if len(gone):

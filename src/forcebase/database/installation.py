@@ -103,7 +103,8 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
     (6, 7): convert_all,  # neutral forms of MACE models
-    (7, 8): _seal_the_rest,  # checksums of all documents, what activities wrote, job outputs
+    # checksums of all documents, what activities wrote, job outputs; optional: kinds of energies
+    (7, 8): _seal_the_rest,
 }
 
 

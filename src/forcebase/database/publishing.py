@@ -57,6 +57,7 @@ def publish_dataset(db: Database, dataset: Dataset) -> OutputReference:
         "steps": [],
         "e0s": dict(dataset.e0s),
         "e0s_source": dataset.e0s_source,
+        "energy_kind": dataset.energy_kind,
         "wall_time": dataset.wall_time or 0.0,
     }
     return _publish(db, "dataset", dataset.id, dict(output))

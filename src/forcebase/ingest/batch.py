@@ -54,6 +54,8 @@ class Batch:
     """(text, collection, record)."""
     displaced_cells: list[Atoms] = field(default_factory=list)
     """Of a phonon: supercells whose forces it is made from, labelled here or by earlier imports."""
+    notes: list[str] = field(default_factory=list)
+    """What is to be known of it before it is used, to be said."""
 
     def write(
         self, db: Database, activity: Activity, started: float | None = None

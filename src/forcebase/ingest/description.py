@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forcebase.errors import InputError
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records import DFTMethod
 from forcebase.safety.yaml_text import read_yaml
 
@@ -19,8 +20,11 @@ class FileDescription:
 
     Attributes:
         method: the DFT method of all its labels.
-        keys: names of `energy`, `forces`, `stress` in the file; "" where ASE's own is meant,
-            null for none.
+        keys: names of `energy`, `free_energy`, `forces`, `stress` in the file; "" where ASE's own
+            is meant, null for none.
+        energy_kind: `free`, or `extrapolated` to zero width: of an energy beside which the file
+            has no free one.
+        isolated_atoms: fields of the method that are others for isolated atoms, as `spin`.
         convergence: criteria of the calculations.
         family_from: info keys whose values name the family (near copies share them).
         family_file: an extxyz file beside it, whose first structure is the family's root.
@@ -37,6 +41,8 @@ class FileDescription:
 
     method: DFTMethod
     keys: dict[str, str | None] = field(default_factory=dict)
+    energy_kind: EnergyKind | None = None
+    isolated_atoms: dict[str, Any] = field(default_factory=dict)
     convergence: dict[str, Any] = field(default_factory=dict)
     family_from: tuple[str, ...] = ()
     family_file: str = ""
@@ -93,6 +99,8 @@ def read_description(source: Path, name: str, listed: bool = True) -> FileDescri
         for key in ("family_from", "k_mesh", "tags"):
             if key in entry:
                 entry[key] = tuple(entry[key])
+        if entry.get("energy_kind"):
+            entry["energy_kind"] = EnergyKind(entry["energy_kind"])
         return FileDescription(method=method, **entry)
     except Exception as error:
         raise InputError(

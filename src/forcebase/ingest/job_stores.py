@@ -27,6 +27,7 @@ from forcebase.ingest.codes.vasp_output import (
 )
 from forcebase.ingest.description import read_description
 from forcebase.ingest.import_report import ImportReport
+from forcebase.ingest.label_checks import check_labels
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
 from forcebase.ingest.store_files import open_store
@@ -113,6 +114,7 @@ def _import_job(
             return
         with bounded(title):
             batch = reader(db, {**output, "_metadata": document}, options)
+            check_labels(batch)
     except (DatabaseError, PyMongoError):  # not the document's fault, and the next one's too
         raise
     except ForcebaseError as error:
@@ -122,6 +124,7 @@ def _import_job(
         report.failed.append((title, f"its document is not as expected: {reason}"))
     else:
         report.add(batch.write(db, activity))
+        report.notes += [(title, note) for note in batch.notes]
         report.jobs += 1
         report.names.append(activity.name)
 
@@ -174,6 +177,7 @@ def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # n
             stress=stress_from_kbar_pressure(step["stress"]) if step.get("stress") else None,
             converged=len(step.get("electronic_steps") or ()) < limit,
             index=index,
+            free_energy=None if step.get("e_fr_energy") is None else float(step["e_fr_energy"]),
         )
         for index, step in enumerate(run["output"]["ionic_steps"])
         if step.get("forces") is not None

@@ -61,6 +61,8 @@ def curation_batch(db: Database, output: CurationOutput) -> Batch:  # noqa: ARG0
         steps=[dict(step) for step in output["steps"]],
         e0s=output["e0s"],
         e0s_source=output["e0s_source"],
+        findings=output.get("findings") or [],
+        energy_kind=output.get("energy_kind"),
         wall_time=output["wall_time"],
     )
     if output["parent"]:

@@ -13,7 +13,7 @@ from forcebase.blob import Blob
 from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
-from forcebase.ingest.codes.code_output import CodeOutput, Steps, output_batch
+from forcebase.ingest.codes.code_output import CodeOutput, Steps, energies_of, output_batch
 from forcebase.ingest.description import FileDescription, describe
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
@@ -118,8 +118,8 @@ def _add_displaced(
 ) -> None:
     """Displaced supercells with energies become calculations of the unit cell's family."""
     cells = [
-        DisplacedCell(step.atoms, step.energy, step.forces, step.stress)
-        for step in (run.steps[-1] for run in runs)
+        DisplacedCell(step.atoms, energies_of(run, step), step.forces, step.stress)
+        for run, step in ((run, run.steps[-1]) for run in runs)
     ] or list(displaced_cells(contents))
     for cell in cells:
         displaced = Structure.from_atoms(
@@ -133,7 +133,7 @@ def _add_displaced(
             Calculation.of(
                 displaced,
                 description.method,
-                energy=cell.energy,
+                **cell.energies,
                 forces=cell.forces,
                 stress=cell.stress,
                 k_mesh=list(runs[0].k_mesh if runs else description.k_mesh),

@@ -8,6 +8,7 @@ from typing import Any
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
+from forcebase.physics.energy_kinds import told_apart
 from forcebase.records import Calculation, DFTMethod, Structure
 from forcebase.safety.json_text import read_json
 
@@ -36,10 +37,13 @@ def task_document_batch(output: dict[str, Any], drawn: dict[str, Any]) -> Batch:
     structure = Structure.from_atoms(
         plain_atoms(output["structure"]), **{key: drawn[key] for key in DRAWN if key in drawn}
     )
+    energy, kind, free_energy = told_apart(float(output["energy"]), output.get("free_energy"))
     calculation = Calculation.of(
         structure,
         method,
-        energy=output["energy"],
+        energy=energy,
+        energy_kind=kind,
+        free_energy=free_energy,
         forces=output["forces"],
         stress=output["stress"],
         converged=output["converged"],

@@ -11,6 +11,7 @@ from mongoengine import BooleanField, DictField, FloatField, IntField, ListField
 from numpy.typing import ArrayLike
 
 from forcebase.errors import InputError
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records.array_field import ArrayField
 from forcebase.records.base import DIGEST_PATTERN, Record
 from forcebase.records.method import Method
@@ -43,6 +44,14 @@ class Calculation(Record):
     kind = StringField(default="", help_text="configuration kind of its structure")
     n_atoms = IntField(required=True, min_value=1)
     energy = FloatField(required=True, help_text="eV, whole cell")
+    energy_kind = StringField(
+        choices=tuple(EnergyKind),
+        help_text="of `energy`: the free energy, of which forces are derivatives, or extrapolated "
+        "to zero width; not there where it was not recorded",
+    )
+    free_energy = FloatField(
+        help_text="eV, whole cell, of which forces are derivatives; where `energy` is another"
+    )
     forces = ArrayField((None, 3), required=True, help_text="(n, 3) eV/angstrom")
     stress = ArrayField((6,), help_text="eV/angstrom^3, ASE Voigt order, tension positive")
     max_force = FloatField(required=True, help_text="largest |F| of an atom, eV/angstrom")
@@ -73,7 +82,7 @@ class Calculation(Record):
             forces: (n, 3) eV/angstrom.
             stress: (6,) eV/angstrom^3, ASE Voigt order, tension positive; None where unknown.
             converged: whether the calculation reached its criteria.
-            **beside: k_mesh, convergence, wall_time, log.
+            **beside: energy_kind, free_energy, k_mesh, convergence, wall_time, log.
 
         Raises:
             InputError: a label is NaN, infinite or of the wrong shape.
@@ -85,7 +94,8 @@ class Calculation(Record):
                 f"Forces of shape {array.shape} for {structure.n_atoms} atoms.",
                 hint=f"They must have shape ({structure.n_atoms}, 3).",
             )
-        if not (np.isfinite(energy) and np.isfinite(array).all()):
+        free = beside.get("free_energy")
+        if not (np.isfinite([energy, energy if free is None else free, *array.flat]).all()):
             raise InputError("The energy or a force is NaN or infinite.")
         if tensor is not None and not (tensor.shape == (6,) and np.isfinite(tensor).all()):
             raise InputError("The stress is not six finite numbers.")
@@ -110,11 +120,13 @@ class Calculation(Record):
 
     def content(self) -> dict[str, Any]:
         """Structure, method and labels; not the time it took."""
+        kinds = {"energy_kind": self.energy_kind, "free_energy": self.free_energy}
         return {
             "calculation": {
                 "structure": self.structure,
                 "method": self.method,
                 "energy": self.energy,
+                **{name: value for name, value in kinds.items() if value is not None},
                 "forces": self.forces,
                 "stress": self.stress,
                 "converged": self.converged,
@@ -127,6 +139,8 @@ class Calculation(Record):
         """Give ASE Atoms of its structure, with the labels on a SinglePointCalculator."""
         atoms = structure.to_atoms()
         labels = {"energy": self.energy, "forces": self.forces}
+        if self.free_energy is not None or self.energy_kind == EnergyKind.FREE:
+            labels["free_energy"] = self.energy if self.free_energy is None else self.free_energy
         if self.stress is not None:
             labels["stress"] = self.stress
         atoms.calc = SinglePointCalculator(atoms, **labels)

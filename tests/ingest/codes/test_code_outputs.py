@@ -23,7 +23,8 @@ from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.parsing import parse
 from forcebase.ingest.sources import Source
-from forcebase.physics.stress_sanity import LabelledCell, stress_works
+from forcebase.physics.labelled_cell import LabelledCell
+from forcebase.physics.stress_sanity import stress_works
 
 CODES = Path(__file__).parents[2] / "data" / "codes"
 ASE = Path(ase.__file__).parent / "test" / "testdata"

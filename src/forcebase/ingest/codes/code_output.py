@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
+from forcebase.physics.energy_kinds import EnergyKind, told_apart
 from forcebase.physics.periodicity import kpoint_mesh, vacuum_axes
 from forcebase.records import Calculation, DFTMethod, Structure
 
@@ -35,11 +36,12 @@ class IonicStep:
 
     Attributes:
         atoms: bare, without calculator or constraints.
-        energy: eV, whole cell.
+        energy: eV, whole cell; extrapolated to zero width where the code gives that.
         forces: (n, 3) eV/angstrom.
         stress: (6,) eV/angstrom^3, ASE Voigt order, tension positive; None where not printed.
         converged: whether the electronic steps reached their criteria.
         index: number of the step in the run, from 0.
+        free_energy: eV, consistent with the forces, where the code tells it.
     """
 
     atoms: Atoms
@@ -48,6 +50,7 @@ class IonicStep:
     stress: NDArray[np.float64] | None
     converged: bool
     index: int = 0
+    free_energy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ def ionic_steps(images: Iterable[Atoms], converged: Sequence[bool] | bool) -> li
                 stress=None if stress is None else np.asarray(stress, dtype=float),
                 converged=converged if isinstance(converged, bool) else bool(converged[index]),
                 index=index,
+                free_energy=None if (free := results.get("free_energy")) is None else float(free),
             )
         )
     return found
@@ -136,7 +140,7 @@ def output_batch(output: CodeOutput, which: Steps, k_spacing: float | None = Non
         calculation = Calculation.of(
             structure,
             method,
-            energy=step.energy,
+            **energies_of(output, step),
             forces=step.forces,
             stress=step.stress,
             converged=step.converged,
@@ -147,6 +151,14 @@ def output_batch(output: CodeOutput, which: Steps, k_spacing: float | None = Non
         batch.structures.append(structure)
         batch.calculations.append(calculation)
     return batch
+
+
+def energies_of(output: CodeOutput, step: IonicStep) -> dict[str, Any]:
+    """The energy of a step, its kind, and the free energy where it is another."""
+    energy, kind, free_energy = told_apart(step.energy, step.free_energy)
+    if kind is None and output.method["smearing"].get("energy") == FREE_ENERGY:
+        kind = EnergyKind.FREE
+    return {"energy": energy, "energy_kind": kind, "free_energy": free_energy}
 
 
 def _k_points(output: CodeOutput, atoms: Atoms, k_spacing: float | None) -> dict[str, Any]:

@@ -69,6 +69,7 @@ def _steps(text: str) -> list[IonicStep]:
 def _step(block: str, index: int) -> IonicStep | None:
     """One geometry and its labels; None where it ends before forces are printed."""
     energy = first(rf"^ *Extrapolated: +{NUMBER}", block, float, None)
+    free = first(rf"^ *Free energy: +{NUMBER}", block, float, None)
     forces, stress = _table(block, "Forces  #"), _table(block, "Stress tensor  #")
     if energy is None or forces is None:
         return None
@@ -82,7 +83,7 @@ def _step(block: str, index: int) -> IonicStep | None:
     )
     converged = "Converged in" in block
     return IonicStep(
-        atoms, energy, forces, None if stress is None else voigt(stress), converged, index
+        atoms, energy, forces, None if stress is None else voigt(stress), converged, index, free
     )
 
 
