@@ -21,7 +21,7 @@ from forcebase.errors import DatabaseError, ForcebaseError
 from forcebase.ingest.description import FILE_NAME
 from forcebase.ingest.file_kinds import FileKind
 from forcebase.ingest.import_report import ImportReport
-from forcebase.ingest.options import ImportOptions
+from forcebase.ingest.options import EDITION, ImportOptions
 from forcebase.ingest.parsing import Parsed, parse
 from forcebase.ingest.phonopy_file import link_displaced
 from forcebase.ingest.phonopy_forces import forces_beside
@@ -92,6 +92,7 @@ def _named(source: Source, options: ImportOptions, report: ImportReport) -> _Nam
         described = {
             "file": source.path.name,
             "sha256": _digest(source.path),
+            "edition": EDITION,
             **options.asked(),
         }
         beside = source.path.parent / FILE_NAME

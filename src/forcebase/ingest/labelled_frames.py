@@ -15,6 +15,8 @@ from ase import Atoms
 from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
+from forcebase.ingest.codes.code_output import mesh_spacing
+from forcebase.ingest.described_method import said_by_atoms
 from forcebase.ingest.description import FileDescription, describe
 from forcebase.ingest.label_keys import chosen_keys, label
 from forcebase.ingest.options import ImportOptions
@@ -119,10 +121,14 @@ def _add_frame(
         energy=float(energy),
         forces=forces,
         stress=_tensor(label(atoms, "stress", keys)),
-        k_mesh=_k_mesh(atoms, description),
+        k_mesh=(mesh := _k_mesh(atoms, description)),
+        k_spacing=mesh_spacing(atoms, mesh),
         convergence=description.convergence,
         wall_time=_number(atoms.info.get("wall_s")),
         log=bytes_digest(log) if log else None,
+        **description.described.fields(
+            structure.elements, said_by_atoms(atoms, description.method)
+        ),
     )
     batch.structures.append(structure)
     batch.calculations.append(calculation)
