@@ -13,6 +13,7 @@ from typing import Any
 from ase.data import chemical_symbols
 from jobflow import Flow, Job, OutputReference
 
+from forcebase.curation.alike import Alike
 from forcebase.curation.convergence import Converged
 from forcebase.curation.pipeline import CurationRecipe, Parent
 from forcebase.curation.plan import Plan
@@ -24,6 +25,13 @@ from forcebase.database.pieces import in_pieces
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
 from forcebase.database.reading import read_frames, read_unlabelled_frames
 from forcebase.datasets import dataset_frames, families_of, latest
+from forcebase.datasets.uniformity import (
+    beside,
+    given_of,
+    one_method,
+    with_equal_methods,
+    without_renewed,
+)
 from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.ingest.collect import CollectReport, collect
@@ -82,7 +90,8 @@ def build_dataset(
     chosen = {"method_class": "dft", "converged": True, **plan.filters, **filters}
     if any(isinstance(step, Converged) for step in plan.steps):
         chosen.pop("converged")  # the step drops them, and says so of each
-    frames = read_frames(db, db.calculations.selector(**chosen))
+    frames = read_frames(db, db.calculations.selector(**with_equal_methods(db, chosen)))
+    frames = without_renewed(db, frames)
     if not len(frames):
         raise NotFoundError(
             "No calculation fits the filters.", hint="`forcebase ls calculations` shows them."
@@ -121,7 +130,7 @@ def dataset_recipe(
         e0s_method=plan.e0s_method or "",
     )
     taken = [{"name": step.name, **step.parameters()} for step in recipe.steps]
-    asked = {
+    asked: dict[str, Any] = {
         "filters": dict(filters),
         "candidates": frames.to_blob().sha256,
         "recipe": recipe_digest(taken, recipe.fractions, plan.seed, plan.e0s, plan.e0s_method),
@@ -136,6 +145,7 @@ def dataset_recipe(
         asked["settings"] = settings
     if plan.licence:
         asked["licence"] = plan.licence
+    asked |= beside(db, frames, recipe.steps)
     return replace(recipe, query=asked)
 
 
@@ -149,14 +159,18 @@ def _steps(
     method = filters.get("method")
     steps: list[Step] = []
     for step in plan.steps:
-        if isinstance(step, OneMethod) and step.method is None and isinstance(method, str):
-            steps.append(OneMethod(method))
+        if isinstance(step, OneMethod):
+            asked = step.method or (method if isinstance(method, str) else None)
+            steps.append(one_method(db, frames, asked))
         elif isinstance(step, Converged):
-            asked = db.calculations.selector({"converged": False}, **filters)
-            found = db.calculations.raw.find(asked, {"_id": 1})
+            query = db.calculations.selector({"converged": False}, **filters)
+            found = db.calculations.raw.find(query, {"_id": 1})
             steps.append(Converged(tuple(row["_id"] for row in found)))
-        else:
+        elif not isinstance(step, Alike):
             steps.append(step)
+    alike = next((step for step in plan.steps if isinstance(step, Alike)), Alike())
+    first = 1 if steps and isinstance(steps[0], OneMethod) else 0
+    steps.insert(first, replace(alike, given=given_of(db, frames.ids.tolist())))
     checks = [step for step in steps if not step.selects]
     choices = [step for step in steps if step.selects]
     return (*_withdrawals(db, frames), *checks, *_reservations(db, frames), *choices)

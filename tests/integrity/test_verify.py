@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forcebase.database.database import Database
-from forcebase.database.installation import install
+from forcebase.database.installation import migrate
 from forcebase.database.schema import DOCUMENTS
 from forcebase.errors import MissingDependencyError
 from forcebase.ingest.outputs import model_batch
@@ -357,7 +357,7 @@ def test_records_of_an_older_schema_are_sealed_once(settings, quick_model):
     db.raw["methods"].update_many({}, {"$unset": {"checksum": 1}})
     assert FindingKind.UNSEALED in {kind for kind, _, _ in found(db)}
     db.raw["meta"].update_one({"_id": "schema"}, {"$set": {"version": 3}})
-    install(db.raw)
+    migrate(db.raw)
     assert found(db, models=True) == set()
     db.raw["methods"].update_one({}, {"$set": {"seed": 7}})
     assert {kind for kind, _, _ in found(db)} == {FindingKind.RECORD_CHANGED}

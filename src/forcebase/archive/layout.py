@@ -25,6 +25,7 @@ ORDER = (
     "activities",
     "structures",
     "methods",
+    "equivalences",
     "calculations",
     "dataset_members",
     "datasets",

@@ -12,6 +12,7 @@ import typer
 from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import (
     JsonOption,
+    note,
     open_database,
     print_json,
     print_table,
@@ -266,12 +267,20 @@ def _print_dataset(db: Any, dataset: Any, as_json: bool) -> None:
     ]
     steps = [dict(step) for step in dataset.steps]
     if as_json:
-        beside = {"e0s": dict(dataset.e0s), "e0s_source": dataset.e0s_source, "steps": steps}
+        told = {key: list(dataset.query.get(key) or ()) for key in ("findings", "equated")}
+        beside = {
+            **told,
+            "e0s": dict(dataset.e0s),
+            "e0s_source": dataset.e0s_source,
+            "steps": steps,
+        }
         print_json({**_row(dataset), **beside, "dropped_records": dropped})
         return
     _print_rows([_row(dataset)])
     e0s = "  ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in dataset.e0s.items())
     say(f"E0s {e0s}  ({dataset.e0s_source}, of method {dataset.method[:SHORT]})")
+    for finding in dataset.query.get("findings") or ():
+        note(f"{dataset.title}: {finding}.")
     print_table(
         "steps", ["step", "in", "dropped"], [[s["name"], s["n_in"], s["n_dropped"]] for s in steps]
     )

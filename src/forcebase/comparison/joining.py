@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forcebase.database.database import Database
+from forcebase.database.equivalences import equal_methods
 from forcebase.database.label_ids import LabelIds, read_label_ids
 from forcebase.database.reading import read_frames
 from forcebase.errors import NotFoundError
@@ -84,7 +85,8 @@ class Join:
 def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any]) -> Join:
     """Find the calculations of both methods on the same structures.
 
-    Of replicates, the first by id is taken; their spread is the noise floor, not an error. DFT that
+    Labels of methods that are taken for one with the reference count as its own. Of replicates, the
+    first by id is taken; their spread is the noise floor, not an error. DFT that
     did not converge is left out, unless the query is for certain calculations or for just these.
 
     Args:
@@ -96,7 +98,11 @@ def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any
     Raises:
         NotFoundError: the reference has nothing of it, or the two have no structure in common.
     """
-    right = read_label_ids(db, reference.id, query).replicate(0)
+    every = read_label_ids(db, reference.id, query)
+    equal = [name for name in equal_methods(db, [reference.id]) if name != reference.id]
+    if not reference.is_model and equal:
+        every = every.joined([read_label_ids(db, name, query) for name in equal])
+    right = every.replicate(0)
     if not len(right):
         raise NotFoundError(
             f"{reference.title} has labelled nothing of what is asked for.",

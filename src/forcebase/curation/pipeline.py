@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forcebase.curation.given_e0s import checked_e0s
 from forcebase.curation.splitting import Fractions, split_by_family
-from forcebase.curation.steps import Step, default_steps
+from forcebase.curation.steps import OneMethod, Step, default_steps
 from forcebase.errors import InputError, MixedMethodsError
 from forcebase.frames import Frames
 from forcebase.outputs import CurationOutput, CurationStep, Drop, Member
@@ -82,7 +82,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
     frames = frames.take(_canonical_order(frames, keep))
     kept, steps, dropped = _take_steps(frames, recipe.steps)
     members = frames.take(np.flatnonzero(kept))
-    method = _only_method(members)
+    method = _only_method(members, recipe.steps)
     splits = split_by_family(
         members.families.tolist(),
         members.kinds.tolist(),
@@ -160,11 +160,15 @@ def _take_steps(
     return kept, done, dropped
 
 
-def _only_method(members: Frames) -> str:
+def _only_method(members: Frames, steps: tuple[Step, ...]) -> str:
     methods = np.unique(members.methods)
+    for step in steps:
+        if isinstance(step, OneMethod) and step.method and {*methods} <= {step.method, *step.equal}:
+            return step.method
     if len(methods) > 1:
         raise MixedMethodsError(
-            f"The dataset would hold labels of {len(methods)} methods: {', '.join(methods)}.",
+            f"The dataset would hold labels of {len(methods)} methods: "
+            f"{', '.join(name[:10] for name in methods)}.",
             hint="Put the step one-method first.",
             methods=methods.tolist(),
         )

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from forcebase.bounds import SEED, check_bounds
+from forcebase.curation.alike import Alike
 from forcebase.curation.convergence import Converged
 from forcebase.curation.selection import FarthestPoint, Stratified
 from forcebase.curation.splitting import Fractions, check_fractions
@@ -41,6 +42,7 @@ STEPS: dict[str, type[Step]] = {
     step.name: step
     for step in (
         OneMethod,
+        Alike,
         Converged,
         LabelsPresent,
         MinimumDistance,

@@ -25,6 +25,7 @@ from forcebase.ingest.options import EDITION, ImportOptions
 from forcebase.ingest.parsing import Parsed, parse
 from forcebase.ingest.phonopy_file import link_displaced
 from forcebase.ingest.phonopy_forces import forces_beside
+from forcebase.ingest.renewal import link_renewed
 from forcebase.ingest.sources import Source, find_sources
 from forcebase.records import Activity
 
@@ -164,6 +165,7 @@ def _write(db: Database, file: _Named, results: Iterator[Parsed], report: Import
         return
     try:
         link_displaced(db, parsed.batch)
+        link_renewed(db, parsed.batch)
         activity = Activity(
             id=file.activity, kind="import", name=file.source.path.name, source=file.described
         )

@@ -29,6 +29,7 @@ from forcebase.ingest.description import read_description
 from forcebase.ingest.import_report import ImportReport
 from forcebase.ingest.options import EDITION, ImportOptions
 from forcebase.ingest.outputs import phonon_record
+from forcebase.ingest.renewal import link_renewed
 from forcebase.ingest.store_files import open_store
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
 from forcebase.physics.finite_displacement import unit_cell_masses
@@ -121,6 +122,7 @@ def _import_job(
         reason = " ".join(repr(error).split())[:200]
         report.failed.append((title, f"its document is not as expected: {reason}"))
     else:
+        link_renewed(db, batch)
         report.add(batch.write(db, activity))
         report.jobs += 1
         report.names.append(activity.name)

@@ -99,10 +99,28 @@ def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two states of one structure are one class; what was not recorded is like nothing."""
     if not one or not other or one.get("constrained_total") != other.get("constrained_total"):
         return False
-    if not same_pattern(one["pattern"], other["pattern"]):
+    if not (same_pattern(one["pattern"], other["pattern"]) or _near_threshold(one, other)):
         return False
     n = max(one["n_magnetic"], other["n_magnetic"], 1)
     return bool(abs(one["total"] - other["total"]) <= SAME_TOTAL * n + 1e-9)
+
+
+def _near_threshold(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether patterns differ only where a moment of one is just under what counts."""
+    if len(one["pattern"]) != len(other["pattern"]) or not (
+        one["n_magnetic"] and other["n_magnetic"]
+    ):
+        return False
+    left, right = (np.asarray(s.get("moments", s.get("asked_moments", []))) for s in (one, other))
+    if left.shape != right.shape or left.ndim != 1 or len(left) != len(one["pattern"]):
+        return False
+    flip = np.sign(left @ right) or 1.0
+    unlike = np.sign(left) * flip != np.sign(right)
+    size = np.maximum(np.abs(left), np.abs(right))
+    counted = (np.abs(left) >= SMALL) != (np.abs(right) >= SMALL)
+    return bool(
+        not (unlike & (size >= SMALL) & ~counted).any() and (size[counted] < 2 * SMALL).all()
+    )
 
 
 def same_pattern(one: str, other: str) -> bool:

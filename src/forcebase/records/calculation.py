@@ -16,6 +16,9 @@ from forcebase.records.base import DIGEST_PATTERN, Record
 from forcebase.records.method import Method
 from forcebase.records.structure import Structure
 
+RENEWS = "renews"
+"""Role of the edge to a calculation of a schema up to 8 that has the same labels."""
+
 
 class Calculation(Record):
     """What one method says of one structure, be it DFT or a model."""
