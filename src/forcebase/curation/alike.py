@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from forcebase.bounds import Bounds, check_bounds
 from forcebase.curation.steps import Dropped, Step
-from forcebase.errors import MixedMethodsError
+from forcebase.errors import InputError, MixedMethodsError
 from forcebase.frames import Frames
+from forcebase.physics.magnetic_state import ORDERS
 
 ANY = "any"
 NOT_RECORDED = "not recorded"
@@ -31,8 +32,8 @@ class Alike(Step):
     Charges and magnetic orders are one, or those asked for. Built datasets always have this step.
 
     Attributes:
-        charge: |e| as "0" or "-1,0,1", "any"; None where all are of one.
-        magnetic: orders as "ferromagnetic" or "none,ferromagnetic", "any"; None where all are of
+        charge: |e| as 0 or "-1/0/1", "any"; None where all are of one.
+        magnetic: orders as "ferromagnetic" or "none/ferromagnetic", "any"; None where all are of
             one.
         k_spacing_factor: largest over smallest distance of k-points; beyond, a finding.
         given: calculation id -> potentials, plus_u, charge, order; found in the database when a
@@ -40,17 +41,23 @@ class Alike(Step):
     """
 
     name: ClassVar[str] = "alike"
-    charge: str | None = None
+    charge: str | float | None = None
     magnetic: str | None = None
     k_spacing_factor: float = 2.0
     given: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_bounds(self, {"k_spacing_factor": FACTOR}, f"step {self.name}")
-        for name in ("charge", "magnetic"):  # YAML reads a charge as a number
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                object.__setattr__(self, name, f"{value:g}")
+        if isinstance(self.charge, (int, float)):
+            object.__setattr__(self, "charge", f"{self.charge:g}")
+        if self.charge not in (None, ANY):
+            _charges(str(self.charge))
+        strange = set(_words(self.magnetic or ANY)) - {ANY, *ORDERS}
+        if strange:
+            raise InputError(
+                f"Step {self.name} knows no magnetic order {sorted(strange)[0]!r}.",
+                hint=f"Orders are {', '.join(ORDERS)}, and {ANY}.",
+            )
 
     def parameters(self) -> dict[str, Any]:
         """Give what was asked for; what the calculations are stands with them."""
@@ -187,8 +194,11 @@ def _text(value: Any) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",")]
+    return [part.strip() for part in text.split("/")]
 
 
 def _charges(text: str) -> Iterable[str]:
-    return {charge_of({"charge": float(part)}) for part in _words(text)}
+    try:
+        return {charge_of({"charge": float(part)}) for part in _words(text)}
+    except ValueError:
+        raise InputError(f"{text!r} are no charges.", hint="Write 0, or -1/0/1, or any.") from None

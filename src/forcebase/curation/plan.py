@@ -61,6 +61,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "str": (str,),
     "str | None": (str,),
+    "str | float | None": (str, int, float),
 }
 
 

@@ -50,6 +50,11 @@ class Step(MSONable, ABC):
         """
 
 
+def short(method: str) -> str:
+    """The first digits of a method's id; "none"."""
+    return method[:10] or "none"
+
+
 @dataclass(frozen=True)
 class OneMethod(Step):
     """Keep the labels of one method.
@@ -95,7 +100,7 @@ class OneMethod(Step):
             )
         others = np.flatnonzero(kept & ~np.isin(frames.methods, [wanted, *self.equal]))
         return [
-            (int(i), f"of method {frames.methods[i][:10] or 'none'}, not {wanted[:10]}")
+            (int(i), f"labelled by method {short(frames.methods[i])}, not {short(wanted)}")
             for i in others
         ]
 

@@ -26,6 +26,7 @@ NONE, FERRO, ANTI, FERRI, NONCOLLINEAR = (
     "noncollinear",
 )
 
+ORDERS = (NONE, FERRO, ANTI, FERRI, NONCOLLINEAR)
 NOT_POLARISED = {"order": NONE, "pattern": "", "total": 0.0, "n_magnetic": 0, "of": "no spin"}
 """Of a calculation without spin."""
 
