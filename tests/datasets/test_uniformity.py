@@ -120,7 +120,7 @@ def made(db):
                     structure,
                     of,
                     energy=energy,
-                    forces=np.full((len(atoms), 3), 1e-3 * n),
+                    forces=np.full((len(atoms), 3), 1e-4 * n),
                     stress=stress,
                     **given,
                 )

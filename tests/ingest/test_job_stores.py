@@ -134,6 +134,19 @@ def test_hubbard_terms_of_a_vasp_document_make_another_method(db, tmp_path):
     assert {"Na": {"u_eV": 2.0, "j_eV": 0.0, "l": 2}} in terms
 
 
+@pytest.mark.parametrize(
+    ("electrons", "stated", "charge"), [(None, None, 0.0), (7.0, 1.0, 1.0), (7.0, None, None)]
+)
+def test_the_charge_of_a_vasp_document(db, tmp_path, electrons, stated, charge):
+    document = vasp_document()
+    (run,) = document["output"]["calcs_reversed"]
+    if electrons is not None:
+        run["input"]["incar"]["NELECT"] = electrons
+    document["output"]["structure"]["charge"] = stated
+    assert import_paths(db, [written(tmp_path, [document])]).failed == []
+    assert db.calculations.one().charge == charge
+
+
 def test_what_came_from_a_store_is_traced_to_its_job(db, tmp_path):
     import_paths(db, [written(tmp_path, [vasp_document()])])
     (calculation,) = db.calculations.find()

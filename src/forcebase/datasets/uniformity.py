@@ -15,7 +15,7 @@ from forcebase.database.equivalences import equal_methods, mixed, resting_on
 from forcebase.database.pieces import in_pieces
 from forcebase.errors import MixedMethodsError
 from forcebase.frames import Frames
-from forcebase.physics.same_crystal import same_crystals
+from forcebase.physics.same_crystal import SAME_VOLUME, same_crystals
 from forcebase.records.calculation import RENEWS
 
 SAME_ENERGY = 1e-3
@@ -27,6 +27,10 @@ FIELDS = ("potentials", "plus_u", "charge", "magnetic", "k_spacing", "k_mesh", "
 LARGEST = 500
 """Atoms; larger cells are not reduced to a primitive one."""
 MOST_EXAMPLES = 3
+FORCE_DIGITS = 2
+"""eV/angstrom; forces of atoms that are one in a smaller cell differ by less."""
+MOST_REDUCED = 2000
+"""Cells, a few ms each."""
 
 
 def one_method(db: Database, frames: Frames, asked: str | None) -> OneMethod:
@@ -191,7 +195,7 @@ def _same_geometry(
 
 def _same_crystal(frames: Frames, places: Sequence[int]) -> list[list[int]]:
     offsets = frames.offsets
-    small = [i for i in places if frames.n_atoms[i] <= LARGEST]
+    small = _worth_reducing(frames, [i for i in places if frames.n_atoms[i] <= LARGEST])
     rows = [slice(offsets[i], offsets[i + 1]) for i in small]
     groups = same_crystals(
         [frames.numbers[r] for r in rows],
@@ -199,6 +203,33 @@ def _same_crystal(frames: Frames, places: Sequence[int]) -> list[list[int]]:
         [frames.positions[r] for r in rows],
     )
     return [[small[i] for i in group] for group in groups]
+
+
+def _worth_reducing(frames: Frames, places: Sequence[int]) -> list[int]:
+    """Cells that may be several of a smaller one, and those that may be the smaller one.
+
+    Atoms that a translation maps on each other have equal forces: of rattled cells, which are most
+    of many datasets, none needs to be reduced.
+    """
+    offsets = frames.offsets
+    volumes = {i: abs(np.linalg.det(frames.cells[i])) / frames.n_atoms[i] for i in places}
+    large = []
+    for i in places:
+        forces = np.round(frames.forces[offsets[i] : offsets[i + 1]], FORCE_DIGITS) + 0.0
+        if 2 * len(np.unique(forces, axis=0)) <= frames.n_atoms[i]:
+            large.append(i)
+    large = large[:MOST_REDUCED]
+    if not large:
+        return []
+    sizes, known = frames.n_atoms[large], np.array([volumes[i] for i in large])
+    chosen = set(large)
+    near = [
+        i
+        for i in places
+        if i not in chosen
+        and ((sizes > frames.n_atoms[i]) & (np.abs(known / volumes[i] - 1) < SAME_VOLUME)).any()
+    ]
+    return sorted([*large, *near[:MOST_REDUCED]])
 
 
 def _disagreement(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,16 +71,17 @@ def _primitive(numbers: NDArray[np.int64], cell: Array, positions: Array) -> Arr
     import spglib
 
     fractional = np.linalg.solve(cell.T, positions.T).T
-    found = spglib.find_primitive((cell, fractional, numbers), symprec=SYMPREC)
+    asked = (cell.tolist(), fractional.tolist(), numbers.tolist())
+    found = spglib.find_primitive(asked, symprec=SYMPREC)
     if found is None:
         return None
-    lattice, sites, kinds = found
+    lattice, sites, kinds = (np.asarray(part) for part in found)
     reduced = spglib.niggli_reduce(lattice, eps=1e-5)
     lengths = np.sort(np.linalg.norm(lattice if reduced is None else reduced, axis=1))
     return np.concatenate([[len(kinds)], lengths, _distances(lattice, sites, kinds)])
 
 
-def _distances(lattice: Array, sites: Array, kinds: NDArray[np.int32]) -> Array:
+def _distances(lattice: Array, sites: Array, kinds: NDArray[Any]) -> Array:
     """Mean distance of each pair of elements within `FARTHEST`, whatever the setting."""
     from matscipy.neighbours import neighbour_list
 

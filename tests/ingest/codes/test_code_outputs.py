@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import re
 import shutil
 import tarfile
 from dataclasses import replace
@@ -18,6 +19,7 @@ from ase.io import read
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import SPACING_RULE, Steps, output_batch
 from forcebase.ingest.codes.espresso_output import read_pw_text
+from forcebase.ingest.description import read_description
 from forcebase.ingest.file_kinds import FileKind, kind_of
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
@@ -194,7 +196,7 @@ def test_gpaw_texts_say_what_the_labelled_cells_of_the_same_runs_say(tmp_path, d
     with tarfile.open(data_folder / "gpaw_logs.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     frames = {a.info["dft_index"]: a for a in read(data_folder / "wse2_gpaw_pbe.extxyz", ":")}
-    options = ImportOptions(k_spacing=0.38)
+    options, folder = ImportOptions(k_spacing=0.38), data_folder / "method.yaml"
     logs = sorted((tmp_path / "gpaw_logs").glob("*.txt"))[:6]
     for log in logs:
         batch = batch_of(log, options)
@@ -202,6 +204,7 @@ def test_gpaw_texts_say_what_the_labelled_cells_of_the_same_runs_say(tmp_path, d
         assert calculation.energy == pytest.approx(atoms.info["REF_energy"], abs=1e-5)
         np.testing.assert_allclose(calculation.forces, atoms.arrays["REF_forces"], atol=1e-4)
         assert calculation.k_rule == {"rule": SPACING_RULE, "spacing_per_A": 0.38}
+        assert batch.methods[0].id == read_description(folder, "x", listed=False).method.id
 
 
 def test_a_mesh_that_the_spacing_does_not_give_is_refused():
@@ -304,6 +307,16 @@ def test_a_vasprun_that_ran_out_of_electronic_steps_is_marked(tmp_path):
     path = tmp_path / "vasprun.xml"
     path.write_text(text.replace('name="NELM">    60</i>', 'name="NELM">     9</i>'))
     assert not batch_of(path).calculations[0].converged
+
+
+@needs_vasprun
+def test_steps_of_a_linear_response_do_not_make_a_run_unconverged(tmp_path):
+    text = (VASPRUN.parent / "vasprun_dfpt.xml").read_text()
+    assert text.count("<scstep>") == 80
+    path = tmp_path / "vasprun.xml"
+    for limit, converged in ((60, True), (13, False)):
+        path.write_text(re.sub(r'(name="NELM"> +)100<', rf"\g<1>{limit}<", text))
+        assert batch_of(path).calculations[0].converged is converged
 
 
 def test_outcar_of_ase():
