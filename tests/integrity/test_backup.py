@@ -179,7 +179,7 @@ def test_what_is_no_backup_is_said(settings, tmp_path, db):
 
 
 def test_a_backup_of_a_newer_forcebase_is_refused(db, settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(backup, "SCHEMA_VERSION", 10_000)
+    monkeypatch.setattr(backup, "stored_version", lambda _: 10_000)
     path, _ = write_backup(db, tmp_path / "new.zip")
     with pytest.raises(InputError, match="schema version 10000"):
         restore_backup(settings, path)

@@ -21,6 +21,8 @@ NOT_RECORDED = "not recorded"
 SHORT = 10
 EXAMPLES = 2
 """Short ids that a message names for each value."""
+VALUES = 4
+"""Of each field that a message shows."""
 CHARGE_DIGITS = 3
 FACTOR = Bounds(1, 1000)
 
@@ -178,10 +180,12 @@ def _unlike_potentials(symbol: str, given: Mapping[str, Mapping[str, Any]]) -> l
 
 
 def _counted(groups: Mapping[str, list[str]]) -> str:
-    return ", ".join(
+    told = [
         f"{value} ({len(records)}, as {', '.join(r[:SHORT] for r in sorted(records)[:EXAMPLES])})"
         for value, records in sorted(groups.items())
-    )
+    ]
+    more = len(told) - VALUES
+    return ", ".join([*told[:VALUES], *([f"{more} more values"] if more > 0 else [])])
 
 
 def _text(value: Any) -> str:
