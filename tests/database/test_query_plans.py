@@ -10,6 +10,9 @@ from typer.testing import CliRunner
 from forcebase.actions import build_dataset, find_phonon, predict
 from forcebase.cli.main import app
 from forcebase.comparison import compare
+from forcebase.curation.alike import Alike
+from forcebase.curation.plan import Plan
+from forcebase.curation.steps import default_steps
 from forcebase.database import collections, connection, pieces
 from forcebase.database.database import Database
 from forcebase.errors import InputError

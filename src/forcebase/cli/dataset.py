@@ -279,6 +279,9 @@ def _print_dataset(db: Any, dataset: Any, as_json: bool) -> None:
     _print_rows([_row(dataset)])
     e0s = "  ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in dataset.e0s.items())
     say(f"E0s {e0s}  ({dataset.e0s_source}, of method {dataset.method[:SHORT]})")
+    for equivalence in dataset.query.get("equated") or ():
+        found = db.equivalences.get(equivalence)
+        say(f"methods taken for one: {found.title} ({found.reason})")
     for finding in dataset.query.get("findings") or ():
         note(f"{dataset.title}: {finding}.")
     print_table(

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forcebase.ingest.codes.harmless import HARMLESS, is_harmless, telling
+from forcebase.ingest.codes.harmless import HARMLESS, is_harmless
+from forcebase.ingest.codes.telling import telling
 from forcebase.ingest.codes.vasp_run import found_moments
 from forcebase.ingest.file_kinds import kind_of
 from forcebase.ingest.options import ImportOptions

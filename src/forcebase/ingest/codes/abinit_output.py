@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
-from forcebase.ingest.codes.harmless import telling
+from forcebase.ingest.codes.telling import telling
 from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
 from forcebase.ingest.codes.version_breaks import era
 from forcebase.safety.ase_files import read_images

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from forcebase.errors import InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, IonicStep
-from forcebase.ingest.codes.harmless import telling
+from forcebase.ingest.codes.cp2k_input import element, flattened, hubbard_terms, keyword, kinds
+from forcebase.ingest.codes.telling import telling
 from forcebase.ingest.codes.text import first, integers, required, rows
 from forcebase.ingest.codes.version_breaks import era
 from forcebase.safety.ase_files import check_frames, read_images
@@ -102,7 +103,7 @@ def _require_ground_state(asked: Any) -> None:
     Raises:
         InputError: it is a run of a band, of GW or of excitations.
     """
-    kind = str(_keyword(asked, "GLOBAL/RUN_TYPE") or "").upper()
+    kind = str(keyword(asked, "GLOBAL/RUN_TYPE") or "").upper()
     if kind in ("BAND", "NEB"):
         raise InputError("it is of images of a band: their forces hold the band's springs.")
     names = {path.lower() for path, _ in flattened(asked)}
@@ -112,77 +113,12 @@ def _require_ground_state(asked: Any) -> None:
         )
 
 
-def _keyword(asked: Any, path: str) -> Any:
-    return next((value for name, value in flattened(asked) if name.upper() == path), None)
-
-
-def flattened(section: Any, path: str = "") -> list[tuple[str, str]]:
-    """Path and value of every keyword of an input; a section's parameter has the section's path."""
-    found = []
-    for name, keyword in section.keywords.items():
-        among = getattr(keyword, "keywords", None)
-        for one in among if among is not None else [keyword]:
-            words = " ".join(str(value) for value in one.values)
-            unit = f"[{one.units}] " if getattr(one, "units", None) else ""
-            found.append((f"{path}{name}", unit + words))
-    for name, inner in section.subsections.items():
-        for one in inner if isinstance(inner, list) else [inner]:
-            values = getattr(one, "section_parameters", None) or []
-            here = f"{path}{name}"
-            if values:
-                found.append((here, " ".join(map(str, values))))
-            found += flattened(one, f"{here}/")
-    return found
-
-
-def _kinds(asked: Any) -> dict[str, dict[str, str]]:
-    """Name of each KIND -> its keywords and those of its DFT_PLUS_U, in capitals."""
-    try:
-        inner = asked["FORCE_EVAL"]["SUBSYS"].subsections
-    except KeyError:
-        return {}
-    found: dict[str, dict[str, str]] = {}
-    for one in inner.values():
-        if one.name.upper() != "KIND":
-            continue
-        name = str((one.section_parameters or [""])[0])
-        found[name] = {key.upper(): value for key, value in flattened(one)}
-    return found
-
-
-def _element(name: str, kind: dict[str, str]) -> str:
-    symbol = str(kind.get("ELEMENT", name)).split("_")[0]
-    return re.sub(r"\d.*", "", symbol).capitalize()
-
-
-def hubbard_terms(asked: Any) -> dict[str, dict[str, Any]]:
-    """Symbol -> u_eV (U less J), j_eV and l of its KIND's DFT_PLUS_U."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, kind in _kinds(asked).items():
-        value = next((v for k, v in kind.items() if k.endswith("DFT_PLUS_U/U_MINUS_J")), None)
-        if value is None:
-            continue
-        unit = re.search(r"\[(\w+)\]", value)
-        number = float(re.sub(r"\[\w+\]", "", value).split()[0])
-        scale = (
-            {"ev": 1.0, "ry": Hartree / 2}.get(unit.group(1).lower(), Hartree) if unit else Hartree
-        )
-        shell = next((v for k, v in kind.items() if k.endswith("DFT_PLUS_U/L")), "2")
-        if number:
-            found[_element(name, kind)] = {
-                "u_eV": round(number * scale, 6),
-                "j_eV": 0.0,
-                "l": int(float(shell.split()[0])),
-            }
-    return found
-
-
 def _potentials(run: Any) -> dict[str, dict[str, Any]]:
     """Symbol -> its potential's and its basis set's names, as CP2K says them of each kind."""
     run.parse_atomic_kind_info()
-    asked = _kinds(run.input)
+    asked = kinds(run.input)
     return {
-        _element(name, asked.get(name, {})): {
+        element(name, asked.get(name, {})): {
             "name": str(kind["pseudo_potential"]),
             "basis": str(kind["orbital_basis_set"]),
         }
@@ -192,9 +128,9 @@ def _potentials(run: Any) -> dict[str, dict[str, Any]]:
 
 def _asked_moments(run: Any, steps: list[IonicStep]) -> NDArray[np.float64] | None:
     """(n,) muB of the KINDs' MAGNETIZATION; None where none has one."""
-    kinds = _kinds(run.input)
+    asked = kinds(run.input)
     said = {
-        n: float(k["MAGNETIZATION"].split()[0]) for n, k in kinds.items() if "MAGNETIZATION" in k
+        n: float(k["MAGNETIZATION"].split()[0]) for n, k in asked.items() if "MAGNETIZATION" in k
     }
     sites = run.initial_structure.sites
     if not said or not steps:
@@ -346,7 +282,7 @@ def _method(run: Any, text: str, version: str) -> dict[str, Any]:
     }
     among = (*fields, *exchange, *vdw, *functional)
     terms = hubbard_terms(run.input)
-    scheme = str(_keyword(run.input, "FORCE_EVAL/DFT/PLUS_U_METHOD") or "MULLIKEN").lower()
+    scheme = str(keyword(run.input, "FORCE_EVAL/DFT/PLUS_U_METHOD") or "MULLIKEN").lower()
     parameters = _shortened({**exchange, **functional}, "parameters")
     said = next((v for k, v in parameters.items() if k.endswith(" fraction")), 1.0)
     share = said if exchange else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from forcebase.ingest.codes.harmless import telling
+from forcebase.ingest.codes.telling import telling
 from forcebase.ingest.codes.text import first, integers
 
 NOT_RECORDED = "not recorded"
@@ -40,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "ecfixed": 0.0,
     "use_spinflip": False,
 }
-"""pw.x's own values, as `harmless.plain` writes them."""
+"""pw.x's own values, as `telling.plain` writes them."""
 OF_XML = {
     "input/dft/hybrid/exx_fraction": "exx_fraction",
     "input/dft/hybrid/screening_parameter": "screening_parameter",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from forcebase.ingest.codes.code_output import (
     ionic_steps,
 )
 from forcebase.ingest.codes.espresso_input import input_beside, settings_of_xml
+from forcebase.ingest.codes.espresso_rules import pw_rules
 from forcebase.ingest.codes.text import first, refuse_plus_u, required, rows
-from forcebase.ingest.codes.version_breaks import era
 from forcebase.safety.ase_files import read_images
 from forcebase.units import voigt
 
@@ -34,30 +33,6 @@ SMEARING = {
     "fd": "Fermi-Dirac",
     "gaussian": "Gaussian",
 }
-CORRECTIONS: dict[str, tuple[Any, ...]] = {
-    "tefield": (False,),
-    "dipfield": (False,),
-    "eamp": (0.0,),
-    "edir": (),
-    "emaxpos": (),
-    "eopreg": (),
-    "lelfield": (False,),
-    "efield_cart": (),
-    "gate": (False,),
-    "zgate": (),
-    "assume_isolated": ("none",),
-    "esm_bc": ("pbc",),
-    "esm_w": (0.0,),
-    "esm_efield": (0.0,),
-    "lfcp": (False,),
-}
-"""Fields and the like, with pw.x's own values."""
-EXCHANGE = ("ecutfock", "exxdiv_treatment", "x_gamma_extrapolation", "ecutvcut", "nqx1", "nqx2",
-            "nqx3", "input_dft")  # fmt: skip
-DISPERSION_SETTINGS = (
-    *("london_s6", "london_rcut", "london_c6", "london_rvdw", "dftd3_version", "dftd3_threebody"),
-    *("ts_vdw_econv_thr", "ts_vdw_isolated", "xdm_a1", "xdm_a2"),
-)
 POINT = r"^ +k\( *\d+\) = \( *(\S+) +(\S+) +(\S+?)\), wk = +(\S+)"
 
 
@@ -158,60 +133,6 @@ def _site_moments(text: str, n_atoms: int) -> NDArray[np.float64] | None:
         return None
     found = re.findall(r"^ +atom[: ] *\d+ .*?magn(?:=|:) *(-?[\d.]+)", last, re.MULTILINE)
     return np.array(found[:n_atoms], dtype=float) if len(found) >= n_atoms else None
-
-
-def pw_rules(
-    *,
-    version: str,
-    functional: str,
-    cutoff: float,
-    density_cutoff: float,
-    smearing: dict[str, Any],
-    spin: str,
-    dispersion: str,
-    spin_orbit: bool,
-    asked: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Rules of a method of pw.x, in one form for its text and its XML.
-
-    Args:
-        asked: settings of the input that are not the default, by the names of the input.
-    """
-    names = {name.lower(): value for name, value in asked.items()}
-    exchange = {
-        new: float(names.pop(old))
-        for old, new in (
-            ("exx_fraction", "exchange_fraction"),
-            ("screening_parameter", "screening"),
-        )
-        if isinstance(names.get(old), float)
-    }
-    exchange |= {k: names.pop(k) for k in list(names) if k in EXCHANGE}
-    dispersion_parameters = {k: names.pop(k) for k in list(names) if k in DISPERSION_SETTINGS}
-    corrections = {
-        k: value
-        for k in list(names)
-        if k in CORRECTIONS and (value := names.pop(k)) not in CORRECTIONS[k]
-    }
-    return {
-        "code": "quantum espresso",
-        "functional": functional,
-        "functional_parameters": exchange,
-        "basis": {
-            "type": "plane waves",
-            "cutoff_eV": round(cutoff, 6),
-            "density_cutoff_eV": round(density_cutoff, 6),
-        },
-        "pseudopotentials": {"type": "UPF"},
-        "smearing": smearing,
-        "spin": spin,
-        "dispersion": dispersion,
-        "dispersion_parameters": dispersion_parameters,
-        "spin_orbit": spin_orbit,
-        "plus_u": {},
-        "corrections": corrections,
-        "settings": {**names, **era("quantum espresso", version)},
-    }
 
 
 def _rydbergs(label: str, text: str) -> float:

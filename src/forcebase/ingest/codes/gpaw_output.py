@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,11 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, ionic_steps
-from forcebase.ingest.codes.harmless import plain, telling
+from forcebase.ingest.codes.gpaw_rules import gpaw_rules
 from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
-from forcebase.ingest.codes.version_breaks import era
 from forcebase.safety.ase_files import read_images
 from forcebase.units import voigt
 
-TOLD = (
-    *("mode", "xc", "occupations", "basis", "setups", "soc", "h", "gpts", "fixdensity"),
-    *("external", "environment", "background_charge"),
-)
 NUMBER = r"(-?\d+\.\d+)"
 ATOM = re.compile(rf"^\|\s*\d+ \|\s*(\w+) \|\s*{NUMBER} \|\s*{NUMBER} \|\s*{NUMBER} \|", re.M)
 LATTICE = re.compile(rf"^\|\s*(yes|no) \|\s*{NUMBER} \|\s*{NUMBER} \|\s*{NUMBER} \|", re.M)
@@ -205,41 +200,6 @@ def _density_rule(asked: str) -> dict[str, Any]:
     """Of k-points that were asked for by their density: points times angstrom."""
     density = re.search(r"density['\"]?[=:] *([\d.]+)", asked)
     return {"rule": "density", "points_A": float(density.group(1))} if density else {}
-
-
-def gpaw_rules(
-    *,
-    version: str,
-    functional: str,
-    basis: dict[str, Any],
-    smearing: dict[str, Any],
-    spin: str,
-    spin_orbit: bool,
-    asked: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Rules of a GPAW method, in one form for its text, its restart files and their makers."""
-    among = {
-        k: v for k, v in asked.items() if k in ("external", "environment", "background_charge")
-    }
-    poisson = str(asked.get("poissonsolver") or "")
-    corrections = telling("gpaw", among)
-    if "dipolelayer" in poisson:
-        corrections["dipole_layer"] = plain(poisson)
-    return {
-        "code": "gpaw",
-        "functional": functional,
-        "functional_parameters": {},
-        "basis": basis,
-        "pseudopotentials": {"type": "PAW", "library": "gpaw-data"},
-        "smearing": smearing,
-        "spin": spin,
-        "dispersion": "none",
-        "dispersion_parameters": {},
-        "spin_orbit": spin_orbit,
-        "plus_u": {},
-        "corrections": corrections,
-        "settings": {**telling("gpaw", asked, told=TOLD), **era("gpaw", version)},
-    }
 
 
 def _basis(

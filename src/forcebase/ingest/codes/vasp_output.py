@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, ionic_steps
-from forcebase.ingest.codes.harmless import plain
+from forcebase.ingest.codes.telling import plain
 from forcebase.ingest.codes.text import first, integers, required, rows
 from forcebase.ingest.codes.vasp_run import (
     AtomType,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forcebase.ingest.codes.harmless import plain
+from forcebase.ingest.codes.telling import plain
 from forcebase.ingest.codes.vasp_settings import require_ground_state, vasp_rules
 
 Tags = Mapping[str, Any]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forcebase.errors import InputError
-from forcebase.ingest.codes.harmless import plain, telling
+from forcebase.ingest.codes.telling import plain, telling
 from forcebase.ingest.codes.version_breaks import era
 
 Tags = Mapping[str, Any]
@@ -109,7 +109,7 @@ DEFAULTS: dict[str, Any] = {
     "ml_lmlff": False,
     "lfinite_temperature": False,
 }
-"""Of settings that change answers: VASP's own values, as `harmless.plain` writes them."""
+"""Of settings that change answers: VASP's own values, as `telling.plain` writes them."""
 TOLD = {
     *(name.lower() for name in (*SWITCHES, *HYBRID, *VDW, *OTHER_XC, *CORRECTIONS, *SOLVENT)),
     *("ismear", "sigma", "ispin", "lnoncollinear", "lsorbit", "ldau", "ldautype", "gga2", "images"),
