@@ -148,5 +148,6 @@ def test_an_archive_of_before_comes_in_as_it_is(db):
 
 def test_an_old_and_a_new_method_do_not_mix_unasked(migrated, data_folder):
     import_paths(migrated, [data_folder / "wse2_gpaw_3x3_displacements.extxyz"])
-    with pytest.raises(MixedMethodsError, match=r"2 methods.*settings: .*not recorded \(10 of"):
+    with pytest.raises(MixedMethodsError, match=r"2 methods.*parameters: not recorded \(10 of"):
         build_dataset(migrated, "all", {"method_class": "dft"})
+    assert migrated.datasets.count() == 1

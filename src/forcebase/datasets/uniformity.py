@@ -17,6 +17,7 @@ from forcebase.errors import MixedMethodsError
 from forcebase.frames import Frames
 from forcebase.physics.same_crystal import SAME_VOLUME, same_crystals
 from forcebase.records.calculation import RENEWS
+from forcebase.records.method_differences import NOT_RECORDED
 
 SAME_ENERGY = 1e-3
 """eV/atom, of one crystal in cells of several sizes or meshes."""
@@ -47,9 +48,14 @@ def one_method(db: Database, frames: Frames, asked: str | None) -> OneMethod:
     if strange and asked is None:
         raise MixedMethodsError(
             f"The candidates are labelled by {len(counts)} methods. They differ in "
-            f"{mixed(db, counts)}.",
+            f"{(unlike := mixed(db, counts))}.",
             hint="Take one: `method=ID` among the filters; `forcebase method diff A B` tells more, "
-            "and `forcebase method equate A B --reason WHY` takes two for one.",
+            "and `forcebase method equate A B --reason WHY` takes two for one."
+            + (
+                " Importing the old files again supplies what was not recorded."
+                if NOT_RECORDED in unlike
+                else ""
+            ),
             methods=counts,
         )
     return OneMethod(wanted if asked is not None or equal else None, equal=tuple(equal))
