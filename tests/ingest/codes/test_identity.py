@@ -181,6 +181,9 @@ def test_what_changes_no_rule_leaves_the_method(edited, change):
         ('name="ISPIN"> 1 ', 'name="ISPIN"> 2 '),
         ("PAW_PBE", "PAW"),
         asked(LASPH="T"),
+        asked(NGX=48),
+        asked(VOSKOWN=1),
+        asked(LREAL="Auto"),
         asked(IVDW=12),
         asked(EDIFF_OF_TOMORROW=1),
         asked(LSOL="T", EB_K=78.4),
@@ -189,6 +192,13 @@ def test_what_changes_no_rule_leaves_the_method(edited, change):
 )
 def test_what_changes_answers_or_is_unknown_makes_another_method(edited, change):
     assert read(edited(change))[0].id != case("vasp_base")[0].id
+
+
+def test_ways_of_projecting_are_told_apart(edited):
+    ways = {"Auto": "auto", "On": "old", "T": True}
+    for value, way in ways.items():
+        method, _ = read(edited(asked(LREAL=value), folder=value))
+        assert method.settings["lreal"] == way
 
 
 def test_parameters_of_a_dispersion_correction_are_kept(edited):
@@ -248,3 +258,49 @@ def test_unknown_settings_tell_apart_and_lists_say_why():
     ]
     assert all(re.fullmatch(r"[\w*./-]+", name) for name in names)
     assert all(group.reason for groups in HARMLESS.values() for group in groups)
+
+
+TITLES = {
+    "W": "PAW_PBE W_pv 06Sep2000",
+    "Se": "PAW_PBE Se 06Sep2000",
+    "Si": "PAW_PBE Si 05Jan2001",
+    "O": "PAW_PBE O 08Apr2002",
+}
+
+
+def of_elements(*symbols):
+    """Replacement that makes the two atoms those of two POTCARs, in this order."""
+    text = text_of()
+    old = re.search(r"<atominfo>.*?</atominfo>", text, re.DOTALL).group()
+    atoms = "".join(f"<rc><c>{s:2}</c><c> {i + 1} </c></rc>" for i, s in enumerate(symbols))
+    types = "".join(
+        f"<rc><c> 1 </c><c>{s:2}</c><c> 28.0 </c><c> 4.0 </c><c> {TITLES[s]} </c></rc>"
+        for s in symbols
+    )
+    atom, kind = (re.findall(r"<set>.*?</set>", old, re.DOTALL)[i] for i in (0, 1))
+    new = old.replace(atom, f"<set>{atoms}</set>").replace(kind, f"<set>{types}</set>")
+    return old, new.replace("<types> 1 </types>", "<types> 2 </types>")
+
+
+def test_the_order_of_potentials_and_other_elements_leave_the_method(edited):
+    base, _ = case("vasp_base")
+    found = [
+        read(edited(of_elements(*symbols), folder="".join(symbols)))
+        for symbols in (("W", "Se"), ("Se", "W"), ("Si", "O"))
+    ]
+    assert {method.id for method, _ in found} == {base.id}
+    assert found[0][1].potentials == found[1][1].potentials
+    assert found[0][1].potentials["W"] == {"name": TITLES["W"]}
+    assert found[2][1].potentials["O"] == {"name": TITLES["O"]}
+
+
+def test_terms_of_two_potentials_belong_to_their_elements(edited):
+    text = of_elements("O", "W")
+    terms = asked(LDAU="T", LDAUTYPE=2)
+    lists = (
+        "</incar>",
+        '<v type="int" name="LDAUL"> -1 2 </v><v name="LDAUU"> 0.0 6.2 </v>'
+        '<v name="LDAUJ"> 0.0 0.0 </v></incar>',
+    )
+    _, calculation = read(edited(text, ('name="LDAU"> F ', 'name="LDAU"> T '), terms, lists))
+    assert calculation.plus_u == {"W": {"u_eV": 6.2, "j_eV": 0.0, "l": 2}}

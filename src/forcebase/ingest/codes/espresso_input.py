@@ -14,7 +14,7 @@ from forcebase.ingest.codes.text import first, integers
 NOT_RECORDED = "not recorded"
 TOLD = (
     *("ecutwfc", "ecutrho", "occupations", "smearing", "degauss", "nspin", "noncolin", "lspinorb"),
-    *("vdw_corr", "london", "lda_plus_u", "lda_plus_u_kind", "ts_vdw", "xdm"),
+    *("input_dft", "vdw_corr", "london", "lda_plus_u", "lda_plus_u_kind", "ts_vdw", "xdm"),
 )
 DEFAULTS: dict[str, Any] = {
     "tefield": False,

@@ -26,7 +26,7 @@ CORRECTIONS: dict[str, tuple[Any, ...]] = {
 }
 """Fields and the like, with pw.x's own values."""
 EXCHANGE = ("ecutfock", "exxdiv_treatment", "x_gamma_extrapolation", "ecutvcut", "nqx1", "nqx2",
-            "nqx3", "input_dft")  # fmt: skip
+            "nqx3")  # fmt: skip
 DISPERSION_SETTINGS = (
     *("london_s6", "london_rcut", "london_c6", "london_rvdw", "dftd3_version", "dftd3_threebody"),
     *("ts_vdw_econv_thr", "ts_vdw_isolated", "xdm_a1", "xdm_a2"),

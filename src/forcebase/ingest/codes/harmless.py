@@ -84,7 +84,7 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
         ),
         Group(
             CALCULATION,
-            "kspacing kgamma nelect magmom nupdown ldauu ldauj ldaul ldauprint saxis",
+            "kspacing kgamma nelect magmom nupdown ldauu ldauj ldaul ldauprint",
         ),
         Group(
             "the centre of a dipole correction follows the cell",
@@ -97,8 +97,8 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
             "linterfast kinter lnonloc* lpead ipead skip_edotp lopticaltensor lmono_*",
         ),
         Group(
-            "derived from others, or of methods that are refused",
-            "enmax encut ngx* ngy* ngz*",
+            "told by the basis",
+            "enmax encut",
         ),
     ),
     "quantum espresso": (

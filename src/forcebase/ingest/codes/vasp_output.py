@@ -303,6 +303,9 @@ def _outcar_tags(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     tags["ENCUT"] = float(required(r"ENCUT += +([\d.]+) eV", text, "ENCUT"))
     gga = first(r"^ +GGA +=? +([A-Z]\w)", text, str, "--")
     tags["GGA"] = gga
+    for words, way in (("new method", "auto"), ("old method", "old")):
+        if f"real space projectors ({words})" in text:
+            tags["LREAL"] = way
     if "MAGMOM" in asked:
         tags["MAGMOM"] = asked["MAGMOM"]
     return tags, asked

@@ -92,6 +92,7 @@ DEFAULTS: dict[str, Any] = {
     "gga_compat": True,
     "nlspline": False,
     "lspiral": False,
+    "saxis": [0.0, 0.0, 1.0],
     "qspiral": (0.0, [0.0, 0.0, 0.0]),
     "lzeroz": False,
     "i_constrained_m": 0.0,
@@ -113,7 +114,6 @@ DEFAULTS: dict[str, Any] = {
 TOLD = {
     *(name.lower() for name in (*SWITCHES, *HYBRID, *VDW, *OTHER_XC, *CORRECTIONS, *SOLVENT)),
     *("ismear", "sigma", "ispin", "lnoncollinear", "lsorbit", "ldau", "ldautype", "gga2", "images"),
-    *("lscaler0", "voskown"),
 }
 NOT_GROUND = re.compile(
     r"(SC|EV|QP|SCQP)?GW.*|G0W0.*|BSE|TDHF|CHI|ACFDT.*|RPA.*|TIMEEV|2E4W.*|CRPA.*|MP2.*|DMFT"
@@ -167,7 +167,8 @@ def vasp_rules(tags: Tags, asked: Tags, titles: Sequence[str], version: str) -> 
         raise InputError("it does not say its cutoff.")
     functional, parameters = vasp_functional(tags, asked, titles)
     known = {name: tags[name] for name in map(str.upper, DEFAULTS) if name in tags}
-    settings = telling("vasp", {**asked, **known, **_precision(tags)}, DEFAULTS, TOLD)
+    spelt = {**_precision(tags), **_projection(tags)}
+    settings = telling("vasp", {**asked, **known, **spelt}, DEFAULTS, TOLD)
     dispersion, dispersion_parameters = _dispersion(tags, asked)
     for name in dispersion_parameters:
         settings.pop(name.lower(), None)
@@ -268,6 +269,12 @@ def _precision(tags: Tags) -> dict[str, str]:
     letter = str(tags.get("PREC", "n")).strip().lower()[:1]
     words = {"a": "accurate", "h": "high", "m": "medium", "l": "low", "s": "single"}
     return {"PREC": words.get(letter, "normal")}
+
+
+def _projection(tags: Tags) -> dict[str, Any]:
+    """LREAL: projectors optimised in the new way, in the old way, not optimised, or none."""
+    letter = str(tags.get("LREAL", "F")).strip().strip(".").lower()[:1]
+    return {"LREAL": {"a": "auto", "o": "old", "t": True}.get(letter, False)}
 
 
 def _dispersion(tags: Tags, asked: Tags) -> tuple[str, dict[str, Any]]:
