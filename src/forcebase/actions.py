@@ -13,6 +13,7 @@ from typing import Any
 from ase.data import chemical_symbols
 from jobflow import Flow, Job, OutputReference
 
+from forcebase.curation.alike import Alike
 from forcebase.curation.convergence import Converged
 from forcebase.curation.isolated_atoms import with_isolated_atoms
 from forcebase.curation.pipeline import CurationRecipe, Parent
@@ -27,6 +28,13 @@ from forcebase.database.publishing import publish_dataset, publish_frames, publi
 from forcebase.database.reading import read_frames, read_unlabelled_frames
 from forcebase.datasets import dataset_frames, energy_taken, families_of, latest
 from forcebase.datasets.isolated_atoms import with_atoms
+from forcebase.datasets.uniformity import (
+    beside,
+    given_of,
+    one_method,
+    with_equal_methods,
+    without_renewed,
+)
 from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.ingest.collect import CollectReport, collect
@@ -87,7 +95,8 @@ def build_dataset(
     if any(isinstance(step, Converged) for step in plan.steps):
         chosen.pop("converged")  # the step drops them, and says so of each
     taken = EnergyKind(plan.energy or EnergyKind.FREE)
-    frames = read_frames(db, db.calculations.selector(**chosen), taken)
+    frames = read_frames(db, db.calculations.selector(**with_equal_methods(db, chosen)), taken)
+    frames = without_renewed(db, frames)
     if not len(frames):
         raise NotFoundError(
             "No calculation fits the filters.", hint="`forcebase ls calculations` shows them."
@@ -97,9 +106,10 @@ def build_dataset(
     kinds = kind_counts(db, frames.ids.tolist(), taken)
     if len(kinds) > 1:
         findings.append(f"the candidates' energies are not of one kind: {counted(kinds)}")
+    recipe = dataset_recipe(db, name, chosen, frames, plan)
     recipe = replace(
-        dataset_recipe(db, name, chosen, frames, plan),
-        findings=tuple(findings),
+        recipe,
+        findings=(*recipe.findings, *findings),
         energy_kind=str(one_kind(kinds) or ""),
     )
     keys = [key for key in ("candidates", "recipe", "licence") if key in recipe.query]
@@ -135,7 +145,7 @@ def dataset_recipe(
         e0s_method=plan.e0s_method or "",
     )
     taken = [{"name": step.name, **step.parameters()} for step in recipe.steps]
-    asked = {
+    asked: dict[str, Any] = {
         "filters": dict(filters),
         "candidates": frames.to_blob().sha256,
         "recipe": recipe_digest(taken, recipe.fractions, plan.seed, plan.e0s, plan.e0s_method),
@@ -152,7 +162,8 @@ def dataset_recipe(
         asked["settings"] = settings
     if plan.licence:
         asked["licence"] = plan.licence
-    return replace(recipe, query=asked)
+    told = beside(db, frames, recipe.steps)
+    return replace(recipe, findings=told.pop("findings", ()), query=asked | told)
 
 
 def _steps(
@@ -165,14 +176,18 @@ def _steps(
     method = filters.get("method")
     steps: list[Step] = []
     for step in plan.steps:
-        if isinstance(step, OneMethod) and step.method is None and isinstance(method, str):
-            steps.append(OneMethod(method))
+        if isinstance(step, OneMethod):
+            asked = step.method or (method if isinstance(method, str) else None)
+            steps.append(one_method(db, frames, asked))
         elif isinstance(step, Converged):
-            asked = db.calculations.selector({"converged": False}, **filters)
-            found = db.calculations.raw.find(asked, {"_id": 1})
+            query = db.calculations.selector({"converged": False}, **filters)
+            found = db.calculations.raw.find(query, {"_id": 1})
             steps.append(Converged(tuple(row["_id"] for row in found)))
-        else:
+        elif not isinstance(step, Alike):
             steps.append(step)
+    alike = next((step for step in plan.steps if isinstance(step, Alike)), Alike())
+    first = 1 if steps and isinstance(steps[0], OneMethod) else 0
+    steps.insert(first, replace(alike, given=given_of(db, frames.ids.tolist())))
     checks = [step for step in steps if not step.selects]
     choices = [step for step in steps if step.selects]
     return (*_withdrawals(db, frames), *checks, *_reservations(db, frames), *choices)

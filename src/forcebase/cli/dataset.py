@@ -276,12 +276,16 @@ def _print_dataset(db: Any, dataset: Any, as_json: bool) -> None:
     if as_json:
         beside = {"e0s": dict(dataset.e0s), "e0s_source": dataset.e0s_source, "steps": steps}
         beside |= {"findings": list(dataset.findings), "energy_kind": dataset.energy_kind}
+        beside["equated"] = list(dataset.query.get("equated") or ())
         print_json({**_row(dataset), **beside, "dropped_records": dropped})
         return
     _print_rows([_row(dataset)])
     e0s = "  ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in dataset.e0s.items())
     say(f"E0s {e0s}  ({dataset.e0s_source}, of method {dataset.method[:SHORT]})")
     say(f"energies: {dataset.energy_kind or 'of a kind that is not recorded'}")
+    for equivalence in dataset.query.get("equated") or ():
+        found = db.equivalences.get(equivalence)
+        say(f"methods taken for one: {found.title} ({found.reason})")
     for finding in dataset.findings:
         say(("finding", "yellow"), f" {finding}")
     print_table(

@@ -72,6 +72,9 @@ def show_label_comparison(
             f"  {validation.on['n_missing']} more have the reference's labels only: --fill has the "
             "model label them"
         )
+    for equivalence in validation.on.get("equated") or ():
+        found = db.equivalences.get(equivalence)
+        say(f"  methods taken for one: {found.title} ({found.reason})")
     for floor in floors:
         told = f"{floor.what}, {floor.errors.n_structures} structures"
         title = db.methods.get(floor.method).title

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forcebase.comparison.replicates import one_each
 from forcebase.database.database import Database
+from forcebase.database.equivalences import equal_methods
 from forcebase.database.label_ids import LabelIds, read_label_ids
 from forcebase.database.reading import read_frames
 from forcebase.errors import NotFoundError
@@ -89,8 +91,10 @@ class Join:
 def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any]) -> Join:
     """Find the calculations of both methods on the same structures.
 
-    Of replicates, the first by id is taken; their spread is the noise floor, not an error. DFT that
-    did not converge is left out, unless the query is for certain calculations or for just these.
+    Labels of methods that are taken for one with the reference count as its own. Of several meshes
+    the densest is taken, of replicates the first by id; their spread is the noise floor, not an
+    error. DFT that did not converge is left out, unless the query is for certain calculations or
+    for just these.
 
     Args:
         db: the database.
@@ -100,14 +104,20 @@ def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any
 
     Raises:
         NotFoundError: the reference has nothing of it, or the two have no structure in common.
+        InputError: a structure has labels of unlike charges or magnetic states.
     """
-    right = read_label_ids(db, reference.id, query).replicate(0)
+    every = read_label_ids(db, reference.id, query)
+    equal = [name for name in equal_methods(db, [reference.id]) if name != reference.id]
+    if not reference.is_model and equal:
+        every = every.joined([read_label_ids(db, name, query) for name in equal])
+    right = one_each(db, reference, every)
     if not len(right):
         raise NotFoundError(
             f"{reference.title} has labelled nothing of what is asked for.",
             hint="`forcebase ls calculations` takes the same filters.",
         )
-    left = read_label_ids(db, model.id, structures=right.structures).replicate(0)
+    answers = read_label_ids(db, model.id, structures=right.structures)
+    left = one_each(db, model, answers, like=right)
     common = np.isin(right.structures, left.structures, assume_unique=True)
     missing = right.structures[~common].astype(str).tolist()
     if not common.any():

@@ -12,6 +12,8 @@ from forcebase.comparison.joining import Join, join
 from forcebase.comparison.keeping import find, keep
 from forcebase.comparison.leakage import Only, require_unseen, seen_by
 from forcebase.database.database import Database
+from forcebase.database.equivalences import equal_methods, resting_on
+from forcebase.database.pieces import in_pieces
 from forcebase.datasets import check_split
 from forcebase.digest import merkle_root
 from forcebase.physics.alignment import Align
@@ -132,6 +134,9 @@ def compare_labels(
     energy = compared_kind(db, model)
     if isinstance(model, ModelMethod) and (kind := trained_kind(db, model)):
         on["energy"] = str(kind)
+    equated = _equivalences(db, reference, pairs)
+    if equated:
+        on["equated"] = equated
     if alignment is not Align.NONE:
         on["align"] = str(alignment)
     if host is not None:
@@ -152,11 +157,24 @@ def compare_labels(
     validation.leakage = seen_by(db, model, pairs.structures).counts()
     validation.made_from("model", "methods", model.id)
     validation.made_from("reference", "methods", reference.id)
+    for equivalence in equated:
+        validation.made_from("equated by", "equivalences", equivalence)
     if selection.dataset is not None:
         validation.made_from("on", "datasets", selection.dataset.id)
     if host is not None:
         validation.made_from("host", "structures", host.id)
     return keep(db, validation.sealed(), "compare labels", started, known)
+
+
+def _equivalences(db: Database, reference: Method, pairs: Join) -> list[str]:
+    """Ids of the equivalences by which labels of other methods count as the reference's."""
+    if reference.is_model or len(equal_methods(db, [reference.id])) < 2:
+        return []
+    ids = pairs.reference.ids.astype(str).tolist()
+    used: set[str] = set()
+    for piece in in_pieces({"_id": {"$in": ids}}):
+        used |= {row["method"] for row in db.calculations.raw.find(piece, {"method": 1})}
+    return resting_on(db, [reference.id, *sorted(used - {reference.id})])
 
 
 EDITION = 3

@@ -15,7 +15,7 @@ from forcebase.curation.agreement import check_agreement
 from forcebase.curation.given_e0s import checked_e0s
 from forcebase.curation.isolated_atoms import atoms_e0s, e0s_of_atoms, with_isolated_atoms
 from forcebase.curation.splitting import Fractions, split_by_family
-from forcebase.curation.steps import Step, default_steps
+from forcebase.curation.steps import OneMethod, Step, default_steps
 from forcebase.errors import InputError, MixedMethodsError
 from forcebase.frames import Frames
 from forcebase.outputs import CurationOutput, CurationStep, Drop, E0sSource, Member
@@ -89,7 +89,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
     frames = frames.take(_canonical_order(frames, keep))
     kept, steps, dropped = _take_steps(frames, with_isolated_atoms(frames, recipe.steps))
     members = frames.take(np.flatnonzero(kept))
-    method = _only_method(members)
+    method = _only_method(members, recipe.steps)
     findings = [*recipe.findings, *check_agreement(members)]
     splits = split_by_family(
         members.families.tolist(),
@@ -171,11 +171,15 @@ def _take_steps(
     return kept, done, dropped
 
 
-def _only_method(members: Frames) -> str:
+def _only_method(members: Frames, steps: tuple[Step, ...]) -> str:
     methods = np.unique(members.methods)
+    for step in steps:
+        if isinstance(step, OneMethod) and step.method and {*methods} <= {step.method, *step.equal}:
+            return step.method
     if len(methods) > 1:
         raise MixedMethodsError(
-            f"The dataset would hold labels of {len(methods)} methods: {', '.join(methods)}.",
+            f"The dataset would hold labels of {len(methods)} methods: "
+            f"{', '.join(name[:10] for name in methods)}.",
             hint="Put the step one-method first.",
             methods=methods.tolist(),
         )

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from forcebase.bounds import SEED, check_bounds, check_choice
+from forcebase.curation.alike import Alike
 from forcebase.curation.convergence import Converged
 from forcebase.curation.selection import FarthestPoint, Stratified
 from forcebase.curation.splitting import Fractions, check_fractions
@@ -42,6 +43,7 @@ STEPS: dict[str, type[Step]] = {
     step.name: step
     for step in (
         OneMethod,
+        Alike,
         Converged,
         LabelsPresent,
         MinimumDistance,
@@ -60,6 +62,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "str": (str,),
     "str | None": (str,),
+    "str | float | None": (str, int, float),
 }
 
 

@@ -30,6 +30,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     records.Structure,
     records.DFTMethod,
     records.ModelMethod,
+    records.Equivalence,
     records.Calculation,
     records.Dataset,
     records.DatasetMember,

@@ -66,7 +66,8 @@ def _offers(db: Database, atoms: Frames, method: str) -> list[str]:
         theirs = db.methods.get(name)
         if not isinstance(ours, DFTMethod) or not isinstance(theirs, DFTMethod):
             continue
-        unlike = [f for f in DFTMethod.FIELDS if getattr(ours, f) != getattr(theirs, f)]
+        names = dict.fromkeys((*ours.rules(), *theirs.rules()))
+        unlike = [name for name in names if getattr(ours, name) != getattr(theirs, name)]
         if set(unlike) & set(SAME):
             continue
         told = ", ".join(

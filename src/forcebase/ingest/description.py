@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forcebase.errors import InputError
+from forcebase.ingest.described_method import Described, described_method
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records import DFTMethod
 from forcebase.safety.yaml_text import read_yaml
@@ -19,7 +20,7 @@ class FileDescription:
     """What is to be known of one file beyond what it says.
 
     Attributes:
-        method: the DFT method of all its labels.
+        described: the DFT method of all its labels, and what it gave for each of them.
         keys: names of `energy`, `free_energy`, `forces`, `stress` in the file; "" where ASE's own
             is meant, null for none.
         energy_kind: `free`, or `extrapolated` to zero width: of an energy beside which the file
@@ -39,7 +40,7 @@ class FileDescription:
         tags: put on every record.
     """
 
-    method: DFTMethod
+    described: Described
     keys: dict[str, str | None] = field(default_factory=dict)
     energy_kind: EnergyKind | None = None
     isolated_atoms: dict[str, Any] = field(default_factory=dict)
@@ -54,6 +55,11 @@ class FileDescription:
     relaxation: dict[str, Any] = field(default_factory=dict)
     defect: dict[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> DFTMethod:
+        """The DFT method of all labels of the file."""
+        return self.described.method
 
 
 def describe(path: Path, otherwise: Path | None = None) -> FileDescription:
@@ -90,8 +96,7 @@ def read_description(source: Path, name: str, listed: bool = True) -> FileDescri
         content = read_yaml(source, whole=True)
         if not isinstance(content, dict) or not isinstance(content.get("method"), dict):
             raise ValueError("it has no `method` with fields.")
-        method = DFTMethod(**content["method"])
-        method.sealed()
+        described = described_method(content["method"], content.get("calculation"))
         files = content.get("files") or {}
         if listed and files and name not in files:
             raise ValueError(f"its `files` leave out {name}. Add `{name}: {{}}` to them.")
@@ -101,7 +106,7 @@ def read_description(source: Path, name: str, listed: bool = True) -> FileDescri
                 entry[key] = tuple(entry[key])
         if entry.get("energy_kind"):
             entry["energy_kind"] = EnergyKind(entry["energy_kind"])
-        return FileDescription(method=method, **entry)
+        return FileDescription(described=described, **entry)
     except Exception as error:
         raise InputError(
             f"{source.name} beside {name} cannot be used: {error}",

@@ -25,10 +25,11 @@ from forcebase.ingest.description import FILE_NAME
 from forcebase.ingest.file_kinds import FileKind
 from forcebase.ingest.import_report import ImportReport
 from forcebase.ingest.label_checks import check_labels
-from forcebase.ingest.options import ImportOptions
+from forcebase.ingest.options import EDITION, ImportOptions
 from forcebase.ingest.parsing import Parsed, parse
 from forcebase.ingest.phonopy_file import link_displaced
 from forcebase.ingest.phonopy_forces import forces_beside
+from forcebase.ingest.renewal import link_renewed
 from forcebase.ingest.sources import Source, find_sources
 from forcebase.records import Activity
 
@@ -99,6 +100,7 @@ def _named(source: Source, options: ImportOptions, report: ImportReport) -> _Nam
         described = {
             "file": source.path.name,
             "sha256": _digest(source.path),
+            "edition": EDITION,
             **options.asked(),
         }
         beside = source.path.parent / FILE_NAME
@@ -201,6 +203,7 @@ def _write(db: Database, file: _Named, results: Iterator[Parsed], report: Import
         return
     try:
         link_displaced(db, parsed.batch)
+        link_renewed(db, parsed.batch)
         activity = Activity(
             id=file.activity, kind="import", name=file.source.path.name, source=file.described
         )

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
+from forcebase.ingest.codes.code_output import mesh_spacing
+from forcebase.ingest.described_method import said_by_atoms
 from forcebase.ingest.description import FileDescription, describe
 from forcebase.ingest.label_checks import FROZEN_HINT
 from forcebase.ingest.label_keys import chosen_keys, is_free_energy, label
@@ -120,10 +122,14 @@ def _add_frame(
         free_energy=free_energy,
         forces=forces,
         stress=_tensor(stress),
-        k_mesh=_k_mesh(atoms, description),
+        k_mesh=(mesh := _k_mesh(atoms, description)),
+        k_spacing=mesh_spacing(atoms, mesh),
         convergence=description.convergence,
         wall_time=_number(atoms.info.get("wall_s")),
         log=bytes_digest(log) if log else None,
+        **description.described.fields(
+            structure.elements, said_by_atoms(atoms, description.method)
+        ),
     )
     batch.structures.append(structure)
     batch.calculations.append(calculation)
@@ -166,8 +172,7 @@ def _method_of_atoms(atoms: Atoms, description: FileDescription) -> DFTMethod:
         changed["spin"] = "collinear"
     if not changed:
         return method
-    fields = {name: getattr(method, name) for name in DFTMethod.FIELDS}
-    return DFTMethod(**{**fields, **changed}).sealed()
+    return DFTMethod(identity=method.identity, **{**method.rules(), **changed}).sealed()
 
 
 def _has_spin(atoms: Atoms) -> bool:

@@ -67,6 +67,8 @@ def curation_batch(db: Database, output: CurationOutput) -> Batch:  # noqa: ARG0
     )
     if output["parent"]:
         dataset.made_from("parent version", "datasets", output["parent"])
+    for equivalence in output["query"].get("equated") or ():
+        dataset.made_from("equated by", "equivalences", equivalence)
     dataset.made_from("method", "methods", output["method"]).sealed()
     rows = [
         DatasetMember(id=f"{dataset.id}:{m['calculation']}", dataset=dataset.id, **m)

@@ -17,6 +17,9 @@ from forcebase.records.base import DIGEST_PATTERN, Record
 from forcebase.records.method import Method
 from forcebase.records.structure import Structure
 
+RENEWS = "renews"
+"""Role of the edge to a calculation of a schema up to 8 that has the same labels."""
+
 
 class Calculation(Record):
     """What one method says of one structure, be it DFT or a model."""
@@ -57,6 +60,16 @@ class Calculation(Record):
     max_force = FloatField(required=True, help_text="largest |F| of an atom, eV/angstrom")
     converged = BooleanField(required=True)
     k_mesh = ListField(IntField(), help_text="k-mesh actually used")
+    k_shift = ListField(FloatField(), help_text="of the mesh, in steps of it; none with Gamma")
+    k_spacing = FloatField(help_text="largest distance of k-points, 1/angstrom, 2 pi included")
+    k_rule = DictField(help_text="rule of the mesh where stated, or digest of points one by one")
+    code_version = StringField(help_text="of the code")
+    libxc_version = StringField(help_text="of libxc, where it makes the functional")
+    potentials = DictField(help_text="symbol to name, hash or library of its potential")
+    plus_u = DictField(help_text="symbol to Hubbard u_eV, j_eV and l")
+    charge = FloatField(help_text="of the cell, |e|; not there where it was not recorded")
+    magnetic = DictField(help_text="order, pattern, total and moments (muB), asked and found")
+    findings = ListField(StringField(), help_text="what is to be known before it is used")
     convergence = DictField(help_text="criteria asked for and what was reached")
     wall_time = FloatField(help_text="s")
     log = StringField(regex=DIGEST_PATTERN, help_text="blob of the code's text output")
@@ -82,7 +95,8 @@ class Calculation(Record):
             forces: (n, 3) eV/angstrom.
             stress: (6,) eV/angstrom^3, ASE Voigt order, tension positive; None where unknown.
             converged: whether the calculation reached its criteria.
-            **beside: energy_kind, free_energy, k_mesh, convergence, wall_time, log.
+            **beside: energy_kind, free_energy, k_mesh, convergence, wall_time, log, and what else
+                the method's rules gave: see `GIVEN`.
 
         Raises:
             InputError: a label is NaN, infinite or of the wrong shape.
@@ -118,9 +132,18 @@ class Calculation(Record):
         record.made_from("method", "methods", method.id)
         return record.sealed()
 
+    GIVEN: ClassVar[tuple[str, ...]] = ("k_shift", "k_rule", "potentials", "plus_u", "magnetic")
+    """What the method's rules gave for this structure, beside mesh, charge and convergence."""
+
     def content(self) -> dict[str, Any]:
-        """Structure, method and labels; not the time it took."""
+        """Structure, method, labels, and what the method's rules gave; not the time it took.
+
+        What a record does not say is left out, so that those of schemas up to 7 keep their ids.
+        """
         kinds = {"energy_kind": self.energy_kind, "free_energy": self.free_energy}
+        given = {name: value for name in self.GIVEN if (value := getattr(self, name))}
+        if self.charge is not None:
+            given["charge"] = self.charge
         return {
             "calculation": {
                 "structure": self.structure,
@@ -132,6 +155,7 @@ class Calculation(Record):
                 "converged": self.converged,
                 "k_mesh": list(self.k_mesh or []),
                 "convergence": self.convergence or {},
+                **given,
             }
         }
 
