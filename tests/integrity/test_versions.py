@@ -10,6 +10,7 @@ from forcebase.database.database import Database
 from forcebase.database.installation import META
 from forcebase.database.schema import OLDEST_READABLE, SCHEMA_VERSION
 from forcebase.integrity.findings import FindingKind
+from forcebase.integrity.migrating import migrate_database
 from forcebase.integrity.restore import restore_backup
 from forcebase.integrity.verify import verify
 
@@ -20,9 +21,10 @@ SOUND = {FindingKind.NOT_CHECKED}
 
 
 @pytest.mark.parametrize("version", KEPT)
-def test_a_database_of_an_earlier_version(settings, damage, version):
+def test_a_database_of_an_earlier_version(settings, damage, version, tmp_path):
     """Checksums of all, and counts that say when they were made: what was lost before is not."""
     restore_backup(settings, VERSIONS / str(version) / "backup.zip")
+    migrate_database(settings, tmp_path)
     db = Database(settings)
     assert db.raw[META].find_one()["history"][-1]["version"] == SCHEMA_VERSION
     assert verify(db, models=False).findings == []
