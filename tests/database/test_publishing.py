@@ -168,7 +168,7 @@ def test_of_two_who_publish_at_once_the_first_counts_and_nothing_is_left_over(db
     assert len({reference.uuid for reference in references}) == 1
     assert db.raw["outputs"].count_documents({}) == 1
     assert db.raw["data.files"].count_documents({}) == 1
-    assert read_back(db, references[0]).ids.tolist() == ["one", "two"]
+    assert frames_of(db, references[0]).ids.tolist() == ["one", "two"]
 
 
 def test_what_was_left_without_its_heavy_part_is_published_again(db, frames):
@@ -177,10 +177,10 @@ def test_what_was_left_without_its_heavy_part_is_published_again(db, frames):
     db.raw["data.files"].delete_many({})
     assert publish_frames(db, frames) == reference
     assert db.raw["outputs"].count_documents({}) == 1
-    assert read_back(db, reference).ids.tolist() == ["one", "two"]
+    assert frames_of(db, reference).ids.tolist() == ["one", "two"]
 
 
-def read_back(db, reference):
+def frames_of(db, reference):
     output = db.job_store.get_output(reference.uuid, load=True)
     return Frames.from_blob(Blob.from_dict(output["frames"]))
 
