@@ -99,8 +99,7 @@ def run(db, made):
 
 
 def stored(db, reference):
-    output = db.job_store.get_output(reference.uuid, load=True)
-    return Frames.from_blob(Blob.from_dict(output["frames"]))
+    return db.job_store.get_output(reference.uuid, load=True)
 
 
 def test_a_mace_goes_to_jobs_in_its_neutral_form_alone(db):
@@ -181,7 +180,7 @@ def test_what_was_left_without_its_heavy_part_is_published_again(db, frames):
 
 
 def frames_of(db, reference):
-    output = db.job_store.get_output(reference.uuid, load=True)
+    output = stored(db, reference)
     return Frames.from_blob(Blob.from_dict(output["frames"]))
 
 
