@@ -15,12 +15,15 @@ from forcebase.report.gathering import gather
 from forcebase.report.main_result import MainResult, PhononResult
 
 pytestmark = pytest.mark.training
+EPOCHS = 8
+"""So that the model relaxes WSe2 to WSe2, and its phonon can be compared."""
 
 
 @pytest.fixture
 def result(db, tmp_path):
     """Records of a main job with a model of seconds."""
-    run_main_job(db, MainJob(data=(DATA / "wse2_gpaw",), settings=QUICK), tmp_path)
+    settings = replace(QUICK, epochs=EPOCHS)
+    run_main_job(db, MainJob(data=(DATA / "wse2_gpaw",), settings=settings), tmp_path)
     ids = json.loads((tmp_path / "metrics.json").read_text())["records"]
     return MainResult(
         dataset=db.datasets.get(ids["dataset"]),
