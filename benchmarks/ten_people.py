@@ -231,7 +231,9 @@ def moved(file: str) -> Iterator[Atoms]:
     """Cells of the data, their atoms moved a little: the same for the same name of a file."""
     rng = np.random.default_rng(list(file.encode()))
     for atoms in read(DATA / "wse2_gpaw_pbe.extxyz", f":{FRAMES}"):
-        atoms.positions += rng.normal(scale=MOVED, size=atoms.positions.shape)
+        moves = rng.normal(scale=MOVED, size=atoms.positions.shape)
+        atoms.positions += moves
+        atoms.info["REF_energy"] -= float((atoms.arrays["REF_forces"] * moves).sum())
         atoms.info["rattle_seed"] = int(rng.integers(1, 2**31))
         yield atoms
 

@@ -212,8 +212,10 @@ def _shears_apart(pairs: list[_Pair]) -> str:
     work = np.array([[pair.diagonal, float(np.trace(pair.shears))] for pair in pairs])
     if (diagonal := _two_slopes(pairs, left, work)) is None:
         return ""
-    (whole, slope), (_, error) = diagonal
+    (whole, slope), (_, error), share = diagonal
     if abs(whole - 1) > NEAR or abs(slope - 1) <= max(TOLERANCE, ERRORS * error):
+        return ""
+    if share > EXPLAINED:
         return ""
     return (
         f"against the energies of {len(pairs)} pairs of neighbouring cells, the shears (yz, xz, "
@@ -227,8 +229,10 @@ def _forces_apart(pairs: list[_Pair]) -> str:
     found = _two_slopes(pairs, energy, np.array([[pair.by_forces, pair.work] for pair in pairs]))
     if found is None:
         return ""
-    (slope, of_stress), (error, _) = found
+    (slope, of_stress), (error, _), share = found
     if abs(of_stress - 1) > NEAR or abs(slope - 1) <= max(TOLERANCE, ERRORS * error):
+        return ""
+    if share > EXPLAINED:
         return ""
     return (
         f"between {len(pairs)} pairs of neighbouring cells, the stresses agree with the energies "
@@ -239,16 +243,22 @@ def _forces_apart(pairs: list[_Pair]) -> str:
 
 def _two_slopes(
     pairs: list[_Pair], energy: NDArray[np.float64], works: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """(2,) slopes by least squares and their errors; None where the works cannot be told apart."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
+    """(2,) slopes by least squares, their errors, and the share of the squares that they leave.
+
+    The share is of what slopes of 1 leave: noise, and pairs that have a cell in common, make slopes
+    that seem sure and explain little. None where the works cannot be told apart.
+    """
     weight = NOISE / np.array([pair.error for pair in pairs])
     energy, works = weight * energy, weight[:, None] * works
     squares = works.T @ works
     if np.linalg.matrix_rank(squares) < 2:
         return None
     slopes = np.asarray(np.linalg.solve(squares, works.T @ energy), dtype=float)
-    rest = float(((energy - works @ slopes) ** 2).sum()) / max(len(energy) - 2, 1)
-    return slopes, np.asarray(np.sqrt(rest * np.diag(np.linalg.inv(squares))), dtype=float)
+    rest = float(((energy - works @ slopes) ** 2).sum())
+    share = rest / (float(((energy - works.sum(1)) ** 2).sum()) or 1.0)
+    variances = rest / max(len(energy) - 2, 1) * np.diag(np.linalg.inv(squares))
+    return slopes, np.asarray(np.sqrt(variances), dtype=float), share
 
 
 def _plainly_wrong(left: NDArray[np.float64], work: NDArray[np.float64]) -> bool:
