@@ -161,20 +161,22 @@ def check(
 ) -> None:
     """Check that forces are the energy's gradient, that symmetry holds, and more.
 
-    The exit code is 6 when a check fails.
+    The exit code is 6 when a check fails. What the model did not give again earlier, when it was
+    asked the same, is told below.
 
     Examples:
       forcebase model check l3i5
       forcebase model check wse2-mace --structure wse2-unit-cell
     """
-    from forcebase.model_library import check_stored_model
+    from forcebase.model_library import check_stored_model, not_reproduced
 
     with open_database() as db:
         method = db.require_model(model)
         chosen = db.require_structure(structure) if structure else None
         report = check_stored_model(db, method, chosen)
+        before = not_reproduced(db, method)
     if as_json:
-        print_json({"model": method.id, **report.as_dict()})
+        print_json({"model": method.id, **report.as_dict(), "not_reproduced": before})
     else:
         rows = [
             [
@@ -189,6 +191,8 @@ def check(
         ]
         columns = ["", "check", "deviation", "tolerance", "unit", "how"]
         print_table(f"{method.title}, {method.dtype}", columns, rows)
+        for text in before:
+            say(("finding", "yellow"), f" {text}")
     if not report.passed:
         raise typer.Exit(ModelError.exit_code)
 

@@ -104,6 +104,9 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
     (6, 7): convert_all,  # neutral forms of MACE models
     (7, 8): _seal_the_rest,  # checksums of all documents, what activities wrote, job outputs
+    (8, 9): _nothing,
+    (9, 10): _nothing,
+    (10, 11): _nothing,  # predictions named by their inputs: records of before keep their ids
 }
 
 

@@ -23,7 +23,7 @@ from mongoengine.base import BaseField
 from forcebase import records
 from forcebase.records.array_field import ArrayField
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 11
 OLDEST_READABLE = 6
 """Records of archives from this version on have the shape of today's: what came is optional."""
 DOCUMENTS: tuple[type[Document], ...] = (

@@ -33,6 +33,7 @@ class CollectReport:
         unknown: names of jobs whose output is of no known shape.
         failed: (job name, reason) of outputs that could not be used.
         failures: (job name, reason) of jobs in the queue that are new as failed.
+        findings: what models did not give again, one line each.
     """
 
     jobs: int = 0
@@ -41,6 +42,7 @@ class CollectReport:
     unknown: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     unread: list[Any] = field(default_factory=list, repr=False)
     """`_id` of the outputs that could not be used: what they need may come."""
 
@@ -101,7 +103,9 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
             if not _is_passed_on(output):
                 report.unknown.append(name)
             return
-        report.add(batch.write(db, _activity(db, job, output)))
+        activity = _activity(db, job, output)
+        report.add(batch.write(db, activity))
+        report.findings += activity.messages
         report.jobs += 1
         report.names.append(name)
     except AccessError:

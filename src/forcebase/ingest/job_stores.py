@@ -122,6 +122,7 @@ def _import_job(
         report.failed.append((title, f"its document is not as expected: {reason}"))
     else:
         report.add(batch.write(db, activity))
+        report.findings += activity.messages
         report.jobs += 1
         report.names.append(activity.name)
 

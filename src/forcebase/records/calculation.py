@@ -16,6 +16,11 @@ from forcebase.records.base import DIGEST_PATTERN, Record
 from forcebase.records.method import Method
 from forcebase.records.structure import Structure
 
+BY_INPUTS = 2
+"""Of a model's answer: named by structure and method alone, for its last bits change with threads
+and batches. Records of schemas up to 10 have no number, and are named by their labels too, as those
+of DFT are."""
+
 
 class Calculation(Record):
     """What one method says of one structure, be it DFT or a model."""
@@ -51,6 +56,7 @@ class Calculation(Record):
     convergence = DictField(help_text="criteria asked for and what was reached")
     wall_time = FloatField(help_text="s")
     log = StringField(regex=DIGEST_PATTERN, help_text="blob of the code's text output")
+    identity = IntField(help_text="2: named by structure and method; none: by its labels too")
 
     @classmethod
     def of(
@@ -102,6 +108,7 @@ class Calculation(Record):
             stress=tensor,
             max_force=float(np.linalg.norm(array, axis=1).max()),
             converged=converged,
+            identity=BY_INPUTS if method.is_model else None,
             **beside,
         )
         record.made_from("structure", "structures", structure.id)
@@ -109,7 +116,9 @@ class Calculation(Record):
         return record.sealed()
 
     def content(self) -> dict[str, Any]:
-        """Structure, method and labels; not the time it took."""
+        """Structure and method; of DFT the labels too. Not the time it took."""
+        if self.identity == BY_INPUTS:
+            return {"prediction": {"structure": self.structure, "method": self.method}}
         return {
             "calculation": {
                 "structure": self.structure,
