@@ -87,11 +87,17 @@ def test_a_model_that_breaks_the_contract_is_added_and_fails_its_check(db, force
     assert "FAILED" in forcebase("model", "check", "bad").stdout
 
 
+MODELS = Path(__file__).parents[1] / "data" / "models"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("pickle", "x"), "MACE, SevenNet, CHGNet, ASE"),
         (("mace", "nowhere.model"), "nowhere.model"),
+        (("mace", MODELS / "two_heads.model"), "has 2 readout heads"),
+        (("mace", MODELS / "checkpoint.pt"), "It is a checkpoint of epoch 3"),
+        (("mace", MODELS / "lammps.pt"), "exported for LAMMPS"),
         (("ase", "ase.calculators.emt"), "Write it as ase.calculators.emt:EMT"),
         (("ase", "ase.calculators.emt:None"), "None"),
     ],
