@@ -11,6 +11,7 @@ from ase import Atoms
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
 
+from forcebase.blob import Blob
 from forcebase.database.access import is_refusal, refusal
 from forcebase.database.acts import begin, fail, finish
 from forcebase.database.collections import RecordCollection, is_too_large
@@ -90,7 +91,7 @@ class Batch:
         again = MadeAgain(db, activity.id)
         calculations = again.new_calculations(self.calculations)
         labels = [again.new_rows(table) for table in self.label_tables]
-        phonons = again.new_phonons(self.phonons, self.blobs)
+        phonons = again.new_phonons(self.phonons, self._blob)
         for name, ids in again.own.items():
             written.take(name, ids)
         for blob in self.blobs:
@@ -125,6 +126,9 @@ class Batch:
         activity.findings = [*self.findings, *again.findings]
         activity.n_records = self._count()
         return added
+
+    def _blob(self, sha256: str) -> Blob:
+        return next(blob for blob in map(Blob, self.blobs) if blob.sha256 == sha256)
 
     def _count(self) -> int:
         """Records that came of it, new or not."""

@@ -6,7 +6,7 @@ earlier schema and has another name; what differs by more than rounding is a fin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,8 +81,26 @@ class MadeAgain:
             kept -= set(places) - {places[i] for i in new.tolist()}
         return [calculations[i] for i in sorted(kept)]
 
-    def new_phonons(self, phonons: Sequence[Phonon], blobs: Sequence[bytes]) -> list[Phonon]:
-        """Those that are not there yet, and all of DFT; blobs are those of their force constants.
+    def look_at(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Compare stored calculations from elsewhere, which are written as they are or not at all.
+
+        Args:
+            rows: as MongoDB keeps them.
+        """
+        by_model: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            if row.get("method_class") == "model":
+                by_model.setdefault(row["method"], []).append(row)
+        for model, some in by_model.items():
+            labels = [_stored_label(row) for row in some]
+            self._compare(model, [row["structure"] for row in some], labels.__getitem__)
+
+    def new_phonons(self, phonons: Sequence[Phonon], blob: Callable[[str], Blob]) -> list[Phonon]:
+        """Those that are not there yet, and all of DFT.
+
+        Args:
+            phonons: on their way.
+            blob: gives their force constants by SHA-256.
 
         Raises:
             NotFoundError: the force constants of one that is there are not.
@@ -97,7 +115,7 @@ class MadeAgain:
                 self.own.setdefault("phonons", []).append(first.id)
             if phonon.force_constants != first.force_constants:
                 self.unneeded.add(phonon.force_constants)
-                self._compare_phonons(first, phonon, blobs)
+                self._compare_phonons(first, phonon, blob(phonon.force_constants))
         return new
 
     def _compare(self, model: str, structures: Sequence[str], label: Any) -> NDArray[np.int64]:
@@ -128,10 +146,7 @@ class MadeAgain:
         for piece in in_pieces({"method": model, "structure": {"$in": structures}}):
             yield from raw.find(piece, LABEL_FIELDS)
 
-    def _compare_phonons(self, first: Phonon, again: Phonon, blobs: Sequence[bytes]) -> None:
-        mine = next((b for b in map(Blob, blobs) if b.sha256 == again.force_constants), None)
-        if mine is None:
-            return
+    def _compare_phonons(self, first: Phonon, again: Phonon, mine: Blob) -> None:
         stored = Blob(self.db.blobs.get(first.force_constants)).arrays()["force_constants"]
         apart = largest_difference(stored, mine.arrays()["force_constants"])
         allowed = force_constant_tolerance(_dtype(self.db, again.method), again.protocol)
