@@ -317,15 +317,10 @@ def find_phonon(
     )
     steps = maker.relax_maker.max_steps
     asked = [phonon for phonon in candidates if maker.asked_for(phonon.protocol)]
-    for phonon in sorted(asked, key=lambda phonon: not is_converged(phonon)):
-        if is_converged(phonon) or phonon.relaxation["steps"] >= steps:
+    for phonon in sorted(asked, key=lambda phonon: not phonon.is_relaxed):
+        if phonon.is_relaxed or phonon.relaxation["steps"] >= steps:
             return phonon
     return None
-
-
-def is_converged(phonon: Phonon) -> bool:
-    """Whether a phonon's structure is relaxed, as far as its record says."""
-    return bool(phonon.relaxation.get("converged", True))
 
 
 def find_relaxation(
