@@ -118,16 +118,15 @@ def measure(db: Database, folder: Path, arguments: argparse.Namespace) -> dict[s
 
 def method(db: Database, name: str) -> Method:
     """A made-up DFT set-up: what it is called is all that matters here."""
-    fields = ("basis", "pseudopotentials", "k_points", "smearing")
-    record = DFTMethod(
+    fields = ("basis", "pseudopotentials", "smearing")
+    record = DFTMethod.of_rules(
         code=name,
-        code_version="1",
         functional="none",
         spin="none",
         dispersion="none",
         spin_orbit=False,
         **{field: {"type": "none"} for field in fields},
-    ).sealed()
+    )
     db.methods.add([record])
     return record
 

@@ -50,7 +50,7 @@ def collect_cells(db: Any, kind: str) -> Cells:
     cells: Cells = defaultdict(dict)
     for calculation in db.calculations.find(method_class="dft", kind=kind):
         method = db.methods.get(calculation.method)
-        setting = (method.basis["cutoff_eV"], method.k_points["spacing_per_A"])
+        setting = (method.basis["cutoff_eV"], calculation.k_rule["spacing_per_A"])
         structure = db.structures.get(calculation.structure)
         atoms = calculation.to_atoms(structure)
         atoms.info["wall_time"] = calculation.wall_time

@@ -22,6 +22,7 @@ from forcebase.errors import InputError, IntegrityError, ModelError, NotFoundErr
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.outputs import model_batch
 from forcebase.integrity.findings import FindingKind
+from forcebase.integrity.migrating import migrate_database
 from forcebase.integrity.restore import restore_backup
 from forcebase.integrity.verify import verify
 from forcebase.model_library import add_model, convert_model, export_model, open_model
@@ -175,8 +176,9 @@ def test_no_pickle_is_opened_by_predict_phonon_and_verify(db, model, settings, q
     assert json.loads(done.stdout.splitlines()[-1]) == [model.id, True, 1]
 
 
-def test_a_database_of_version_6_is_converted(settings, caplog):
+def test_a_database_of_version_6_is_converted(settings, caplog, tmp_path):
     restore_backup(settings, OLD / "backup.zip")
+    migrate_database(settings, tmp_path)
     db = Database(settings)
     assert db.raw[META].find_one()["version"] == SCHEMA_VERSION
     model = db.require_model("quick")

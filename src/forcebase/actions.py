@@ -14,17 +14,28 @@ from typing import Any
 from ase.data import chemical_symbols
 from jobflow import Flow, Job, OutputReference
 
+from forcebase.curation.alike import Alike
 from forcebase.curation.convergence import Converged
+from forcebase.curation.isolated_atoms import with_isolated_atoms
 from forcebase.curation.pipeline import CurationRecipe, Parent
 from forcebase.curation.plan import Plan
 from forcebase.curation.recipe_digest import recipe_digest
 from forcebase.curation.staleness import NotStale
 from forcebase.curation.steps import OneMethod, Reserved, Step
 from forcebase.database.database import Database
+from forcebase.database.energy_kinds import counted, kind_counts, one_kind
 from forcebase.database.pieces import in_pieces
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
 from forcebase.database.reading import read_frames, read_unlabelled_frames
-from forcebase.datasets import dataset_frames, families_of, latest
+from forcebase.datasets import dataset_frames, energy_taken, families_of, latest
+from forcebase.datasets.isolated_atoms import with_atoms
+from forcebase.datasets.uniformity import (
+    beside,
+    given_of,
+    one_method,
+    with_equal_methods,
+    without_renewed,
+)
 from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.ingest.collect import CollectReport, collect
@@ -38,6 +49,7 @@ from forcebase.models.loading import require_package
 from forcebase.models.mace_calculator import TRAINED_DTYPE
 from forcebase.models.training_choice import choose, choose_by_cells
 from forcebase.models.training_settings import TrainingSettings
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.preconditions import check_elements, check_phonon, check_training
 from forcebase.progress import Progress, following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
@@ -84,12 +96,24 @@ def build_dataset(
     chosen = {"method_class": "dft", "converged": True, **plan.filters, **filters}
     if any(isinstance(step, Converged) for step in plan.steps):
         chosen.pop("converged")  # the step drops them, and says so of each
-    frames = read_frames(db, db.calculations.selector(**chosen))
+    taken = EnergyKind(plan.energy or EnergyKind.FREE)
+    frames = read_frames(db, db.calculations.selector(**with_equal_methods(db, chosen)), taken)
+    frames = without_renewed(db, frames)
     if not len(frames):
         raise NotFoundError(
             "No calculation fits the filters.", hint="`forcebase ls calculations` shows them."
         )
+    kept = chosen.get("method")
+    frames, findings = with_atoms(db, frames, kept if isinstance(kept, str) else None, taken)
+    kinds = kind_counts(db, frames.ids.tolist(), taken)
+    if len(kinds) > 1:
+        findings.append(f"the candidates' energies are not of one kind: {counted(kinds)}")
     recipe = dataset_recipe(db, name, chosen, frames, plan)
+    recipe = replace(
+        recipe,
+        findings=(*recipe.findings, *findings),
+        energy_kind=str(one_kind(kinds) or ""),
+    )
     keys = [key for key in ("candidates", "recipe", "licence") if key in recipe.query]
     wanted = {f"query.{key}": recipe.query[key] for key in keys}
     same = db.datasets.one(query=wanted, name=name)
@@ -116,14 +140,14 @@ def dataset_recipe(
     plan = plan or Plan()
     recipe = CurationRecipe(
         name=name,
-        steps=_steps(db, filters, frames, plan),
+        steps=with_isolated_atoms(frames, _steps(db, filters, frames, plan)),
         fractions=plan.fractions,
         seed=plan.seed,
         e0s=plan.e0s,
         e0s_method=plan.e0s_method or "",
     )
     taken = [{"name": step.name, **step.parameters()} for step in recipe.steps]
-    asked = {
+    asked: dict[str, Any] = {
         "filters": dict(filters),
         "candidates": frames.to_blob().sha256,
         "recipe": recipe_digest(taken, recipe.fractions, plan.seed, plan.e0s, plan.e0s_method),
@@ -134,11 +158,14 @@ def dataset_recipe(
         "e0s_method": plan.e0s_method,
     }
     usual = {"fractions": list(Plan.fractions), "seed": Plan.seed, "e0s_method": None}
+    if plan.energy:
+        settings["energy"] = str(plan.energy)
     if settings != usual:
         asked["settings"] = settings
     if plan.licence:
         asked["licence"] = plan.licence
-    return replace(recipe, query=asked)
+    told = beside(db, frames, recipe.steps)
+    return replace(recipe, findings=told.pop("findings", ()), query=asked | told)
 
 
 def _steps(
@@ -151,14 +178,18 @@ def _steps(
     method = filters.get("method")
     steps: list[Step] = []
     for step in plan.steps:
-        if isinstance(step, OneMethod) and step.method is None and isinstance(method, str):
-            steps.append(OneMethod(method))
+        if isinstance(step, OneMethod):
+            asked = step.method or (method if isinstance(method, str) else None)
+            steps.append(one_method(db, frames, asked))
         elif isinstance(step, Converged):
-            asked = db.calculations.selector({"converged": False}, **filters)
-            found = db.calculations.raw.find(asked, {"_id": 1})
+            query = db.calculations.selector({"converged": False}, **filters)
+            found = db.calculations.raw.find(query, {"_id": 1})
             steps.append(Converged(tuple(row["_id"] for row in found)))
-        else:
+        elif not isinstance(step, Alike):
             steps.append(step)
+    alike = next((step for step in plan.steps if isinstance(step, Alike)), Alike())
+    first = 1 if steps and isinstance(steps[0], OneMethod) else 0
+    steps.insert(first, replace(alike, given=given_of(db, frames.ids.tolist())))
     checks = [step for step in steps if not step.selects]
     choices = [step for step in steps if step.selects]
     return (*_withdrawals(db, frames), *checks, *_reservations(db, frames), *choices)
@@ -219,7 +250,7 @@ def _trained(
     twins = db.datasets.find(members_root=dataset.members_root, e0s=dict(dataset.e0s))
     said = {name: value for name, value in settings.as_settings().items() if value is not None}
     return {
-        "dataset": {"$in": [twin.id for twin in twins]},
+        "dataset": {"$in": [t.id for t in twins if energy_taken(t) is energy_taken(dataset)]},
         "dtype": TRAINED_DTYPE,
         "parent": parent.id if parent else None,
         **{f"hyperparameters.{name}": value for name, value in said.items()},

@@ -77,6 +77,9 @@ class Member(TypedDict):
     split: Literal["train", "valid", "test"]
 
 
+E0sSource = Literal["fitted", "given", "isolated atoms"]
+
+
 class CurationOutput(TypedDict):
     """A dataset decided on: members with splits, drops with reasons, E0s."""
 
@@ -92,7 +95,11 @@ class CurationOutput(TypedDict):
     steps: list[CurationStep]
     e0s: dict[str, float]
     """Element symbol -> eV, of `method`."""
-    e0s_source: Literal["fitted", "given"]
+    e0s_source: E0sSource
+    findings: NotRequired[list[str]]
+    """What is to be known of the labels before they are trained on."""
+    energy_kind: NotRequired[str | None]
+    """Of the energies, see `forcebase.physics.energy_kinds`; None where it is not recorded."""
     wall_time: float
 
 
@@ -126,7 +133,7 @@ class ModelOutput(TypedDict):
     hyperparameters: dict[str, Any]
     seed: int | None
     n_parameters: int
-    learning_curve: list[dict[str, float]]
+    learning_curve: list[dict[str, float | None]]
     """One entry per epoch: epoch, loss, energy_mae (eV/atom), force_mae (eV/angstrom),
     stress_mae (eV/angstrom^3), all on the valid split, seconds since the start."""
     golden_probe: GoldenProbe

@@ -15,6 +15,7 @@ from forcebase.records import Calculation, ModelMethod
 from forcebase.records.base import document_checksum
 from forcebase.report.matrix import write_matrix_picture
 
+GIVEN = (*Calculation.GIVEN, "charge", "k_mesh", "convergence")
 SHIFTS = {"Se": 0.3, "W": -1.2}
 
 
@@ -41,7 +42,9 @@ def answer(db, model, calculations, shifts=None, force=0.0):
         symbols = structure.to_atoms().get_chemical_symbols()
         off = sum((shifts or {}).get(symbol, 0.0) for symbol in symbols)
         labels = {"energy": found.energy + off, "forces": found.forces + force}
-        db.calculations.add([Calculation.of(structure, model, stress=found.stress, **labels)])
+        given = {} if model.is_model else {name: getattr(found, name) for name in GIVEN}
+        made = Calculation.of(structure, model, stress=found.stress, **labels, **given)
+        db.calculations.add([made])
 
 
 def test_another_zero_of_each_element_is_found_and_said(db, dft):
@@ -282,7 +285,8 @@ def test_what_was_dropped_as_a_near_copy_of_a_training_cell_is_not_new(db, dft):
     near = type(parent).from_atoms(atoms, kind="a stranger")  # of no family that is known
     db.structures.add([near])
     answers = {"energy": label.energy, "forces": label.forces}
-    db.calculations.add([Calculation.of(near, dft, stress=label.stress, **answers)])
+    given = {name: getattr(label, name) for name in GIVEN}
+    db.calculations.add([Calculation.of(near, dft, stress=label.stress, **answers, **given)])
     dataset = build_dataset(db, "d", {})
     dropped = db.members.find(dataset=dataset.id, split="dropped", step="near-duplicates")
     assert len(dropped) == 1

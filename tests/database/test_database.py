@@ -4,7 +4,7 @@ import pytest
 from ase.build import bulk
 
 from forcebase.database.database import Database
-from forcebase.database.installation import META, install
+from forcebase.database.installation import META, migrate
 from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import DatabaseError, InputError, NotFoundError
 from forcebase.records import Dataset, DFTMethod, ModelMethod, Structure
@@ -143,13 +143,19 @@ def test_a_database_of_a_newer_forcebase_is_left_alone(db):
     assert db.raw[META].find_one()["version"] == 1000
 
 
-def test_a_database_of_the_first_schema_is_brought_into_step(db):
+def test_an_older_database_is_left_as_it_is_and_migrated_by_its_command(db):
     """As version 1 left it: validators without the new fields of phonons, and no such indexes."""
     db.raw[META].replace_one({"_id": "schema"}, {"version": 1})
     db.raw.command("collMod", "phonons", validator={"$jsonSchema": {"bsonType": "object"}})
     db.raw["phonons"].drop_index("defect.host_1")
-    install(db.raw)
-    assert db.raw[META].find_one()["version"] == SCHEMA_VERSION
+    before = db.raw.command("dbHash")["md5"]
+    with pytest.raises(DatabaseError, match=r"version 1; .* Nothing was changed") as failure:
+        Database(db.settings)
+    assert "forcebase db migrate" in failure.value.hint
+    assert db.raw.command("dbHash")["md5"] == before
+    assert migrate(db.raw) == 1
+    assert list(db.raw[META].find()) == [{"_id": "schema", "version": SCHEMA_VERSION}]
+    assert migrate(db.raw) is None
     (phonons,) = db.raw.list_collections(filter={"name": "phonons"})
     fields = phonons["options"]["validator"]["$jsonSchema"]["properties"]
     assert {"defect", "findings"} <= set(fields)

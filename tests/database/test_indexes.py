@@ -1,6 +1,6 @@
 """Indexes of an older database are brought into step."""
 
-from forcebase.database.installation import META, NARROW_INDEXES, install
+from forcebase.database.installation import META, NARROW_INDEXES, migrate
 
 
 def test_wider_indexes_take_the_place_of_those_of_schema_4(db):
@@ -11,7 +11,7 @@ def test_wider_indexes_take_the_place_of_those_of_schema_4(db):
         assert db.raw[name].create_index([(field, 1) for field in fields]) == index
     calculations = db.raw["calculations"]
     calculations.drop_index("method_1_structure_1__id_1")
-    install(db.raw)
+    migrate(db.raw)
     assert "method_1_structure_1__id_1" in calculations.index_information()
     for name, narrow in NARROW_INDEXES.items():
         found = set(db.raw[name].index_information())

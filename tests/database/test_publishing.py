@@ -1,5 +1,7 @@
 """Published records reach a job as any other job's output would, byte by byte."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -157,6 +159,29 @@ def test_publishing_twice_is_one_document_and_one_reference(db, model, frames, d
         assert first.uuid == second.uuid
         assert db.job_store.count({"uuid": first.uuid}) == 1
     assert len({publish_frames(db, frames).uuid, publish_frames(db, frames.take([0])).uuid}) == 2
+
+
+def test_of_two_who_publish_at_once_the_first_counts_and_nothing_is_left_over(db, frames):
+    with ThreadPoolExecutor(4) as pool:
+        references = list(pool.map(lambda _: publish_frames(db, frames), range(8)))
+    assert len({reference.uuid for reference in references}) == 1
+    assert db.raw["outputs"].count_documents({}) == 1
+    assert db.raw["data.files"].count_documents({}) == 1
+    assert frames_of(db, references[0]).ids.tolist() == ["one", "two"]
+
+
+def test_what_was_left_without_its_heavy_part_is_published_again(db, frames):
+    """A document alone, as a killed process of an earlier version left it."""
+    reference = publish_frames(db, frames)
+    db.raw["data.files"].delete_many({})
+    assert publish_frames(db, frames) == reference
+    assert db.raw["outputs"].count_documents({}) == 1
+    assert frames_of(db, reference).ids.tolist() == ["one", "two"]
+
+
+def frames_of(db, reference):
+    output = stored(db, reference)
+    return Frames.from_blob(Blob.from_dict(output["frames"]))
 
 
 def test_a_model_whose_weights_are_gone_or_changed_is_not_published(db, model):

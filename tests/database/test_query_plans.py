@@ -10,6 +10,9 @@ from typer.testing import CliRunner
 from forcebase.actions import build_dataset, find_phonon, predict
 from forcebase.cli.main import app
 from forcebase.comparison import compare
+from forcebase.curation.alike import Alike
+from forcebase.curation.plan import Plan
+from forcebase.curation.steps import default_steps
 from forcebase.database import collections, connection, pieces
 from forcebase.database.database import Database
 from forcebase.errors import InputError
@@ -153,7 +156,8 @@ def test_showing_one_record_is_answered_by_an_index(filled, recorder):
 
 
 def test_questions_about_datasets_are_answered_by_an_index(filled, recorder):
-    build_dataset(filled, "d", {"elements": ["Se", "W"], "kind": "pristine-1x1"})
+    unlike = Plan(steps=(Alike(charge="any", magnetic="any"), *default_steps()))
+    build_dataset(filled, "d", {"elements": ["Se", "W"], "kind": "pristine-1x1"}, plan=unlike)
     (member, dropped) = (filled.members.one(split=split) for split in ("train", "dropped"))
     for arguments in (
         ["why", member.calculation, "d"],

@@ -30,6 +30,8 @@ from forcebase.integrity.verify import verify
 from forcebase.settings import Settings
 
 pytestmark = pytest.mark.faults
+SPRING = 5.0
+"""eV/angstrom^2."""
 N_CELLS = 1500
 
 
@@ -127,10 +129,10 @@ def _often_written(db: Database) -> Iterator[None]:
 
 
 def _cells(data_folder: Path, target: Path) -> Path:
-    """Labelled cells, 30 MB of them in the database, with what says how they were made."""
+    """Cells of harmonic atoms, 30 MB of them in the database, with what says how they were made."""
     described = yaml.safe_load((data_folder / "method.yaml").read_text())
     keys = described["files"]["wse2_gpaw_pbe.extxyz"]["keys"]
-    described["files"] = {target.name: {"keys": keys}}
+    described["files"] = {target.name: {"keys": {**keys, "stress": None}}}
     target.with_name("method.yaml").write_text(yaml.safe_dump(described))
     first = read(data_folder / "wse2_gpaw_pbe.extxyz", 0)
     large = first.repeat((6, 6, 1))
@@ -138,7 +140,10 @@ def _cells(data_folder: Path, target: Path) -> Path:
     frames = []
     for _ in range(N_CELLS):
         atoms = large.copy()
-        atoms.positions += chance.normal(scale=0.05, size=atoms.positions.shape)
+        moved = chance.normal(scale=0.05, size=atoms.positions.shape)
+        atoms.positions += moved
+        atoms.info["REF_energy"] = float(0.5 * SPRING * (moved**2).sum())
+        atoms.arrays["REF_forces"] = -SPRING * moved
         frames.append(atoms)
     write(target, frames, format="extxyz")
     return target

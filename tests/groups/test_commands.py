@@ -43,6 +43,7 @@ READING = {
     "dataset card": ["d@1"],
     "dataset export": ["d@1", "--out", "{tmp}"],
     "model check": ["quick", "--structure", "wse2-unit-cell"],
+    "method diff": ["pbe", "pbe"],
     "model export": ["quick", "--out", "{tmp}/quick.model"],
     "jobs": [],
 }
@@ -57,6 +58,7 @@ WRITING = {
     "untaint": ["{tainted}"],
     "demo": ["--out", "{tmp}"],
     "dataset build": ["e", "n_atoms=3"],
+    "method equate": ["pbe", "pbe", "--reason", "the same"],
     "model add": ["mace", "{model}", "--name", "again"],
     "model convert": ["quick"],
     "model trust": ["quick"],
@@ -68,7 +70,7 @@ WRITING = {
     "db users list": [],
     "db users remove": ["anna"],
 }
-APART = {"db start", "db stop", "db status", "model environment", "doctor"}
+APART = {"db start", "db stop", "db status", "db migrate", "model environment", "doctor"}
 """They touch no record, or (doctor) tell what they may not do instead of failing."""
 
 

@@ -22,10 +22,14 @@ from forcebase.database.roles import CHANGED_BY_COMMANDS, Role
 from forcebase.database.schema import DOCUMENTS
 from forcebase.database.users import add_user, list_users, remove_user, user_uri
 from forcebase.errors import AccessError, DatabaseError, InputError, NotFoundError
+from forcebase.integrity.migrating import migrate_database
 from forcebase.integrity.taint import remove_taint, set_taint
 from forcebase.records import Activity, Structure
 
-RECORDS = ("structures", "methods", "calculations", "datasets", "phonons", "validations")
+RECORDS = (
+    *("structures", "methods", "equivalences", "calculations", "datasets", "phonons"),
+    "validations",
+)
 
 
 @pytest.fixture
@@ -177,18 +181,21 @@ def test_roles_are_of_one_database(group, settings):
         open_client(replace(group.members[Role.ADMIN], database="other"))
 
 
-def test_who_may_not_make_or_migrate_a_database_changes_nothing(group):
+def test_who_may_not_make_or_migrate_a_database_changes_nothing(group, tmp_path):
     with open_client(group.settings) as client:
         database = client[group.settings.database]
         version = database["meta"].find_one({"_id": "schema"})["version"]
         database["meta"].replace_one({"_id": "schema"}, {"version": version - 1})
         for role in (Role.READER, Role.CURATOR):
             wanted = rf"has schema version {version - 1}, not {version}, and User '\w+' \({role}"
-            with pytest.raises(AccessError, match=wanted) as error:
+            with pytest.raises(DatabaseError, match=f"schema version {version - 1}.*Nothing was"):
                 Database(group.members[role])
+            with pytest.raises(AccessError, match=wanted) as error:
+                migrate_database(group.members[role], tmp_path)
             assert "admin" in error.value.hint
         assert database["meta"].find_one({"_id": "schema"})["version"] == version - 1
-        Database(group.members[Role.ADMIN]).close()
+        assert list(tmp_path.iterdir()) == []
+        migrate_database(group.members[Role.ADMIN], tmp_path)
         assert database["meta"].find_one({"_id": "schema"})["version"] == version
         client.drop_database(group.settings.database)
         for role in (Role.READER, Role.CURATOR):
@@ -199,7 +206,7 @@ def test_who_may_not_make_or_migrate_a_database_changes_nothing(group):
         Database(group.members[Role.READER]).close()
 
 
-def test_a_migration_renews_the_roles(group):
+def test_a_migration_renews_the_roles(group, tmp_path):
     """A new version's collections are a curator's too, without anyone adding it anew."""
     with open_client(group.settings) as client:
         database = client[group.settings.database]
@@ -209,7 +216,7 @@ def test_a_migration_renews_the_roles(group):
             assert not access_of(curator[database.name]).may_write
         version = installation.SCHEMA_VERSION
         database["meta"].replace_one({"_id": "schema"}, {"version": version - 1})
-        Database(group.members[Role.ADMIN]).close()
+        migrate_database(group.members[Role.ADMIN], tmp_path)
         with open_client(group.members[Role.CURATOR]) as curator:
             access = access_of(curator[database.name])
         assert access.may_write

@@ -119,17 +119,32 @@ def test_hubbard_terms_of_a_vasp_document_make_another_method(db, tmp_path):
         document["uuid"] = uuid
     for document in (corrected, silent):
         (run,) = document["output"]["calcs_reversed"]
-        run["input"] |= {"is_hubbard": True, "hubbards": {"W": 2.0}}
+        run["input"] |= {"is_hubbard": True, "hubbards": {"Na": 2.0, "Cl": 0.0}}
         run["run_type"] += "+U"
     silent["output"]["calcs_reversed"][0]["input"]["hubbards"] = None
     report = import_paths(db, [written(tmp_path, [plain, corrected, silent])])
     ((name, reason),) = report.failed
     assert name == "static (13)"
     assert "Hubbard" in reason
-    found = [(dict(m.basis.get("plus_u_eV") or {}), m.functional) for m in db.methods.find()]
+    found = [(dict(m.plus_u or {}), m.functional) for m in db.methods.find()]
     assert len(found) == 2
     assert found[0][1] == found[1][1]
-    assert {"W": 2.0} in [basis for basis, _ in found]
+    assert {"scheme": "Dudarev"} in [scheme for scheme, _ in found]
+    terms = [c.plus_u for c in db.calculations.find()]
+    assert {"Na": {"u_eV": 2.0, "j_eV": 0.0, "l": 2}} in terms
+
+
+@pytest.mark.parametrize(
+    ("electrons", "stated", "charge"), [(None, None, 0.0), (7.0, 1.0, 1.0), (7.0, None, None)]
+)
+def test_the_charge_of_a_vasp_document(db, tmp_path, electrons, stated, charge):
+    document = vasp_document()
+    (run,) = document["output"]["calcs_reversed"]
+    if electrons is not None:
+        run["input"]["incar"]["NELECT"] = electrons
+    document["output"]["structure"]["charge"] = stated
+    assert import_paths(db, [written(tmp_path, [document])]).failed == []
+    assert db.calculations.one().charge == charge
 
 
 def test_what_came_from_a_store_is_traced_to_its_job(db, tmp_path):

@@ -184,7 +184,7 @@ def test_what_is_no_backup_is_said(settings, tmp_path, db):
 
 
 def test_a_backup_of_a_newer_forcebase_is_refused(db, settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(backup, "SCHEMA_VERSION", 10_000)
+    monkeypatch.setattr(backup, "stored_version", lambda _: 10_000)
     path, _ = write_backup(db, tmp_path / "new.zip")
     with pytest.raises(InputError, match="schema version 10000"):
         restore_backup(settings, path)
@@ -298,8 +298,8 @@ def test_a_method_can_be_added_after_a_restore(written, settings):
     restore_backup(settings, path)
     db = Database(settings)
     method = db.methods.one(_cls="Method.DFTMethod")
-    values = {name: getattr(method, name) for name in DFTMethod.FIELDS}
-    new = DFTMethod(**{**values, "functional": "PBEsol"}).sealed()
+    values = {name: getattr(method, name) for name in DFTMethod.RULES}
+    new = DFTMethod.of_rules(**{**values, "functional": "PBEsol"})
     assert db.methods.add([new]) == 1
     assert verify(db, models=False).is_sound
     db.close()

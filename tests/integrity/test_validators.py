@@ -8,6 +8,7 @@ from pymongo.errors import WriteError
 
 from forcebase.database.label_blocks import labels_of
 from forcebase.database.schema import DOCUMENTS, collection_schemas
+from forcebase.records import Equivalence
 
 REFUSED = "Document failed validation"
 
@@ -26,6 +27,7 @@ def samples(filled):
     labels_of(filled, filled.methods.one(_cls="Method.DFTMethod").id, "")  # keeps a block of them
     others = ("activities", "labels", "label_blocks")
     found |= {name: [filled.raw[name].find_one()] for name in others}
+    found["equivalences"] = [Equivalence.of("a" * 64, "b" * 64, "alike").to_mongo().to_dict()]
     found["quarantine"] = [{"_id": "b" * 64, "origin": "a.zip", "since": taint["set_at"]}]
     return {**found, "dataset_members": [member], "taints": [{**taint, "reached": [], "clear": []}]}
 

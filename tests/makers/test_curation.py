@@ -1,5 +1,5 @@
-import numpy as np
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from jobflow import Flow, job, run_locally
 
 from forcebase.blob import Blob
@@ -10,18 +10,18 @@ from forcebase.makers.curation import CurateMaker
 
 
 def candidates(n: int = 12) -> Frames:
-    rng = np.random.default_rng(0)
     cells = []
     for seed in range(n):
         cells.append(bulk("Cu", cubic=True))
         cells[-1].rattle(0.1, seed=seed)
+        cells[-1].calc = EMT()
     return Frames.from_atoms(
         cells,
         ids=[f"c{i:02}" for i in range(n)],
         families=[f"f{i:02}" for i in range(n)],
         methods=["dft"] * n,
-        energies=rng.normal(-14, 0.1, n).tolist(),
-        forces=[rng.normal(size=(4, 3)) for _ in range(n)],
+        energies=[atoms.get_potential_energy() for atoms in cells],
+        forces=[atoms.get_forces() for atoms in cells],
     )
 
 

@@ -15,7 +15,8 @@ from pymatgen.core import Structure
 from pymatgen.io.ase import AseAtomsAdaptor
 
 from forcebase.errors import CalculationError, InputError, MissingDependencyError
-from forcebase.makers.gpaw import GPAWStaticMaker, GPAWTaskDocument, dft_method
+from forcebase.ingest.described_method import described_method
+from forcebase.makers.gpaw import MESH_RULE, GPAWStaticMaker, GPAWTaskDocument, dft_method
 from forcebase.units import stress_from_kbar_pressure
 
 DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw"
@@ -39,17 +40,11 @@ def run(maker: GPAWStaticMaker, structure: Structure, store: JobStore) -> GPAWTa
 
 
 def test_the_method_is_that_of_the_data_which_comes_along() -> None:
-    described = yaml.safe_load((DATA / "method.yaml").read_text())["method"]
-    method = dft_method(
-        code_version="26.7.0",
-        functional="PBE",
-        cutoff=350.0,
-        dataset_version="1.2.1",
-        k_spacing=0.38,
-        smearing_width=0.01,
-        libxc_version="5.2.3",
-    )
-    assert method == described
+    described = described_method(yaml.safe_load((DATA / "method.yaml").read_text())["method"])
+    made = described_method(dft_method(functional="PBE", cutoff=350.0, smearing_width=0.01))
+    assert made.method.id == described.method.id
+    assert described.given["k_rule"] == {"rule": MESH_RULE, "spacing_per_A": 0.38}
+    assert described.library_version == "1.2.1"
 
 
 def test_meshes_are_those_of_the_data_which_comes_along() -> None:
@@ -82,7 +77,8 @@ def test_the_document_says_all_that_was_done(layer: Structure, store: JobStore) 
     assert document.k_mesh == (2, 2, 1)
     assert document.calculator_parameters["kpts"] == {"size": (2, 2, 1), "gamma": True}
     assert document.method["basis"]["cutoff_eV"] == 150.0
-    assert document.method["k_points"]["spacing_per_A"] == 1.2
+    assert document.given["k_rule"]["spacing_per_A"] == 1.2
+    assert document.given["potentials"].keys() == {"W", "Se"}
     assert document.setups.keys() == {"W", "Se"}
     assert document.converged
     assert 3 < document.n_iterations < 60

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,8 +86,7 @@ def _trainings() -> list[int]:
 @pytest.mark.training
 def test_labels_that_mace_does_not_find_and_its_last_words_are_noticed(training, tmp_path) -> None:
     """In one run: MACE reads the files, tells what it found there, and then fails."""
-    settings, splits = copy(training.settings), training.splits
-    object.__setattr__(settings, "batch_size", -1)  # which its class would refuse
+    settings, splits = training.settings, training.splits
     for name in ("train", "valid"):
         (tmp_path / f"{name}.extxyz").write_bytes(
             (training.folder / f"{name}.extxyz").read_bytes().replace(b"REF_forces", b"FORCES_2")
@@ -97,7 +95,8 @@ def test_labels_that_mace_does_not_find_and_its_last_words_are_noticed(training,
     log = tmp_path / "output.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            mace_training._command(files, training.e0s, settings),
+            # the last word counts, and the settings would not take this one
+            [*mace_training._command(files, training.e0s, settings), "--batch_size=-1"],
             cwd=tmp_path,
             env=mace_training._environment(1),
             stdin=subprocess.PIPE,
@@ -108,10 +107,10 @@ def test_labels_that_mace_does_not_find_and_its_last_words_are_noticed(training,
     words = r"code 1: ValueError: batch_size should be a positive integer"
     with pytest.raises(ModelError, match=words):
         mace_training._check(code, [], splits, tmp_path)
-    n = len(splits["train"])
-    mace_training._check_counts((training.folder / "output.log").read_text(), "Training", n)
-    with pytest.raises(ModelError, match=f"read forces of 0 of the {n} configurations"):
-        mace_training._check_counts(log.read_text(), "Training", n)
+    train = splits["train"]
+    mace_training._check_counts((training.folder / "output.log").read_text(), "Training", train)
+    with pytest.raises(ModelError, match=f"read forces of 0 of the {len(train)} configurations"):
+        mace_training._check_counts(log.read_text(), "Training", train)
 
 
 def test_bad_input_is_refused_before_anything_runs(training, tmp_path) -> None:
@@ -119,8 +118,8 @@ def test_bad_input_is_refused_before_anything_runs(training, tmp_path) -> None:
     train = splits["train"]
     with pytest.raises(InputError, match="valid split is empty"):
         train_mace({**splits, "valid": train.take([])}, e0s, settings, tmp_path)
-    unlabelled = replace(train, stresses=np.full_like(train.stresses, np.nan))
-    with pytest.raises(InputError, match="label of the train split"):
+    unlabelled = replace(train, forces=np.full_like(train.forces, np.nan))
+    with pytest.raises(InputError, match="records of the train split have no finite forces, as"):
         train_mace({**splits, "train": unlabelled}, e0s, settings, tmp_path)
     with pytest.raises(InputError, match="no E0 of Se"):
         train_mace(splits, {"W": e0s["W"]}, settings, tmp_path)

@@ -15,20 +15,20 @@ from forcebase.records.array_field import ArrayField, decode_array, encode_array
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
 
 
+RULES = {
+    "code": "gpaw",
+    "functional": "PBE",
+    "basis": {"type": "plane waves", "cutoff_eV": 350.0},
+    "pseudopotentials": {"type": "PAW", "library": "gpaw-data"},
+    "smearing": {"type": "Fermi-Dirac", "width_eV": 0.01},
+    "spin": "none",
+    "dispersion": "none",
+    "spin_orbit": False,
+}
+
+
 def a_method(**changes):
-    content = {
-        "code": "gpaw",
-        "code_version": "26.7.0",
-        "functional": "PBE",
-        "basis": {"type": "plane waves", "cutoff_eV": 350.0},
-        "pseudopotentials": {"type": "PAW", "library": "gpaw-data", "version": "1.2.1"},
-        "k_points": {"rule": "Gamma-centred", "spacing_per_A": 0.38},
-        "smearing": {"type": "Fermi-Dirac", "width_eV": 0.01},
-        "spin": "none",
-        "dispersion": "none",
-        "spin_orbit": False,
-    }
-    return DFTMethod(**{**content, **changes}).sealed()
+    return DFTMethod.of_rules(**{**RULES, **changes})
 
 
 def through_bson(record):
@@ -77,14 +77,66 @@ def test_a_recipe_does_not_change_a_structures_id_but_leaves_an_edge_to_its_pare
 
 
 def test_methods_differ_by_what_changes_their_answers():
-    ids = {
-        a_method().id,
-        a_method(functional="LDA").id,
-        a_method(basis={"type": "plane waves", "cutoff_eV": 400.0}).id,
-        a_method(libxc_version="7.0.0").id,
+    changed = {
+        name: True if name == "spin_orbit" else {"a": 1.0} if name in DICTS else "other"
+        for name in DFTMethod.RULES
     }
-    assert len(ids) == 4
+    ids = {a_method(**{name: value}).id for name, value in changed.items()} | {a_method().id}
+    assert len(ids) == len(DFTMethod.RULES) + 1
     assert through_bson(a_method()).digest() == a_method().id
+
+
+DICTS = (
+    *("functional_parameters", "basis", "pseudopotentials", "smearing", "dispersion_parameters"),
+    *("plus_u", "corrections", "settings"),
+)
+
+
+def test_a_method_of_a_schema_up_to_8_keeps_its_id():
+    """The digest that version 6 gave the data which comes along."""
+    old = DFTMethod(
+        **{**RULES, "pseudopotentials": {**RULES["pseudopotentials"], "version": "1.2.1"}},
+        code_version="26.7.0",
+        k_points={
+            "rule": "Gamma-centred, ceil(|b| / spacing), 1 along vacuum",
+            "spacing_per_A": 0.38,
+        },
+        libxc_version="5.2.3",
+    ).sealed()
+    assert old.id[:10] == "e142cf2627"
+    assert not old.is_recorded
+    assert through_bson(old).digest() == old.id
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"charge": 0.0},
+        {"charge": 1.0},
+        {"k_mesh": [2, 2, 2]},
+        {"k_shift": [0.5, 0.5, 0.5]},
+        {"k_rule": {"rule": "KSPACING", "spacing_per_A": 0.3}},
+        {"potentials": {"W": {"name": "W_sv"}}},
+        {"plus_u": {"W": {"u_eV": 4.0, "j_eV": 0.0, "l": 2}}},
+        {"magnetic": {"order": "none", "pattern": "000", "total": 0.0}},
+        {"convergence": {"energy_eV": 1e-6}},
+    ],
+)
+def test_what_the_rules_gave_tells_calculations_apart(given):
+    structure, labels = Structure.from_atoms(layer()), {"energy": -20.0, "forces": np.zeros((3, 3))}
+    plain = Calculation.of(structure, a_method(), **labels)
+    made = Calculation.of(structure, a_method(), **labels, **given)
+    assert made.id != plain.id
+    assert through_bson(made).digest() == made.id
+
+
+@pytest.mark.parametrize(
+    "beside", [{"code_version": "6.4"}, {"k_spacing": 0.3}, {"findings": ["x"]}]
+)
+def test_what_follows_or_tells_nothing_apart_leaves_a_calculation(beside):
+    structure, labels = Structure.from_atoms(layer()), {"energy": -20.0, "forces": np.zeros((3, 3))}
+    plain = Calculation.of(structure, a_method(), **labels)
+    assert Calculation.of(structure, a_method(), **labels, **beside).id == plain.id
 
 
 def test_a_model_is_its_weights_and_precision():

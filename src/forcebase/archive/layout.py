@@ -26,6 +26,7 @@ ORDER = (
     "activities",
     "structures",
     "methods",
+    "equivalences",
     "calculations",
     "dataset_members",
     "datasets",

@@ -43,6 +43,9 @@ def build(
         str | None, typer.Option(help="Shares of train,valid,test, as 0.8,0.08,0.12.")
     ] = None,
     licence: Annotated[str | None, typer.Option(help="SPDX identifier, as CC-BY-4.0.")] = None,
+    energy: Annotated[
+        str | None, typer.Option(help="extrapolated, in place of the free energy of the forces.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Curate calculations into a new version; the same records give the same version again.
@@ -57,7 +60,12 @@ def build(
     from forcebase.curation.plan import Plan, change_steps, parse_step, read_plan
 
     plan = read_plan(recipe) if recipe else Plan()
-    said: dict[str, Any] = {"seed": seed, "licence": licence, "fractions": _shares(fractions)}
+    said: dict[str, Any] = {
+        "seed": seed,
+        "licence": licence,
+        "fractions": _shares(fractions),
+        "energy": energy,
+    }
     plan = replace(
         plan,
         steps=change_steps(plan.steps, map(parse_step, step or []), skip or []),
@@ -267,11 +275,19 @@ def _print_dataset(db: Any, dataset: Any, as_json: bool) -> None:
     steps = [dict(step) for step in dataset.steps]
     if as_json:
         beside = {"e0s": dict(dataset.e0s), "e0s_source": dataset.e0s_source, "steps": steps}
+        beside |= {"findings": list(dataset.findings), "energy_kind": dataset.energy_kind}
+        beside["equated"] = list(dataset.query.get("equated") or ())
         print_json({**_row(dataset), **beside, "dropped_records": dropped})
         return
     _print_rows([_row(dataset)])
     e0s = "  ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in dataset.e0s.items())
     say(f"E0s {e0s}  ({dataset.e0s_source}, of method {dataset.method[:SHORT]})")
+    say(f"energies: {dataset.energy_kind or 'of a kind that is not recorded'}")
+    for equivalence in dataset.query.get("equated") or ():
+        found = db.equivalences.get(equivalence)
+        say(f"methods taken for one: {found.title} ({found.reason})")
+    for finding in dataset.findings:
+        say(("finding", "yellow"), f" {finding}")
     print_table(
         "steps", ["step", "in", "dropped"], [[s["name"], s["n_in"], s["n_dropped"]] for s in steps]
     )

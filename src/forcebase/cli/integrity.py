@@ -173,12 +173,23 @@ def restore(
     Examples:
       FORCEBASE_DATABASE=again forcebase restore wse2.forcebase.zip
     """
+    from forcebase.database.schema import SCHEMA_VERSION
     from forcebase.integrity.restore import restore_backup
     from forcebase.integrity.verify import verify as verify_database
     from forcebase.settings import Settings
 
     with stage_bars() as bars:
         manifest = restore_backup(Settings.from_environment(), source, progress=bars)
+    if manifest.schema_version < SCHEMA_VERSION:
+        if as_json:
+            print_json({**_summary(source, manifest), "schema_version": manifest.schema_version})
+            return
+        say(f"{manifest.documents:,} documents of {manifest.created_at} are restored.")
+        say(
+            f"They have schema version {manifest.schema_version}: `forcebase db migrate` brings "
+            f"them to {SCHEMA_VERSION}."
+        )
+        return
     with open_database() as db:
         report = verify_database(db, models=False)
     if as_json:

@@ -42,9 +42,10 @@ def show_label_comparison(
         print_json: prints JSON.
         fields: of the record, to be printed as JSON; None for tables.
     """
-    floors = _floors(db, validation, on, only)
+    floors, energies = _floors_and_energies(db, validation, on, only)
     if fields is not None:
-        print_json({**fields, "floors": [floor.as_dict() for floor in floors]})
+        shown = [floor.as_dict() for floor in floors]
+        print_json({**fields, "floors": shown, "energies": energies})
         return
     metrics = validation.metrics
     title = f"{sides[0]} against {sides[1]}: {validation.n} structures, meV/atom, meV/A, meV/A^3"
@@ -63,12 +64,17 @@ def show_label_comparison(
         _print_families(metrics)
     if "forces_by_shell" in metrics:
         _print_shells(metrics["forces_by_shell"])
+    if energies:
+        say(f"  {energies}")
     say(f"  structures: {leakage_told(validation)}")
     if validation.on["n_missing"]:
         say(
             f"  {validation.on['n_missing']} more have the reference's labels only: --fill has the "
             "model label them"
         )
+    for equivalence in validation.on.get("equated") or ():
+        found = db.equivalences.get(equivalence)
+        say(f"  methods taken for one: {found.title} ({found.reason})")
     for floor in floors:
         told = f"{floor.what}, {floor.errors.n_structures} structures"
         title = db.methods.get(floor.method).title
@@ -81,15 +87,18 @@ def leakage_told(validation: Any) -> str:
     return ", ".join(f"{value} {COUNTS[key]}" for key, value in seen.items())
 
 
-def _floors(db: Any, validation: Any, on: Any, only: str) -> list[Any]:
+def _floors_and_energies(db: Any, validation: Any, on: Any, only: str) -> tuple[list[Any], str]:
     from forcebase.comparison import selection
     from forcebase.comparison.comparing import only_of
+    from forcebase.comparison.energies import energies_told
     from forcebase.comparison.labels import select_pairs
     from forcebase.comparison.noise import noise_floors
 
     model, reference = (db.methods.get(i) for i in (validation.model, validation.reference))
     chosen = selection(db, on, only_of(only))
-    return noise_floors(db, model, reference, select_pairs(db, model, reference, chosen))
+    pairs = select_pairs(db, model, reference, chosen)
+    floors = noise_floors(db, model, reference, pairs)
+    return floors, energies_told(db, model, reference, pairs)
 
 
 def _rows(overall: dict[str, Any], floors: list[Any]) -> list[list[Any]]:

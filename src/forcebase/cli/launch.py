@@ -201,6 +201,8 @@ def print_report(report: Any, what: str, as_json: bool) -> None:
         say(("finding", "yellow"), f" {finding}")
     for name in report.unknown:
         say(("no record", "yellow"), f" {name}: its output is of no shape that is known")
+    for name, text in report.notes:
+        say(("note", "yellow"), f" {name}: {text}")
     for name, reason in report.failed:
         say(("not read", "red"), f" {name}: {reason}")
     for name, error in report.failures:

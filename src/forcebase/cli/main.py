@@ -17,6 +17,7 @@ from forcebase.cli import (
     launch,
     log,
     main_job,
+    method,
     model,
     phonon,
     records,
@@ -53,6 +54,7 @@ def forcebase(
 
 app.add_typer(server.app, name="db")
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(method.app, name="method")
 app.add_typer(model.app, name="model")
 app.command(name="import")(work.import_files)
 app.add_typer(remote.app, name="remote")

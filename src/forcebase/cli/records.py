@@ -16,6 +16,7 @@ COLUMNS = {
     "methods": ["id", "title", "dataset"],
     "calculations": ["id", "formula", "kind", "method_class", "energy", "max_force", "method"],
     "datasets": ["id", "title", "counts", "method"],
+    "equivalences": ["id", "title", "reason"],
     "phonons": ["id", "formula", "defect.name", "n_atoms_supercell", "method"],
     "validations": ["id", "kind", "model", "reference", "n"],
     "activities": ["kind", "name", "finished_at", "mended", "reason"],
@@ -50,6 +51,7 @@ def ls(
     from forcebase.database.collections import COUNT_AT_MOST
     from forcebase.database.neutral_models import same_models
     from forcebase.integrity.taint import stale_among
+    from forcebase.records.method_differences import telling_apart
 
     with open_database() as db:
         records = db.collection(collection)
@@ -71,6 +73,7 @@ def ls(
             )
             return
         columns = COLUMNS[collection]
+        apart = telling_apart(found) if collection == "methods" else {}
         rows = [
             [_value(r, name) for name in columns] + [" ".join(db.labels.of(r.id))] for r in found
         ]
@@ -78,6 +81,9 @@ def ls(
         if stale:
             titles.append("stale")
             rows = [[*row, stale.get(r.id, "")] for row, r in zip(rows, found, strict=True)]
+        if apart:
+            titles.append("differs in")
+            rows = [[*row, apart.get(r.id, "")] for row, r in zip(rows, found, strict=True)]
         if same:
             titles.append("same as")
             others = [[other[:SHORT] for other in same.get(r.id, [])] for r in found]

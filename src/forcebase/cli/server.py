@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -52,6 +53,37 @@ def status(as_json: JsonOption = False) -> None:
     _print_status(found, as_json)
     if not found.running:
         raise typer.Exit(1)
+
+
+@app.command()
+def migrate(
+    backup: Annotated[
+        Path | None, typer.Option(help="Where the backup goes: a folder or a new file.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring an older database to this forcebase's schema, after a backup; goes on after a kill.
+
+    Examples:
+      forcebase db migrate
+      forcebase db migrate --backup /backups
+    """
+    from forcebase.integrity.migrating import migrate_database
+
+    done = migrate_database(Settings.from_environment(), backup)
+    if as_json:
+        print_json(done.as_dict())
+        return
+    if done.before is None:
+        say(f"The database has schema version {done.after}: there is nothing to do.")
+        return
+    say(f"The backup of what was there is {done.backup}.")
+    say(f"Schema version {done.before} -> {done.after}. Records keep their ids.")
+    if done.unrecorded:
+        say(
+            f"{done.unrecorded} DFT methods do not keep all their rules; importing their files "
+            "again supplies them."
+        )
 
 
 def _print_status(found: Any, as_json: bool) -> None:

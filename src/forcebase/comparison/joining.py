@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forcebase.comparison.replicates import one_each
 from forcebase.database.database import Database
+from forcebase.database.equivalences import equal_methods
 from forcebase.database.label_ids import LabelIds, read_label_ids
 from forcebase.database.reading import read_frames
 from forcebase.errors import NotFoundError
 from forcebase.frames import Frames
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records import Method
 
 AT_ONCE = 5000
@@ -62,30 +65,36 @@ class Join:
         """Those at which `chosen`, (n,), is true; what is missing stays the same."""
         return replace(self, model=self.model.take(chosen), reference=self.reference.take(chosen))
 
-    def read(self, db: Database) -> Pairs:
+    def read(self, db: Database, energy: EnergyKind = EnergyKind.FREE) -> Pairs:
         """Read all labels at once, in the order of the structures' ids.
+
+        Args:
+            db: the database.
+            energy: the kind that is taken of records that have both.
 
         Raises:
             NotFoundError: one of the calculations was deleted meanwhile.
         """
-        return _read(db, self.model, self.reference)
+        return _read(db, self.model, self.reference, energy)
 
-    def pairs(self, db: Database) -> Iterator[Pairs]:
-        """Read them `AT_ONCE` structures after another.
+    def pairs(self, db: Database, energy: EnergyKind = EnergyKind.FREE) -> Iterator[Pairs]:
+        """Read them `AT_ONCE` structures after another; arguments as of `read`.
 
         Raises:
             NotFoundError: one of the calculations was deleted meanwhile.
         """
         for start in range(0, len(self), AT_ONCE):
             part = np.arange(start, min(start + AT_ONCE, len(self)))
-            yield Join(self.model.take(part), self.reference.take(part), []).read(db)
+            yield Join(self.model.take(part), self.reference.take(part), []).read(db, energy)
 
 
 def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any]) -> Join:
     """Find the calculations of both methods on the same structures.
 
-    Of replicates, the first by id is taken; their spread is the noise floor, not an error. DFT that
-    did not converge is left out, unless the query is for certain calculations or for just these.
+    Labels of methods that are taken for one with the reference count as its own. Of several meshes
+    the densest is taken, of replicates the first by id; their spread is the noise floor, not an
+    error. DFT that did not converge is left out, unless the query is for certain calculations or
+    for just these.
 
     Args:
         db: the database.
@@ -95,14 +104,20 @@ def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any
 
     Raises:
         NotFoundError: the reference has nothing of it, or the two have no structure in common.
+        InputError: a structure has labels of unlike charges or magnetic states.
     """
-    right = read_label_ids(db, reference.id, query).replicate(0)
+    every = read_label_ids(db, reference.id, query)
+    equal = [name for name in equal_methods(db, [reference.id]) if name != reference.id]
+    if not reference.is_model and equal:
+        every = every.joined([read_label_ids(db, name, query) for name in equal])
+    right = one_each(db, reference, every)
     if not len(right):
         raise NotFoundError(
             f"{reference.title} has labelled nothing of what is asked for.",
             hint="`forcebase ls calculations` takes the same filters.",
         )
-    left = read_label_ids(db, model.id, structures=right.structures).replicate(0)
+    answers = read_label_ids(db, model.id, structures=right.structures)
+    left = one_each(db, model, answers, like=right)
     common = np.isin(right.structures, left.structures, assume_unique=True)
     missing = right.structures[~common].astype(str).tolist()
     if not common.any():
@@ -114,9 +129,9 @@ def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any
     return Join(left, right.take(common), missing)
 
 
-def _read(db: Database, left: LabelIds, right: LabelIds) -> Pairs:
+def _read(db: Database, left: LabelIds, right: LabelIds, energy: EnergyKind) -> Pairs:
     wanted = np.concatenate([left.ids, right.ids])
-    frames = read_frames(db, {"_id": {"$in": np.unique(wanted).astype(str).tolist()}})
+    frames = read_frames(db, {"_id": {"$in": np.unique(wanted).astype(str).tolist()}}, energy)
     known = np.char.encode(frames.ids, "ascii")
     gone = np.setdiff1d(wanted, known)
     if len(gone):

@@ -7,18 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from forcebase.comparison.energies import compared_kind, trained_kind
 from forcebase.comparison.joining import Join, join
 from forcebase.comparison.keeping import find, keep
 from forcebase.comparison.leakage import Only, require_unseen, seen_by
 from forcebase.database.database import Database
+from forcebase.database.equivalences import equal_methods, resting_on
+from forcebase.database.pieces import in_pieces
 from forcebase.datasets import check_split
 from forcebase.digest import merkle_root
 from forcebase.physics.alignment import Align
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.physics.metrics import FrameTally
 from forcebase.physics.shell_errors import ShellTally
 from forcebase.physics.shells import Shells
 from forcebase.progress import Progress
-from forcebase.records import Dataset, Method, Structure, Validation
+from forcebase.records import Dataset, Method, ModelMethod, Structure, Validation
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ def compare_labels(
 ) -> Validation:
     """Energies, forces and stress of `model` held to `reference`.
 
+    Energies of the reference are of the kind that the model was trained on, where it has both.
+
     The result is a validation record: asked again on the same records, it is found again. With a
     host, it holds the errors of forces by distance from the defect too, as `forces_by_shell`: see
     `forcebase.physics.shell_errors`.
@@ -125,6 +131,12 @@ def compare_labels(
     pairs = select_pairs(db, model, reference, selection)
     on: dict[str, Any] = {**selection.described(), "n_missing": len(pairs.missing)}
     on |= {"edition": EDITION}
+    energy = compared_kind(db, model)
+    if isinstance(model, ModelMethod) and (kind := trained_kind(db, model)):
+        on["energy"] = str(kind)
+    equated = _equivalences(db, reference, pairs)
+    if equated:
+        on["equated"] = equated
     if alignment is not Align.NONE:
         on["align"] = str(alignment)
     if host is not None:
@@ -141,15 +153,28 @@ def compare_labels(
     known = find(db, validation)
     if known is not None and not recompute:
         return known
-    validation.metrics = _metrics(db, pairs, alignment, host, shells, progress)
+    validation.metrics = _metrics(db, pairs, energy, alignment, host, shells, progress)
     validation.leakage = seen_by(db, model, pairs.structures).counts()
     validation.made_from("model", "methods", model.id)
     validation.made_from("reference", "methods", reference.id)
+    for equivalence in equated:
+        validation.made_from("equated by", "equivalences", equivalence)
     if selection.dataset is not None:
         validation.made_from("on", "datasets", selection.dataset.id)
     if host is not None:
         validation.made_from("host", "structures", host.id)
     return keep(db, validation.sealed(), "compare labels", started, known)
+
+
+def _equivalences(db: Database, reference: Method, pairs: Join) -> list[str]:
+    """Ids of the equivalences by which labels of other methods count as the reference's."""
+    if reference.is_model or len(equal_methods(db, [reference.id])) < 2:
+        return []
+    ids = pairs.reference.ids.astype(str).tolist()
+    used: set[str] = set()
+    for piece in in_pieces({"_id": {"$in": ids}}):
+        used |= {row["method"] for row in db.calculations.raw.find(piece, {"method": 1})}
+    return resting_on(db, [reference.id, *sorted(used - {reference.id})])
 
 
 EDITION = 3
@@ -159,6 +184,7 @@ EDITION = 3
 def _metrics(
     db: Database,
     found: Join,
+    energy: EnergyKind,
     alignment: Align,
     host: Structure | None,
     shells: Shells | None,
@@ -168,7 +194,7 @@ def _metrics(
     if host is not None and shells is not None:
         by_shell = ShellTally(host.to_atoms(), shells)
     done = 0
-    for pairs in found.pairs(db):
+    for pairs in found.pairs(db, energy):
         tally.add(pairs.model, pairs.reference)
         if by_shell is not None:
             by_shell.add(pairs.model, pairs.reference)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from forcebase.comparison.joining import Join
+from forcebase.comparison.replicates import replicate_pairs
 from forcebase.database.database import Database
 from forcebase.database.label_ids import LabelIds, read_label_ids
 from forcebase.physics.label_errors import LabelErrors
@@ -43,14 +44,16 @@ class Floor:
 def noise_floors(db: Database, model: Method, reference: Method, compared: Join) -> list[Floor]:
     """Look for what tells the noise of both sides on the structures compared.
 
-    Replicates: calculations of one structure that the same method did twice, with another answer.
+    Replicates: calculations of one structure that the same method did twice, alike in all that it
+    gave (`forcebase.comparison.replicates`), with another answer.
     Precision: the same weights in float32 and in float64.
     """
     floors = []
     for method in {reference.id: reference, model.id: model}.values():
         labels = read_label_ids(db, method.id, structures=compared.structures)
         first = labels.replicate(0)
-        floors.append(_floor(db, "replicates", method, method, first, labels.replicate(1)))
+        pairs = replicate_pairs(db, method, labels)
+        floors.append(_floor(db, "replicates", method, method, *pairs))
         for sibling in _siblings(db, method):
             answers = read_label_ids(db, sibling.id, structures=compared.structures)
             floors.append(_floor(db, "precision", method, sibling, first, answers.replicate(0)))

@@ -11,12 +11,14 @@ import numpy as np
 from monty.json import MSONable
 from numpy.typing import NDArray
 
+from forcebase.curation.agreement import check_agreement
 from forcebase.curation.given_e0s import checked_e0s
+from forcebase.curation.isolated_atoms import atoms_e0s, e0s_of_atoms, with_isolated_atoms
 from forcebase.curation.splitting import Fractions, split_by_family
-from forcebase.curation.steps import Step, default_steps
+from forcebase.curation.steps import OneMethod, Step, default_steps
 from forcebase.errors import InputError, MixedMethodsError
 from forcebase.frames import Frames
-from forcebase.outputs import CurationOutput, CurationStep, Drop, Member
+from forcebase.outputs import CurationOutput, CurationStep, Drop, E0sSource, Member
 from forcebase.physics.reference_energies import fit_e0s, residual_energies
 
 
@@ -30,9 +32,11 @@ class CurationRecipe(MSONable):
         steps: in the order in which they are taken.
         fractions: shares of train, valid and test, in records.
         seed: of the split.
-        e0s: element symbol -> eV, of the method of the labels; None has them fitted on the
-            train split.
+        e0s: element symbol -> eV, of the method of the labels; None takes them from isolated
+            atoms of that method, where all elements have one, or has them fitted on train.
         e0s_method: id of the method that given E0s belong to; "" where that is not known.
+        findings: what is known of the candidates beside, and goes into the record.
+        energy_kind: of the candidates' energies; "" where it is not recorded, or is not one.
     """
 
     name: str
@@ -42,10 +46,13 @@ class CurationRecipe(MSONable):
     seed: int = 0
     e0s: dict[str, float] | None = None
     e0s_method: str = ""
+    findings: tuple[str, ...] = ()
+    energy_kind: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", tuple(self.steps))
         object.__setattr__(self, "fractions", tuple(self.fractions))
+        object.__setattr__(self, "findings", tuple(self.findings))
 
 
 class Parent(TypedDict):
@@ -72,7 +79,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
 
     Raises:
         InputError: no candidates, the same calculation twice, nothing left after a step, too
-            few families to split, or an element without an E0.
+            few families to split, an element without an E0, or labels that contradict each other.
         MixedMethodsError: labels of several methods would meet in one dataset, or E0s of another
             method were given.
     """
@@ -80,9 +87,10 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
     _check_candidates(frames)
     keep = {} if parent is None else parent["splits"]
     frames = frames.take(_canonical_order(frames, keep))
-    kept, steps, dropped = _take_steps(frames, recipe.steps)
+    kept, steps, dropped = _take_steps(frames, with_isolated_atoms(frames, recipe.steps))
     members = frames.take(np.flatnonzero(kept))
-    method = _only_method(members)
+    method = _only_method(members, recipe.steps)
+    findings = [*recipe.findings, *check_agreement(members)]
     splits = split_by_family(
         members.families.tolist(),
         members.kinds.tolist(),
@@ -90,6 +98,7 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
         seed=recipe.seed,
         keep=keep,
     )
+    e0s, source, found = _reference_energies(members, splits, recipe, atoms_e0s(frames, method))
     return {
         "forcebase": "curation",
         "name": recipe.name,
@@ -100,8 +109,10 @@ def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None)
         "members": _members(members, splits),
         "dropped": dropped,
         "steps": steps,
-        "e0s": _reference_energies(members, splits, recipe),
-        "e0s_source": "fitted" if recipe.e0s is None else "given",
+        "e0s": e0s,
+        "e0s_source": source,
+        "energy_kind": recipe.energy_kind or None,
+        "findings": [*findings, *([found] if found else [])],
         "wall_time": time.perf_counter() - start,
     }
 
@@ -160,11 +171,15 @@ def _take_steps(
     return kept, done, dropped
 
 
-def _only_method(members: Frames) -> str:
+def _only_method(members: Frames, steps: tuple[Step, ...]) -> str:
     methods = np.unique(members.methods)
+    for step in steps:
+        if isinstance(step, OneMethod) and step.method and {*methods} <= {step.method, *step.equal}:
+            return step.method
     if len(methods) > 1:
         raise MixedMethodsError(
-            f"The dataset would hold labels of {len(methods)} methods: {', '.join(methods)}.",
+            f"The dataset would hold labels of {len(methods)} methods: "
+            f"{', '.join(name[:10] for name in methods)}.",
             hint="Put the step one-method first.",
             methods=methods.tolist(),
         )
@@ -189,13 +204,19 @@ def _as_split(name: str) -> Literal["train", "valid", "test"]:
 
 
 def _reference_energies(
-    members: Frames, splits: Mapping[str, str], recipe: CurationRecipe
-) -> dict[str, float]:
-    """E0s as given, or fitted on train; either way they must know each element of the dataset."""
+    members: Frames,
+    splits: Mapping[str, str],
+    recipe: CurationRecipe,
+    atoms: dict[str, float],
+) -> tuple[dict[str, float], E0sSource, str]:
+    """E0s as given, of isolated atoms, or fitted on train, for every element; and a finding."""
     if recipe.e0s is not None:
-        return checked_e0s(members, recipe.e0s, recipe.e0s_method)
+        return checked_e0s(members, recipe.e0s, recipe.e0s_method), "given", ""
+    of_atoms, finding = e0s_of_atoms(members, atoms)
+    if of_atoms is not None:
+        return of_atoms, "isolated atoms", finding
     in_train = [splits[str(family)] == "train" for family in members.families]
     train = members.take(np.flatnonzero(in_train))
     e0s = fit_e0s(train.numbers, train.owners, train.energies)
     residual_energies(members.numbers, members.owners, members.energies, e0s)
-    return e0s
+    return e0s, "fitted", finding

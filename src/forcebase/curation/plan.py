@@ -20,7 +20,8 @@ from typing import Any
 
 import yaml
 
-from forcebase.bounds import SEED, check_bounds
+from forcebase.bounds import SEED, check_bounds, check_choice
+from forcebase.curation.alike import Alike
 from forcebase.curation.convergence import Converged
 from forcebase.curation.selection import FarthestPoint, Stratified
 from forcebase.curation.splitting import Fractions, check_fractions
@@ -35,12 +36,14 @@ from forcebase.curation.steps import (
     default_steps,
 )
 from forcebase.errors import InputError
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.safety.yaml_text import parse_yaml, read_yaml
 
 STEPS: dict[str, type[Step]] = {
     step.name: step
     for step in (
         OneMethod,
+        Alike,
         Converged,
         LabelsPresent,
         MinimumDistance,
@@ -51,14 +54,15 @@ STEPS: dict[str, type[Step]] = {
         Stratified,
     )
 }
-BY_ITSELF = ("not-stale", "reserved")
-"""Steps that each build takes, from what the database knows."""
+BY_ITSELF = ("not-stale", "reserved", "isolated-atoms")
+"""Steps that each build takes where they are of use, from what the database knows."""
 KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
     "bool": (bool,),
     "str": (str,),
     "str | None": (str,),
+    "str | float | None": (str, int, float),
 }
 
 
@@ -71,9 +75,11 @@ class Plan:
         steps: in the order in which they are taken; those that choose come last.
         fractions: shares of train, valid and test.
         seed: of the split.
-        e0s: element symbol -> eV; None has them fitted.
+        e0s: element symbol -> eV; None takes isolated atoms', or has them fitted.
         e0s_method: id of the method that the given E0s belong to.
         licence: SPDX identifier of the dataset's licence.
+        energy: `extrapolated` takes that energy of records that have both; None the free energy,
+            from which the forces derive.
     """
 
     filters: Mapping[str, Any] = field(default_factory=dict)
@@ -83,10 +89,12 @@ class Plan:
     e0s: dict[str, float] | None = None
     e0s_method: str | None = None
     licence: str = ""
+    energy: str | None = None
 
     def __post_init__(self) -> None:
         check_bounds(self, {"seed": SEED}, "a recipe")
         check_fractions(self.fractions)
+        check_choice(self, "energy", tuple(EnergyKind))
         strange = [s for s, energy in (self.e0s or {}).items() if not math.isfinite(energy)]
         if strange:
             raise InputError(f"The E0 of {strange[0]} is no number.", hint="Give it in eV.")
@@ -145,7 +153,7 @@ def plan_text(plan: Plan) -> str:
         "fractions": list(plan.fractions),
         "seed": plan.seed,
     }
-    for name in ("e0s", "e0s_method", "licence"):
+    for name in ("e0s", "e0s_method", "licence", "energy"):
         if getattr(plan, name):
             content[name] = getattr(plan, name)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
@@ -166,7 +174,7 @@ def step_named(name: str, settings: Mapping[str, Any]) -> Step:
     if name not in STEPS:
         raise InputError(
             f"There is no step {name!r} to choose.",
-            hint=f"Steps are {', '.join(STEPS)}; {' and '.join(BY_ITSELF)} are always taken.",
+            hint=f"Steps are {', '.join(STEPS)}; {', '.join(BY_ITSELF)} come by themselves.",
         )
     made = STEPS[name]
     kinds = _kinds(made)
@@ -225,7 +233,7 @@ def change_steps(
         if name not in by_name:
             raise InputError(
                 f"Step {name!r} cannot be skipped: it is not in the recipe.",
-                hint=f"In it are {', '.join(by_name)}; {' and '.join(BY_ITSELF)} always stay.",
+                hint=f"In it are {', '.join(by_name)}; {', '.join(BY_ITSELF)} always stay.",
             )
         del by_name[name]
     return tuple(by_name.values())

@@ -50,16 +50,30 @@ class Step(MSONable, ABC):
         """
 
 
+def short(method: str) -> str:
+    """The first digits of a method's id; "none"."""
+    return method[:10] or "none"
+
+
 @dataclass(frozen=True)
 class OneMethod(Step):
     """Keep the labels of one method.
 
     Attributes:
         method: its id; None where all candidates are of the same method.
+        equal: ids of methods that are taken for one with it; found in the database.
     """
 
     name: ClassVar[str] = "one-method"
     method: str | None = None
+    equal: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "equal", tuple(self.equal))
+
+    def parameters(self) -> dict[str, Any]:
+        """Give the method, and those that are taken for one with it where there are any."""
+        return {"method": self.method, **({"equal": list(self.equal)} if self.equal else {})}
 
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop labels of other methods.
@@ -71,7 +85,7 @@ class OneMethod(Step):
         names, counts = np.unique(frames.methods[kept], return_counts=True)
         found = {str(name): int(count) for name, count in zip(names, counts, strict=True)}
         wanted = next(iter(found), "") if self.method is None else self.method
-        listing = ", ".join(f"{name or 'none'} ({count})" for name, count in found.items())
+        listing = ", ".join(f"{name[:10] or 'none'} ({count})" for name, count in found.items())
         if self.method is None and len(found) > 1:
             raise MixedMethodsError(
                 f"The candidates are labelled by {len(found)} methods: {listing}.",
@@ -80,13 +94,13 @@ class OneMethod(Step):
             )
         if wanted not in found:
             raise InputError(
-                f"No candidate is labelled by method {wanted}; there are: {listing or 'none'}.",
+                f"No candidate is of method {wanted[:10]}; there are: {listing or 'none'}.",
                 hint="Check the method's id and the query.",
                 methods=found,
             )
-        others = np.flatnonzero(kept & (frames.methods != wanted))
+        others = np.flatnonzero(kept & ~np.isin(frames.methods, [wanted, *self.equal]))
         return [
-            (int(i), f"labelled by method {frames.methods[i] or 'none'}, not {wanted}")
+            (int(i), f"labelled by method {short(frames.methods[i])}, not {short(wanted)}")
             for i in others
         ]
 

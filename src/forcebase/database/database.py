@@ -43,6 +43,7 @@ class Database:
             self.raw, records.Structure, lambda found: [r.to_atoms() for r in found], narrow
         )
         self.methods = RecordCollection(self.raw, records.Method, narrow=narrow)
+        self.equivalences = RecordCollection(self.raw, records.Equivalence, narrow=narrow)
         self.calculations = RecordCollection(
             self.raw, records.Calculation, self._labelled_atoms, narrow
         )
@@ -59,6 +60,7 @@ class Database:
         found: list[RecordCollection] = [
             self.structures,
             self.methods,
+            self.equivalences,
             self.calculations,
             self.datasets,
             self.phonons,

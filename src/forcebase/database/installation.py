@@ -27,6 +27,8 @@ HISTORY = "history"
 """In the document that says the schema's version: each version that there was, and since when."""
 FIRST_SEALED = 8
 """The version from which on that document has a checksum."""
+MIGRATION = "migration"
+"""Document of `META` that says how far a migration came, and where its backup is."""
 NAMESPACE_EXISTS = 48
 AT_ONCE = 1000
 """Records that a migration holds at a time."""
@@ -103,39 +105,103 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
     (6, 7): convert_all,  # neutral forms of MACE models
-    (7, 8): _seal_the_rest,  # checksums of all documents, what activities wrote, job outputs
-    (8, 9): _nothing,
-    (9, 10): _nothing,
-    (10, 11): _nothing,  # predictions named by their inputs: records of before keep their ids
+    # checksums of all documents, what activities wrote, job outputs; methods by their rules alone,
+    # equivalences, kinds of energies, predictions by their inputs: records of before keep their ids
+    (7, 8): _seal_the_rest,
 }
 
 
-def install(database: MongoDatabase) -> None:
-    """Create what is missing, and bring an older database to this version's schema.
+def stored_version(database: MongoDatabase) -> int | None:
+    """Schema version of a database; None where it was not made yet.
 
-    One that is in shape is only looked at, so that whoever may only read can open it.
+    Raises:
+        DatabaseError: what the database says of its version was edited.
+    """
+    found = database[META].find_one({"_id": "schema"})
+    if found is None:
+        return None
+    _require_unedited(database.name, found)
+    return int(found["version"])
+
+
+def install(database: MongoDatabase) -> None:
+    """Create what is missing in a new database; look at one that is there, and change nothing.
+
+    Raises:
+        DatabaseError: the database was written by a newer forcebase, or by an older one and was not
+            migrated yet.
+        AccessError: it has to be made, and the user may not.
+    """
+    version = stored_version(database)
+    if version == SCHEMA_VERSION:
+        return
+    if version is None:
+        _require_right(database, None)
+        _bring_into_step(database, SCHEMA_VERSION)
+        return
+    _require_known(database, version)
+    raise DatabaseError(
+        f"Database {database.name} has schema version {version}; this forcebase writes "
+        f"{SCHEMA_VERSION}. Nothing was changed.",
+        hint="`forcebase db migrate` makes a backup, and then brings it into step.",
+    )
+
+
+def require_migration_right(database: MongoDatabase) -> None:
+    """Before a migration begins.
 
     Raises:
         DatabaseError: the database was written by a newer forcebase, or what it says of its
             version was edited.
-        AccessError: it has to be made or migrated, and the user may not.
+        AccessError: the user may not migrate.
     """
-    found = database[META].find_one({"_id": "schema"})
-    version = found["version"] if found else SCHEMA_VERSION
+    version = stored_version(database)
+    if version is not None:
+        _require_known(database, version)
+        _require_right(database, version)
+
+
+def migrate(database: MongoDatabase, on_step: Callable[[int], None] | None = None) -> int | None:
+    """Bring an older database to this version's schema; go on where a migration was killed.
+
+    Each step is found done by its number, or does nothing where it was done; the version is
+    changed last, so that nobody opens what is half migrated.
+
+    Args:
+        database: MongoDB's.
+        on_step: told of each version that is reached.
+
+    Returns:
+        The version before; None where there was nothing to do.
+    """
+    version = stored_version(database)
+    if version is None or version >= SCHEMA_VERSION:
+        return None
+    going = database[META].find_one({"_id": MIGRATION}) or {}
+    reached = max(int(going.get("reached", version)), version)
+    while reached < SCHEMA_VERSION:
+        MIGRATIONS[reached, reached + 1](database)
+        reached += 1
+        database[META].update_one({"_id": MIGRATION}, {"$set": {"reached": reached}}, upsert=True)
+        if on_step is not None:
+            on_step(reached)
+    _bring_into_step(database, SCHEMA_VERSION)
+    database[META].delete_one({"_id": MIGRATION})
+    return version
+
+
+def _require_known(database: MongoDatabase, version: int) -> None:
     if version > SCHEMA_VERSION:
         raise DatabaseError(
             f"Database {database.name} has schema version {version}; this forcebase knows "
             f"up to {SCHEMA_VERSION}.",
             hint="Upgrade forcebase.",
         )
-    if found:
-        _require_unedited(database.name, found)
-        if version == SCHEMA_VERSION:
-            return
-    _require_right(database, found["version"] if found else None)
-    while version < SCHEMA_VERSION:
-        MIGRATIONS[version, version + 1](database)
-        version += 1
+
+
+def _bring_into_step(database: MongoDatabase, version: int) -> None:
+    """Collections, validators, indexes and roles of this version; its number comes last."""
+    found = database[META].find_one({"_id": "schema"})
     _create_collections(database)
     _create_indexes(database)
     create_file_indexes(database)
@@ -183,8 +249,8 @@ def _require_right(database: MongoDatabase, version: int | None) -> None:
     what = "is not made yet" if new else f"has schema version {version}, not {SCHEMA_VERSION}"
     raise AccessError(
         f"Database {database.name!r} {what}, and {access.who} may not change that.",
-        hint="Ask an admin of the database to run any command of this forcebase once, as "
-        "`forcebase ls methods`.",
+        hint="Ask an admin of the database to run "
+        f"`forcebase {'ls methods' if new else 'db migrate'}` of this forcebase once.",
     )
 
 

@@ -14,6 +14,7 @@ from forcebase.database.pieces import IDS_AT_ONCE
 from forcebase.database.raw_rows import read_rows
 from forcebase.errors import DatabaseError, NotFoundError
 from forcebase.frames import atom_rows
+from forcebase.physics.energy_kinds import EnergyKind
 
 BY_STRUCTURE = "method_1_structure_1__id_1"
 """Index that gives the calculations of a method in the order of their structures."""
@@ -21,6 +22,7 @@ LABELS = {
     "_id": "S",
     "structure": "S",
     "energy": "<f8",
+    "free_energy": "<f8",
     "forces.dtype": "S",
     "forces.data": "<f8",
     "stress.dtype": "S",
@@ -38,7 +40,7 @@ class LabelColumns:
         structures: (n,) ids.
         n_atoms: (n,); `numbers` and `forces` are the structures' rows one after another.
         numbers: (N,) atomic numbers.
-        energies: (n,) eV, whole cell.
+        energies: (n,) eV, whole cell; the free energy where a record has both.
         forces: (N, 3) eV/angstrom.
         stresses: (n, 6) eV/angstrom^3, ASE Voigt order, tension positive; NaN where unknown.
     """
@@ -98,7 +100,7 @@ def read_labels(db: Database, method: str, prefix: str) -> LabelColumns:
         structures=structures,
         n_atoms=sizes,
         numbers=_numbers(db, structures, sizes),
-        energies=joined([rows["energy"] for rows, _ in parts], "<f8"),
+        energies=joined([label_energies(rows) for rows, _ in parts], "<f8"),
         forces=forces,
         stresses=joined(stresses, "<f8").reshape(-1, 6),
     )
@@ -119,6 +121,12 @@ def array_column(rows: NDArray[Any], name: str, dtype: str = "<f8") -> NDArray[A
         )
     found: NDArray[Any] = rows[f"{name}.data"]
     return found
+
+
+def label_energies(rows: NDArray[Any], kind: EnergyKind = EnergyKind.FREE) -> NDArray[np.float64]:
+    """(n,) energies of calculations of one shape, of this kind where they have both."""
+    both = "free_energy" in (rows.dtype.names or ()) and kind is EnergyKind.FREE
+    return np.asarray(rows["free_energy" if both else "energy"], dtype=float)
 
 
 def label_stresses(rows: NDArray[Any]) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,15 @@ class LabelIds:
         """One for each structure that has so many, by id: 0 for the first of each."""
         starts = np.searchsorted(self.structures, self.structures)
         return self.take(np.arange(len(self)) - starts == number)
+
+    def joined(self, others: Sequence[LabelIds]) -> LabelIds:
+        """These and others, by structure; of one structure these come first."""
+        parts = [self, *others]
+        structures = np.concatenate([part.structures for part in parts])
+        ids = np.concatenate([part.ids for part in parts])
+        source = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        order = np.lexsort((ids, source, structures))
+        return LabelIds(structures[order], ids[order])
 
 
 def read_label_ids(

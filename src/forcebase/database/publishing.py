@@ -9,13 +9,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from jobflow import OutputReference
+from bson import ObjectId
+from jobflow import JobStore, OutputReference
 from jobflow.core.schemas import JobStoreDocument
+from maggma.stores import MemoryStore
 from monty.json import jsanitize
+from pymongo.errors import DuplicateKeyError
 
 from forcebase.blob import DATA_STORE, Blob
 from forcebase.database.access import refusals_told
 from forcebase.database.database import Database
+from forcebase.database.job_store import OUTPUTS
 from forcebase.database.trust import require_runnable
 from forcebase.digest import content_digest
 from forcebase.frames import Frames
@@ -57,6 +61,7 @@ def publish_dataset(db: Database, dataset: Dataset) -> OutputReference:
         "steps": [],
         "e0s": dict(dataset.e0s),
         "e0s_source": dataset.e0s_source,
+        "energy_kind": dataset.energy_kind,
         "wall_time": dataset.wall_time or 0.0,
     }
     return _publish(db, "dataset", dataset.id, dict(output))
@@ -115,17 +120,55 @@ def stored_model(db: Database, model: ModelMethod) -> ModelOutput:
 
 
 def _publish(db: Database, what: str, digest: str, output: dict[str, Any]) -> OutputReference:
-    uuid = f"{PUBLISHED}-{content_digest([what, digest])[:32]}"
-    if not db.job_store.count({"uuid": uuid}):
-        document = JobStoreDocument(
-            uuid=uuid,
-            index=1,
-            output=jsanitize(output, strict=True, allow_bson=True),
-            completed_at=datetime.now().isoformat(),
-            metadata={PUBLISHED: what, "digest": digest},
-            hosts=[],
-            name=f"published {what}",
-        )
-        with refusals_told(db.raw):
-            db.job_store.update(document, save={DATA_STORE: [Blob]})
+    """Publish once: heavy parts first, so that whoever finds the document finds them too.
+
+    JobStore.update writes the document first, which another process takes, or a kill leaves, alone.
+    """
+    name = content_digest([what, digest])
+    uuid = f"{PUBLISHED}-{name[:32]}"
+    found = _published(db, uuid)
+    if found is not None and _is_whole(db, found):
+        return OutputReference(uuid)
+    document = JobStoreDocument(
+        uuid=uuid,
+        index=1,
+        output=jsanitize(output, strict=True, allow_bson=True),
+        completed_at=datetime.now().isoformat(),
+        metadata={PUBLISHED: what, "digest": digest},
+        hosts=[],
+        name=f"published {what}",
+    )
+    stores: Any = db.job_store.additional_stores  # type: ignore[has-type]
+    with refusals_told(db.raw):
+        light = JobStore(MemoryStore(), additional_stores=stores)
+        light.docs_store.connect()
+        light.update(document, save={DATA_STORE: [Blob]})
+        made: Any = light.docs_store.query_one({"uuid": uuid})
+        if found is not None:  # half of it, left by a kill
+            made["_id"] = found["_id"]
+            db.raw[OUTPUTS].replace_one({"_id": found["_id"]}, made)
+            return OutputReference(uuid)
+        made["_id"] = ObjectId(name[:24])  # of two who publish at once the first counts
+        try:
+            db.raw[OUTPUTS].insert_one(made)
+        except DuplicateKeyError:
+            for part in _heavy(made):
+                stores[DATA_STORE].remove_docs({"blob_uuid": part})
     return OutputReference(uuid)
+
+
+def _published(db: Database, uuid: str) -> dict[str, Any] | None:
+    return db.raw[OUTPUTS].find_one({"uuid": uuid}, {"output": 1})
+
+
+def _is_whole(db: Database, document: dict[str, Any]) -> bool:
+    """Whether all heavy parts of a document are there."""
+    parts = _heavy(document)
+    asked = {"metadata.blob_uuid": {"$in": parts}}
+    return len(db.raw[f"{DATA_STORE}.files"].distinct("metadata.blob_uuid", asked)) == len(parts)
+
+
+def _heavy(document: dict[str, Any]) -> list[str]:
+    """Where the heavy parts of a published document are, in the store for them."""
+    parts = [part for part in document["output"].values() if isinstance(part, dict)]
+    return [part["blob_uuid"] for part in parts if "blob_uuid" in part]

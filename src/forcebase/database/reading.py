@@ -13,12 +13,14 @@ from forcebase.database.label_columns import (
     LABELS,
     array_column,
     joined,
+    label_energies,
     label_stresses,
 )
 from forcebase.database.pieces import in_pieces
 from forcebase.database.raw_rows import read_rows
 from forcebase.errors import DatabaseError, NotFoundError
 from forcebase.frames import Frames, atom_rows
+from forcebase.physics.energy_kinds import EnergyKind
 
 STRUCTURES = {
     "_id": "S",
@@ -36,12 +38,15 @@ STRUCTURES = {
 }
 
 
-def read_frames(db: Database, query: Mapping[str, Any]) -> Frames:
+def read_frames(
+    db: Database, query: Mapping[str, Any], energy: EnergyKind = EnergyKind.FREE
+) -> Frames:
     """Read the calculations that `query` finds, with their structures, ordered by id.
 
     Args:
         db: the database.
         query: a MongoDB query on `calculations`.
+        energy: the kind that is taken where a record has both; forces derive from the free energy.
 
     Raises:
         NotFoundError: a structure is not in the database.
@@ -66,7 +71,7 @@ def read_frames(db: Database, query: Mapping[str, Any]) -> Frames:
     components = joined([f.ravel() for f in forces], "<f8").reshape(-1, 3)
     labels = {
         "methods": _text(joined([rows["method"] for rows in found], "S64")[order]),
-        "energies": joined([rows["energy"] for rows in found], "<f8")[order],
+        "energies": joined([label_energies(rows, energy) for rows in found], "<f8")[order],
         "forces": components[atom_rows(sizes, order)],
         "stresses": joined([label_stresses(rows) for rows in found], "<f8").reshape(-1, 6)[order],
     }

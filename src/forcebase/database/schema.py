@@ -23,13 +23,14 @@ from mongoengine.base import BaseField
 from forcebase import records
 from forcebase.records.array_field import ArrayField
 
-SCHEMA_VERSION = 11
+SCHEMA_VERSION = 8
 OLDEST_READABLE = 6
 """Records of archives from this version on have the shape of today's: what came is optional."""
 DOCUMENTS: tuple[type[Document], ...] = (
     records.Structure,
     records.DFTMethod,
     records.ModelMethod,
+    records.Equivalence,
     records.Calculation,
     records.Dataset,
     records.DatasetMember,

@@ -94,10 +94,7 @@ def make_card(db: Database, dataset: Dataset) -> Card:
 
 
 def _settings(method: Any) -> dict[str, Any]:
-    names = (
-        *("code", "code_version", "functional", "basis", "pseudopotentials", "k_points"),
-        *("smearing", "spin", "dispersion", "spin_orbit"),
-    )
+    names = dict.fromkeys((*method.RULES, *method.FIELDS)) if not method.is_model else ()
     told = {name: getattr(method, name, None) for name in names}
     return {
         name: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value

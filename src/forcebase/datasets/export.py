@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.io import write
 
 from forcebase.database.database import Database
+from forcebase.database.energy_kinds import NOT_RECORDED
 from forcebase.datasets.frozen import dataset_frames, labelled_atoms
 from forcebase.models.loading import MACE, require_package
 from forcebase.models.mace_package import import_mace
@@ -55,12 +56,20 @@ def export(
             target = below(folder, name, "The file")
             with scratch_folder(".part", folder) as scratch:
                 part = scratch / target.name
-                writer(part, list(labelled_atoms(dataset_frames(db, dataset, split))))
+                writer(part, _told(dataset, labelled_atoms(dataset_frames(db, dataset, split))))
                 part.replace(target)
             written.append(target)
     except OSError as error:
         raise unwritable(folder, error) from error
     return written
+
+
+def _told(dataset: Dataset, labelled: Iterable[Atoms]) -> list[Atoms]:
+    """Each with the kind of its energy, which an import reads back."""
+    found = list(labelled)
+    for atoms in found:
+        atoms.info["energy_kind"] = dataset.energy_kind or NOT_RECORDED
+    return found
 
 
 def _write_extxyz(path: Path, atoms: list[Atoms]) -> None:

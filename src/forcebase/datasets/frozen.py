@@ -14,6 +14,7 @@ from forcebase.database.reading import read_frames
 from forcebase.datasets.candidacy import unmet_filters
 from forcebase.errors import InputError
 from forcebase.frames import Frames
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records import Dataset
 from forcebase.records.dataset import DROPPED, SPLITS
 
@@ -76,7 +77,13 @@ def dataset_frames(db: Database, dataset: Dataset, split: str | None = None) -> 
     check_split(split)
     splits = splits_of(db, dataset)
     wanted = [c for c, s in splits.items() if s != DROPPED and split in (None, s)]
-    return read_frames(db, {"_id": {"$in": wanted}})
+    return read_frames(db, {"_id": {"$in": wanted}}, energy_taken(dataset))
+
+
+def energy_taken(dataset: Dataset) -> EnergyKind:
+    """The kind that a dataset takes of records with both energies: the free one unless asked."""
+    asked = (dataset.query.get("settings") or {}).get("energy") or dataset.energy_kind
+    return EnergyKind(asked or EnergyKind.FREE)
 
 
 def check_split(split: str | None) -> None:
@@ -120,7 +127,7 @@ def diff(db: Database, before: Dataset, after: Dataset) -> DatasetDifference:
 
 def _changes(before: Dataset, after: Dataset) -> dict[str, tuple[Any, Any]]:
     told = {}
-    for name in ("method", "e0s", "e0s_source"):
+    for name in ("method", "e0s", "e0s_source", "energy_kind"):
         told[name] = (getattr(before, name), getattr(after, name))
     for name in ("filters", "settings", "licence"):
         told[name] = (before.query.get(name), after.query.get(name))

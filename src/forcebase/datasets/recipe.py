@@ -31,6 +31,7 @@ def recipe_of(dataset: Dataset) -> Plan:
         e0s=given,
         e0s_method=settings.get("e0s_method"),
         licence=query.get("licence", ""),
+        energy=settings.get("energy"),
     )
     described = [{"name": step["name"], **step["parameters"]} for step in taken]
     found = recipe_digest(described, plan.fractions, plan.seed, given, plan.e0s_method)

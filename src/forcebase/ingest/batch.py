@@ -59,6 +59,8 @@ class Batch:
     """Of a phonon: supercells whose forces it is made from, labelled here or by earlier imports."""
     findings: list[dict[str, Any]] = field(default_factory=list)
     """What a model did not give again; the activity keeps it, with what shows on writing."""
+    notes: list[str] = field(default_factory=list)
+    """What is to be known of it before it is used, to be said."""
 
     def write(
         self, db: Database, activity: Activity, started: float | None = None

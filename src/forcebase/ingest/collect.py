@@ -16,6 +16,7 @@ from forcebase.database.publishing import PUBLISHED
 from forcebase.errors import AccessError, ForcebaseError, VersionTakenError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.failures import FAILURE, collect_failures, mark_mended
+from forcebase.ingest.label_checks import check_labels
 from forcebase.ingest.outputs import READERS
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
 from forcebase.records import Activity
@@ -43,6 +44,8 @@ class CollectReport:
     failed: list[tuple[str, str]] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    """(file or job, what is to be known of its labels)."""
     unread: list[Any] = field(default_factory=list, repr=False)
     """`_id` of the outputs that could not be used: what they need may come."""
 
@@ -106,6 +109,7 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
         activity = _activity(db, job, output)
         report.add(batch.write(db, activity))
         report.findings += activity.messages
+        report.notes += [(name, note) for note in batch.notes]
         report.jobs += 1
         report.names.append(name)
     except AccessError:
@@ -132,7 +136,9 @@ def _read(db: Database, output: Any, drawn: dict[str, Any]) -> Batch | None:
     if reader:
         return reader(db, output)
     if is_task_document(output):
-        return task_document_batch(output, drawn)
+        batch = task_document_batch(output, drawn)
+        check_labels(batch)
+        return batch
     return None
 
 

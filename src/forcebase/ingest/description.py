@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from forcebase.errors import InputError
+from forcebase.ingest.described_method import Described, described_method
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records import DFTMethod
 from forcebase.safety.yaml_text import read_yaml
 
@@ -18,9 +20,12 @@ class FileDescription:
     """What is to be known of one file beyond what it says.
 
     Attributes:
-        method: the DFT method of all its labels.
-        keys: names of `energy`, `forces`, `stress` in the file; "" where ASE's own is meant,
-            null for none.
+        described: the DFT method of all its labels, and what it gave for each of them.
+        keys: names of `energy`, `free_energy`, `forces`, `stress` in the file; "" where ASE's own
+            is meant, null for none.
+        energy_kind: `free`, or `extrapolated` to zero width: of an energy beside which the file
+            has no free one.
+        isolated_atoms: fields of the method that are others for isolated atoms, as `spin`.
         convergence: criteria of the calculations.
         family_from: info keys whose values name the family (near copies share them).
         family_file: an extxyz file beside it, whose first structure is the family's root.
@@ -35,8 +40,10 @@ class FileDescription:
         tags: put on every record.
     """
 
-    method: DFTMethod
+    described: Described
     keys: dict[str, str | None] = field(default_factory=dict)
+    energy_kind: EnergyKind | None = None
+    isolated_atoms: dict[str, Any] = field(default_factory=dict)
     convergence: dict[str, Any] = field(default_factory=dict)
     family_from: tuple[str, ...] = ()
     family_file: str = ""
@@ -48,6 +55,11 @@ class FileDescription:
     relaxation: dict[str, Any] = field(default_factory=dict)
     defect: dict[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> DFTMethod:
+        """The DFT method of all labels of the file."""
+        return self.described.method
 
 
 def describe(path: Path, otherwise: Path | None = None) -> FileDescription:
@@ -84,8 +96,7 @@ def read_description(source: Path, name: str, listed: bool = True) -> FileDescri
         content = read_yaml(source, whole=True)
         if not isinstance(content, dict) or not isinstance(content.get("method"), dict):
             raise ValueError("it has no `method` with fields.")
-        method = DFTMethod(**content["method"])
-        method.sealed()
+        described = described_method(content["method"], content.get("calculation"))
         files = content.get("files") or {}
         if listed and files and name not in files:
             raise ValueError(f"its `files` leave out {name}. Add `{name}: {{}}` to them.")
@@ -93,7 +104,9 @@ def read_description(source: Path, name: str, listed: bool = True) -> FileDescri
         for key in ("family_from", "k_mesh", "tags"):
             if key in entry:
                 entry[key] = tuple(entry[key])
-        return FileDescription(method=method, **entry)
+        if entry.get("energy_kind"):
+            entry["energy_kind"] = EnergyKind(entry["energy_kind"])
+        return FileDescription(described=described, **entry)
     except Exception as error:
         raise InputError(
             f"{source.name} beside {name} cannot be used: {error}",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,18 +20,23 @@ from forcebase.database.acts import done_among
 from forcebase.database.database import Database
 from forcebase.digest import bytes_digest, content_digest, merkle_root
 from forcebase.errors import DatabaseError, DiskFullError, ForcebaseError
+from forcebase.ingest.batch import Batch
 from forcebase.ingest.description import FILE_NAME
 from forcebase.ingest.file_kinds import FileKind
 from forcebase.ingest.import_report import ImportReport
-from forcebase.ingest.options import ImportOptions
+from forcebase.ingest.label_checks import check_labels
+from forcebase.ingest.options import EDITION, ImportOptions
 from forcebase.ingest.parsing import Parsed, parse
 from forcebase.ingest.phonopy_file import link_displaced
 from forcebase.ingest.phonopy_forces import forces_beside
+from forcebase.ingest.renewal import link_renewed
 from forcebase.ingest.sources import Source, find_sources
 from forcebase.records import Activity
 
 ENOUGH = 200
 """Files from which on worker processes, which take seconds to start, are worth it."""
+TOGETHER = 1000
+"""Task documents whose labels are held to each other."""
 AHEAD = 4
 """Files that each worker may be ahead of the writing."""
 
@@ -70,7 +76,8 @@ def import_paths(
         waiting = [file for file in named if file and file.source.kind is not FileKind.JOB_STORE]
         known = _known(db, waiting)
         fresh = [file for file in waiting if file.activity not in known]
-        results = _parsed([file.source for file in fresh], options)
+        parsed = _parsed([file.source for file in fresh], options)
+        results = _held_together([file.source for file in fresh], parsed)
         for done, source in enumerate(found.sources):
             file = named[done]
             if file is None:
@@ -93,6 +100,7 @@ def _named(source: Source, options: ImportOptions, report: ImportReport) -> _Nam
         described = {
             "file": source.path.name,
             "sha256": _digest(source.path),
+            "edition": EDITION,
             **options.asked(),
         }
         beside = source.path.parent / FILE_NAME
@@ -141,6 +149,37 @@ def _parsed(sources: list[Source], options: ImportOptions) -> Iterator[Parsed]:
         pool.shutdown(cancel_futures=True)
 
 
+def _held_together(sources: list[Source], results: Iterator[Parsed]) -> Iterator[Parsed]:
+    """Task documents that follow each other hold one structure each: they are checked as one set.
+
+    Where their labels contradict each other, none of them is taken.
+    """
+    for is_document, some in groupby(sources, lambda s: s.kind is FileKind.TASK_DOCUMENT):
+        found = [next(results) for _ in some] if is_document else []
+        if not is_document:
+            yield from (next(results) for _ in some)
+            continue
+        for start in range(0, len(found), TOGETHER):
+            yield from _checked(found[start : start + TOGETHER])
+
+
+def _checked(found: list[Parsed]) -> list[Parsed]:
+    """The same, or the reason in place of each where the labels of all contradict each other."""
+    batches = [parsed.batch for parsed in found if parsed.batch is not None]
+    together = Batch(
+        structures=[structure for batch in batches for structure in batch.structures],
+        calculations=[calculation for batch in batches for calculation in batch.calculations],
+    )
+    try:
+        check_labels(together)
+    except ForcebaseError as error:
+        reason = f"with the {len(batches)} documents beside it: {error}"
+        return [parsed if parsed.batch is None else Parsed(None, reason) for parsed in found]
+    if batches:
+        batches[0].notes += together.notes
+    return found
+
+
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Workers that start here never hear Ctrl-C, not even before `_leave_interrupts`."""
@@ -164,12 +203,14 @@ def _write(db: Database, file: _Named, results: Iterator[Parsed], report: Import
         return
     try:
         link_displaced(db, parsed.batch)
+        link_renewed(db, parsed.batch)
         activity = Activity(
             id=file.activity, kind="import", name=file.source.path.name, source=file.described
         )
         report.add(parsed.batch.write(db, activity, started))
         report.findings += activity.messages
         report.files += 1
+        report.notes += [(file.source.name, note) for note in parsed.batch.notes]
     except (DatabaseError, DiskFullError):  # not the file's fault, and the next file's too
         raise
     except ForcebaseError as error:

@@ -20,15 +20,18 @@ from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, output_batch
 from forcebase.ingest.codes.vasp_output import (
-    functional_name,
     k_mesh,
     potcar_hashes,
-    vasp_method,
+    scf_steps,
+    with_moments,
 )
+from forcebase.ingest.codes.vasp_run import AtomType, element_of, vasp_fields
 from forcebase.ingest.description import read_description
 from forcebase.ingest.import_report import ImportReport
-from forcebase.ingest.options import ImportOptions
+from forcebase.ingest.label_checks import check_labels
+from forcebase.ingest.options import EDITION, ImportOptions
 from forcebase.ingest.outputs import phonon_record
+from forcebase.ingest.renewal import link_renewed
 from forcebase.ingest.store_files import open_store
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
 from forcebase.physics.finite_displacement import unit_cell_masses
@@ -113,6 +116,7 @@ def _import_job(
             return
         with bounded(title):
             batch = reader(db, {**output, "_metadata": document}, options)
+            check_labels(batch)
     except (DatabaseError, PyMongoError):  # not the document's fault, and the next one's too
         raise
     except ForcebaseError as error:
@@ -121,14 +125,17 @@ def _import_job(
         reason = " ".join(repr(error).split())[:200]
         report.failed.append((title, f"its document is not as expected: {reason}"))
     else:
+        link_renewed(db, batch)
         report.add(batch.write(db, activity))
         report.findings += activity.messages
+        report.notes += [(title, note) for note in batch.notes]
         report.jobs += 1
         report.names.append(activity.name)
 
 
 def _activity_id(job: Document, store: str, options: ImportOptions) -> str:
     named = {"uuid": job["uuid"], "index": job["index"], "store": store, **options.asked()}
+    named["edition"] = EDITION
     if options.description:
         named["description_sha256"] = bytes_digest(options.description.read_bytes())
     return content_digest({"import": named})
@@ -157,15 +164,22 @@ def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # n
     if float(settings.get("PSTRESS", 0.0)):
         raise InputError("its energies hold PSTRESS.", hint="Import its vasprun.xml.")
     specs = asked.get("potcar_spec") or []
+    family = (asked.get("potcar_type") or ["PAW_PBE"])[0]
     titles = [spec["titel"] for spec in specs] or list(asked.get("potcar") or [])
-    method = vasp_method(
-        version=run["vasp_version"],
-        functional=functional_name(str(run.get("run_type") or output.get("run_type")), titles),
-        settings=settings,
-        titles=titles,
-        hashes=potcar_hashes(specs),
-        **_plus_u(asked, settings),
+    titles = [title if " " in title else f"{family} {title}" for title in titles]
+    hashes = potcar_hashes(specs) or [None] * len(titles)
+    found = plain_atoms(run["output"]["ionic_steps"][-1]["structure"])
+    counts = {symbol: found.symbols.count(symbol) for symbol in set(found.symbols)}
+    types = [
+        AtomType(symbol, counts.get(symbol, 0), None, title, digest)
+        for title, digest in zip(titles, hashes, strict=True)
+        if (symbol := element_of(title))
+    ]
+    fields = vasp_fields(
+        _with_hubbard(asked, settings, types), asked.get("incar") or {}, types, run["vasp_version"]
     )
+    if fields["charge"] is None:
+        fields["charge"] = _stated_charge(output, run)
     limit = int(settings.get("NELM", 60))
     steps = [
         IonicStep(
@@ -173,8 +187,9 @@ def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # n
             energy=float(step["e_0_energy"]),
             forces=np.array(step["forces"], dtype=float),
             stress=stress_from_kbar_pressure(step["stress"]) if step.get("stress") else None,
-            converged=len(step.get("electronic_steps") or ()) < limit,
+            converged=scf_steps(step.get("electronic_steps") or (), settings) < limit,
             index=index,
+            free_energy=None if step.get("e_fr_energy") is None else float(step["e_fr_energy"]),
         )
         for index, step in enumerate(run["output"]["ionic_steps"])
         if step.get("forces") is not None
@@ -183,22 +198,55 @@ def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # n
     mesh, shift = k_mesh(points)
     told = [[settings["KSPACING"]]] if settings.get("KSPACING") else []
     named = list(points.kpts) if points is not None else told
-    return output_batch(
-        CodeOutput(method, steps, mesh, shift, named), options.steps, options.k_spacing
+    found_run = CodeOutput(
+        steps=_with_site_moments(steps, output),
+        found_total=_number(run["output"].get("magnetization")),
+        k_mesh=mesh,
+        k_shift=shift,
+        k_points=named,
+        **fields,
     )
+    return output_batch(found_run, options.steps, options.k_spacing)
 
 
-def _plus_u(asked: Document, settings: Document) -> Document:
-    """Hubbard terms as `read_vasprun` gives them.
+def _stated_charge(output: Document, run: Document) -> float | None:
+    """Of the structure, which atomate2 makes NELECT from; None where it does not say one."""
+    for place in (output.get("structure"), run["output"].get("structure"), output.get("input")):
+        structure = place.get("structure", place) if isinstance(place, dict) else None
+        charge = structure.get("charge") if isinstance(structure, dict) else None
+        if charge is not None:
+            return float(charge)
+    return None
+
+
+def _with_site_moments(steps: list[IonicStep], output: Document) -> list[IonicStep]:
+    """The last step with the moments that emmet keeps with the final structure's sites."""
+    geometry = output.get("structure") or {}
+    sites = geometry.get("sites", []) if isinstance(geometry, dict) else []
+    moments = [(site.get("properties") or {}).get("magmom") for site in sites]
+    if not steps or len(moments) != len(steps[-1].atoms) or any(m is None for m in moments):
+        return steps
+    return with_moments(steps, [np.array(moments, dtype=float)])
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _with_hubbard(asked: Document, settings: Document, types: list[AtomType]) -> Document:
+    """Settings whose Hubbard terms are as VASP wrote them for each POTCAR.
 
     Raises:
         InputError: they are on, and the document does not say them.
     """
     if not (asked.get("is_hubbard") or settings.get("LDAU")):
-        return {}
+        return settings
+    if isinstance(settings.get("LDAUU"), (list, tuple)):
+        return {**settings, "LDAU": True}
     if not asked.get("hubbards"):
         raise InputError("it has Hubbard terms that it does not tell.", hint="Import its run.")
-    return {"plus_u_eV": dict(asked["hubbards"])}
+    values = [float(asked["hubbards"].get(kind.symbol, 0.0)) for kind in types]
+    return {**settings, "LDAU": True, "LDAUU": values}
 
 
 def _force_field(db: Database, output: Document, options: ImportOptions) -> Batch:

@@ -11,7 +11,8 @@ from ase import Atoms
 from forcebase.errors import InputError
 
 NAMES = {
-    "energy": ("energy", "free_energy", "total_energy", "etot", "e0"),
+    "energy": ("energy", "total_energy", "etot", "e0"),
+    "free_energy": ("free_energy", "total_free_energy"),
     "forces": ("forces", "force"),
     "stress": ("stress",),
 }
@@ -31,16 +32,29 @@ def chosen_keys(path: Path, frames: list[Atoms], said: dict[str, Any]) -> dict[s
     Raises:
         InputError: two keys could be meant.
     """
-    return {name: said[name] if name in said else _recognised(path, frames, name) for name in NAMES}
+    found: dict[str, str | None] = {}
+    for name in NAMES:
+        like = found.get("energy") if name == "free_energy" else None
+        found[name] = said[name] if name in said else _recognised(path, frames, name, like)
+    return found
 
 
-def _recognised(path: Path, frames: list[Atoms], name: str) -> str | None:
+def is_free_energy(key: str | None) -> bool:
+    """Whether a key, said for the energy, is that of a free energy."""
+    return bool(key) and BEFORE.sub("", str(key).lower()) in NAMES["free_energy"]
+
+
+def _recognised(path: Path, frames: list[Atoms], name: str, like: str | None = None) -> str | None:
+    """The one key that there is; beside an energy, only the free energy of the same source."""
     found = sorted({key for atoms in frames for key in _candidates(atoms, name)})
+    if like is not None:
+        found = [key for key in found if _source(key) == _source(like)]
     if len(found) > 1:
         shown = " and ".join(key or name for key in found)
         raise InputError(
             f"{path.name} has {shown}, and does not say which is the {name}.",
-            hint=f"Give --{name}-key, or `keys` in method.yaml (`{name}` for ASE's own).",
+            hint=f"Give --{name.replace('_', '-')}-key, or `keys` in method.yaml "
+            f"(`{name}` for ASE's own).",
         )
     if name == "stress" and not found:
         _refuse_virials(path, frames)
@@ -57,6 +71,11 @@ def _refuse_virials(path: Path, frames: list[Atoms]) -> None:
             hint="Write the stress beside it, eV/angstrom^3 and positive under tension (often "
             "-virial/volume), or leave it out: `keys: {stress: null}` of this file in method.yaml.",
         )
+
+
+def _source(key: str) -> str:
+    """What stands around the name of a label: whose it is."""
+    return key.lower().replace(BEFORE.sub("", key.lower()), "") if key else ASE_OWN
 
 
 def _candidates(atoms: Atoms, name: str) -> list[str]:
@@ -77,4 +96,6 @@ def label(atoms: Atoms, name: str, keys: dict[str, str | None]) -> Any:
         return atoms.info.get(key, atoms.arrays.get(key))
     if key in (ASE_OWN, name) and atoms.calc is not None:
         return atoms.calc.results.get(name)
+    if key and atoms.calc is not None:
+        return atoms.calc.results.get(key)
     return None

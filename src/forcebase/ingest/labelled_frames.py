@@ -11,20 +11,28 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.constraints import FixAtoms, FixCartesian
+from numpy.typing import NDArray
 
 from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
+from forcebase.ingest.codes.code_output import mesh_spacing
+from forcebase.ingest.described_method import said_by_atoms
 from forcebase.ingest.description import FileDescription, describe
-from forcebase.ingest.label_keys import chosen_keys, label
+from forcebase.ingest.label_checks import FROZEN_HINT
+from forcebase.ingest.label_keys import chosen_keys, is_free_energy, label
 from forcebase.ingest.options import ImportOptions
-from forcebase.physics.stress_sanity import LabelledCell, stress_doubt
-from forcebase.records import Calculation, Structure
+from forcebase.physics.energy_kinds import EnergyKind, told_apart
+from forcebase.physics.isolated_atoms import ISOLATED, boxed, is_isolated
+from forcebase.records import Calculation, DFTMethod, Structure
 from forcebase.safety.ase_files import read_images
 from forcebase.safety.files import below
 from forcebase.safety.limits import ARCHIVE_BYTES, ARCHIVE_FILES, FILE_BYTES
 from forcebase.safety.names import fill_name
 from forcebase.units import voigt
+
+NO_LABEL = "Name the keys in method.yaml, or leave this structure out."
 
 
 def frames_batch(path: Path, frames: list[Atoms], options: ImportOptions) -> Batch:
@@ -32,8 +40,7 @@ def frames_batch(path: Path, frames: list[Atoms], options: ImportOptions) -> Bat
 
     Raises:
         InputError: a frame has no energy or forces, forces of the wrong shape, or NaN, the
-            message names the frame; labels stand under several names; or the stresses cannot be
-            in the unit and sign of the house. Nothing is written then.
+            message names the frame; or labels stand under several names. Nothing is written then.
     """
     description = describe(path, options.description)
     keys = chosen_keys(path, frames, {**description.keys, **options.keys})
@@ -52,23 +59,7 @@ def frames_batch(path: Path, frames: list[Atoms], options: ImportOptions) -> Bat
                 f"{path.name}, frame {index} cannot be used: {type(error).__name__}: {error}",
                 hint="Look at its keys, and at what method.yaml says of them.",
             ) from None
-    _check_stress(path, batch)
     return batch
-
-
-def _check_stress(path: Path, batch: Batch) -> None:
-    cells = [
-        LabelledCell(s.numbers, s.cell, s.positions, c.energy, c.forces, c.stress)
-        for s, c in zip(batch.structures, batch.calculations, strict=True)
-        if c.stress is not None
-    ]
-    doubt = stress_doubt(cells)
-    if doubt:
-        raise InputError(
-            f"{path.name}: {doubt}",
-            hint="Convert the stress to eV/angstrom^3, tension positive, or leave it out "
-            "(`keys: {stress: null}` in method.yaml).",
-        )
 
 
 def read_frames(path: Path) -> list[Atoms]:
@@ -97,17 +88,27 @@ def _add_frame(
     logs: dict[str, bytes],
     root: str | None,
 ) -> None:
-    energy, forces = label(atoms, "energy", keys), label(atoms, "forces", keys)
-    for name, value in (("energy", energy), ("forces", forces)):
-        if value is None:
-            raise InputError(
-                f"there is no {name} under the key {keys.get(name) or name!r}.",
-                hint="Name the keys in method.yaml.",
-            )
+    energy, kind, free_energy = _energies(atoms, description, keys)
+    alone = is_isolated(
+        len(atoms), atoms.cell.array, atoms.pbc, str(atoms.info.get("config_type", ""))
+    )
+    forces, stress = (label(atoms, name, keys) for name in ("forces", "stress"))
+    if forces is None and not alone:
+        raise InputError(
+            f"there are no forces under the key {keys.get('forces') or 'forces'!r}.", hint=NO_LABEL
+        )
+    method = description.method
+    if alone:  # nothing pulls at it
+        forces, stress = (np.zeros((1, 3)) if forces is None else forces), None
+        method = _method_of_atoms(atoms, description)
+        atoms = _boxed(atoms)
+        if method.id not in {known.id for known in batch.methods}:
+            batch.methods.append(method)
+    _refuse_constrained(atoms, np.asarray(forces, dtype=float))
     structure = Structure.from_atoms(
         atoms,
         family=root or _drawn_family(atoms, description),
-        kind=str(atoms.info.get("kind", description.kind)),
+        kind=ISOLATED if alone else str(atoms.info.get("kind", description.kind)),
         recipe=_recipe(atoms, description),
     )
     log = _log(atoms, description, logs)
@@ -115,18 +116,89 @@ def _add_frame(
         batch.blobs.append(log)
     calculation = Calculation.of(
         structure,
-        description.method,
-        energy=float(energy),
+        method,
+        energy=energy,
+        energy_kind=kind,
+        free_energy=free_energy,
         forces=forces,
-        stress=_tensor(label(atoms, "stress", keys)),
-        k_mesh=_k_mesh(atoms, description),
+        stress=_tensor(stress),
+        k_mesh=(mesh := _k_mesh(atoms, description)),
+        k_spacing=mesh_spacing(atoms, mesh),
         convergence=description.convergence,
         wall_time=_number(atoms.info.get("wall_s")),
         log=bytes_digest(log) if log else None,
+        **description.described.fields(
+            structure.elements, said_by_atoms(atoms, description.method)
+        ),
     )
     batch.structures.append(structure)
     batch.calculations.append(calculation)
     batch.tags.extend((tag, "calculations", calculation.id) for tag in description.tags)
+
+
+def _energies(
+    atoms: Atoms, description: FileDescription, keys: dict[str, str | None]
+) -> tuple[float, EnergyKind | None, float | None]:
+    """The energy, its kind, and the free energy where it is another."""
+    energy, free = (label(atoms, name, keys) for name in ("energy", "free_energy"))
+    if is_free_energy(keys["energy"]):
+        energy, free = None, energy
+    if energy is None and free is None:
+        raise InputError(
+            f"there is no energy under the key {keys.get('energy') or 'energy'!r}, and no free "
+            "energy.",
+            hint=NO_LABEL,
+        )
+    energy, kind, free = told_apart(
+        None if energy is None else float(energy), None if free is None else float(free)
+    )
+    told = str(atoms.info.get("energy_kind", ""))  # as an export writes it
+    if kind is None and description.energy_kind is None and told in tuple(EnergyKind):
+        kind = EnergyKind(told)
+    return energy, kind or description.energy_kind, free
+
+
+def _boxed(atoms: Atoms) -> Atoms:
+    """An isolated atom in a box, for one that came without a cell."""
+    made = atoms.copy()
+    made.set_cell(boxed(atoms.cell.array))
+    return made
+
+
+def _method_of_atoms(atoms: Atoms, description: FileDescription) -> DFTMethod:
+    """The method of an isolated atom: with spin, where the frame or the description says so."""
+    method, changed = description.method, dict(description.isolated_atoms)
+    if method.spin == "none" and "spin" not in changed and _has_spin(atoms):
+        changed["spin"] = "collinear"
+    if not changed:
+        return method
+    return DFTMethod(identity=method.identity, **{**method.rules(), **changed}).sealed()
+
+
+def _has_spin(atoms: Atoms) -> bool:
+    results = atoms.calc.results if atoms.calc is not None else {}
+    moments = [results.get("magmom"), results.get("magmoms"), atoms.get_initial_magnetic_moments()]
+    moments += [atoms.info.get(key) for key in ("magmom", "total_magmom", "REF_magmom")]
+    return any(m is not None and np.abs(np.asarray(m, dtype=float)).max() > 1e-3 for m in moments)
+
+
+def _refuse_constrained(atoms: Atoms, forces: NDArray[np.float64]) -> None:
+    """Of atoms that the file says are fixed, zeros are the constraint's and no label."""
+    fixed = {
+        int(index)
+        for constraint in atoms.constraints
+        if isinstance(constraint, (FixAtoms, FixCartesian))
+        for index in constraint.get_indices()
+    }
+    if forces.shape != (len(atoms), 3) or not forces.any():
+        return
+    zero = [i for i in sorted(fixed) if not forces[i].any()]
+    if zero:
+        raise InputError(
+            f"{len(zero)} of {len(atoms)} atoms (as {zero[0]}) are fixed, and their forces are "
+            "exactly zero: the constraint's, not the calculation's.",
+            hint=FROZEN_HINT,
+        )
 
 
 def _tensor(stress: Any) -> Any:

@@ -9,6 +9,9 @@ from typing import Any
 from forcebase.bounds import Bounds, check_bounds
 from forcebase.ingest.codes.code_output import Steps as Steps
 
+EDITION = 2
+"""Of what is read from a file: 2 keeps all rules of methods and what they gave. A file that an
+earlier one read is read again."""
 RANGES = {"k_spacing": Bounds(0, 10, above=True), "workers": Bounds(1, 1024, whole=True)}
 
 

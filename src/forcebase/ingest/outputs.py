@@ -63,10 +63,14 @@ def curation_batch(db: Database, output: CurationOutput) -> Batch:  # noqa: ARG0
         steps=[dict(step) for step in output["steps"]],
         e0s=output["e0s"],
         e0s_source=output["e0s_source"],
+        findings=output.get("findings") or [],
+        energy_kind=output.get("energy_kind"),
         wall_time=output["wall_time"],
     )
     if output["parent"]:
         dataset.made_from("parent version", "datasets", output["parent"])
+    for equivalence in output["query"].get("equated") or ():
+        dataset.made_from("equated by", "equivalences", equivalence)
     dataset.made_from("method", "methods", output["method"]).sealed()
     rows = [
         DatasetMember(id=f"{dataset.id}:{m['calculation']}", dataset=dataset.id, **m)

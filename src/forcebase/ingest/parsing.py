@@ -13,6 +13,7 @@ from forcebase.errors import DiskFullError, ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import CodeOutput, output_batch
 from forcebase.ingest.file_kinds import FileKind
+from forcebase.ingest.label_checks import check_labels
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.sources import Source
 from forcebase.paths import disk_full, is_full
@@ -66,6 +67,12 @@ def parse(source: Source, options: ImportOptions) -> Parsed:
 
 
 def _read(source: Source, options: ImportOptions) -> Batch:
+    batch = _batch(source, options)
+    check_labels(batch, say_unchecked=source.kind in (FileKind.EXTXYZ, FileKind.ASE_DATABASE))
+    return batch
+
+
+def _batch(source: Source, options: ImportOptions) -> Batch:
     from forcebase.ingest.ase_database import read_ase_database
     from forcebase.ingest.extxyz import read_extxyz
     from forcebase.ingest.phonopy_file import read_phonopy

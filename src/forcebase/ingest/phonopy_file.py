@@ -13,7 +13,14 @@ from forcebase.blob import Blob
 from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
-from forcebase.ingest.codes.code_output import CodeOutput, Steps, output_batch
+from forcebase.ingest.codes.code_output import (
+    CodeOutput,
+    Steps,
+    energies_of,
+    mesh_spacing,
+    output_batch,
+)
+from forcebase.ingest.described_method import Described
 from forcebase.ingest.description import FileDescription, describe
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import phonon_record
@@ -33,6 +40,9 @@ from forcebase.physics.stability import instability
 from forcebase.records import Calculation, Phonon, Structure
 from forcebase.safety.ase_files import read_cell
 from forcebase.safety.files import below
+
+ALIKE = ("k_rule", "potentials", "plus_u", "charge", "code_version")
+"""What the runs of one phonon must have alike."""
 
 
 def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
@@ -67,7 +77,7 @@ def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
         tags=[(tag, "phonons", phonon.id) for tag in description.tags],
         displaced_cells=supercells_with_forces(contents),
     )
-    _add_displaced(batch, structure, description, contents, runs)
+    _add_displaced(batch, structure, description, contents, runs, options.k_spacing)
     return batch
 
 
@@ -97,9 +107,25 @@ def _description(
     if not all(run.steps[-1].converged for run in runs):
         raise InputError(f"{path.name}: a vasprun.xml beside it did not converge.")
     (method,) = found.values()
+    given = [_given(run, options.k_spacing) for run in runs]
+    unlike = [key for key in ALIKE if any(one[key] != given[0][key] for one in given)]
+    if unlike:
+        raise InputError(
+            f"{path.name}: the vasprun.xml files beside it differ in {', '.join(unlike)}.",
+            hint="Forces of one phonon must be of one set-up.",
+        )
     return FileDescription(
-        method=method, convergence=runs[0].convergence, protocol=_protocol(contents)
+        described=Described(method, {key: given[0][key] for key in ALIKE}),
+        convergence=runs[0].convergence,
+        protocol=_protocol(contents),
     )
+
+
+def _given(run: CodeOutput, k_spacing: float | None) -> dict[str, Any]:
+    """What the calculation of a run keeps of what its method's rules gave."""
+    (calculation,) = output_batch(run, Steps.LAST, k_spacing).calculations
+    names = (*Calculation.GIVEN, "charge", "code_version", "libxc_version", "findings")
+    return {name: getattr(calculation, name) for name in names}
 
 
 def _protocol(contents: Any) -> dict[str, Any]:
@@ -115,13 +141,15 @@ def _add_displaced(
     description: FileDescription,
     contents: Any,
     runs: list[CodeOutput],
+    k_spacing: float | None,
 ) -> None:
     """Displaced supercells with energies become calculations of the unit cell's family."""
     cells = [
-        DisplacedCell(step.atoms, step.energy, step.forces, step.stress)
-        for step in (run.steps[-1] for run in runs)
+        DisplacedCell(step.atoms, energies_of(run, step), step.forces, step.stress)
+        for run, step in ((run, run.steps[-1]) for run in runs)
     ] or list(displaced_cells(contents))
-    for cell in cells:
+    given = [_given(run, k_spacing) for run in runs] or [{}] * len(cells)
+    for cell, own in zip(cells, given, strict=True):
         displaced = Structure.from_atoms(
             cell.atoms,
             family=structure.family,
@@ -133,11 +161,13 @@ def _add_displaced(
             Calculation.of(
                 displaced,
                 description.method,
-                energy=cell.energy,
+                **cell.energies,
                 forces=cell.forces,
                 stress=cell.stress,
-                k_mesh=list(runs[0].k_mesh if runs else description.k_mesh),
+                k_mesh=(mesh := list(runs[0].k_mesh if runs else description.k_mesh)),
+                k_spacing=mesh_spacing(cell.atoms, mesh),
                 convergence=description.convergence,
+                **description.described.fields(displaced.elements, own),
             )
         )
 

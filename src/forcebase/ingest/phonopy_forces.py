@@ -28,13 +28,13 @@ class DisplacedCell:
 
     Attributes:
         atoms: bare.
-        energy: eV.
+        energies: `energy`, eV, and where it is told `energy_kind` and `free_energy`.
         forces: (n, 3) eV/angstrom.
         stress: (6,) eV/angstrom^3, ASE Voigt order, tension positive; None in phonopy's files.
     """
 
     atoms: Atoms
-    energy: float
+    energies: dict[str, Any]
     forces: NDArray[np.float64]
     stress: NDArray[np.float64] | None = None
 
@@ -208,7 +208,7 @@ def displaced_cells(contents: Any) -> Iterator[DisplacedCell]:
     for shift, forces, energy in rows:
         atoms = supercell.copy()
         atoms.positions += shift
-        yield DisplacedCell(atoms, float(energy), np.asarray(forces, dtype=float))
+        yield DisplacedCell(atoms, {"energy": float(energy)}, np.asarray(forces, dtype=float))
 
 
 def _single(displacement: dict[str, Any], n: int) -> NDArray[np.float64]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
-from forcebase.records import Calculation, DFTMethod, Structure
+from forcebase.ingest.codes.code_output import mesh_spacing
+from forcebase.ingest.described_method import described_method
+from forcebase.physics.energy_kinds import told_apart
+from forcebase.records import Calculation, Structure
 from forcebase.safety.json_text import read_json
 
 REQUIRED = ("method", "structure", "energy", "forces", "stress", "converged", "k_mesh")
@@ -32,22 +36,41 @@ def task_document_batch(output: dict[str, Any], drawn: dict[str, Any]) -> Batch:
     """
     if not isinstance(output["converged"], bool):  # any text would count as true
         raise InputError(f"`converged` is {output['converged']!r}, neither true nor false.")
-    method = DFTMethod(**output["method"]).sealed()
+    described = described_method(output["method"], _given(output))
     structure = Structure.from_atoms(
         plain_atoms(output["structure"]), **{key: drawn[key] for key in DRAWN if key in drawn}
     )
+    energy, kind, free_energy = told_apart(float(output["energy"]), output.get("free_energy"))
     calculation = Calculation.of(
         structure,
-        method,
-        energy=output["energy"],
+        described.method,
+        energy=energy,
+        energy_kind=kind,
+        free_energy=free_energy,
         forces=output["forces"],
         stress=output["stress"],
         converged=output["converged"],
-        k_mesh=[int(n) for n in output["k_mesh"]],
+        k_mesh=(mesh := [int(n) for n in output["k_mesh"]]),
+        k_spacing=mesh_spacing(structure.to_atoms(), mesh),
         convergence=output.get("convergence") or {},
         wall_time=output.get("wall_time"),
+        **described.fields(structure.elements),
     )
-    return Batch(structures=[structure], methods=[method], calculations=[calculation])
+    return Batch(structures=[structure], methods=[described.method], calculations=[calculation])
+
+
+def _given(output: dict[str, Any]) -> dict[str, Any]:
+    """What the document says of the calculation; one of before schema 9 has its setups."""
+    if "given" in output:
+        return dict(output["given"])
+    setups = output.get("setups") or {}
+    return {
+        "potentials": {
+            symbol: {"name": re.sub(r"\.gz$", "", s["file"]), "hash": s["fingerprint"]}
+            for symbol, s in setups.items()
+            if {"file", "fingerprint"} <= set(s)
+        }
+    }
 
 
 def read_task_document(path: Path) -> Batch:

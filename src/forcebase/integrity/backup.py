@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from bson import decode_all
 from bson.codec_options import CodecOptions
@@ -16,7 +16,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure
 
 from forcebase.database.connection import supports_transactions
-from forcebase.database.database import Database
+from forcebase.database.installation import stored_version
 from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.errors import DatabaseError, InputError
 from forcebase.integrity.archive import Manifest, StoredCollection, Stream, member_of
@@ -33,8 +33,20 @@ RAW: CodecOptions = CodecOptions(document_class=RawBSONDocument)
 SUFFIX = ".forcebase.zip"
 
 
+class Whole(Protocol):
+    """What is backed up: an opened database, or one that waits for its migration."""
+
+    @property
+    def client(self) -> Any:
+        """The connection."""
+
+    @property
+    def raw(self) -> Any:
+        """MongoDB's database."""
+
+
 def write_backup(
-    db: Database, target: Path, progress: Progress | None = None
+    db: Whole, target: Path, progress: Progress | None = None
 ) -> tuple[Path, Manifest]:
     """Write everything in the database into one new file, readable by its owner only.
 
@@ -74,9 +86,10 @@ def write_backup(
     return target, manifest
 
 
-def _write(db: Database, file: IO[bytes], now: datetime, progress: Progress | None) -> Manifest:
+def _write(db: Whole, file: IO[bytes], now: datetime, progress: Progress | None) -> Manifest:
     consistent = supports_transactions(db.client)
-    manifest = Manifest(db.raw.name, now.isoformat(), SCHEMA_VERSION, consistent)
+    version = stored_version(db.raw) or SCHEMA_VERSION
+    manifest = Manifest(db.raw.name, now.isoformat(), version, consistent)
     places = list(_collections(db))
     with (
         zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive,
@@ -96,11 +109,11 @@ def _write(db: Database, file: IO[bytes], now: datetime, progress: Progress | No
     return manifest
 
 
-def _session(db: Database, consistent: bool) -> AbstractContextManager[ClientSession | None]:
+def _session(db: Whole, consistent: bool) -> AbstractContextManager[ClientSession | None]:
     return db.client.start_session(snapshot=True) if consistent else nullcontext()
 
 
-def _collections(db: Database) -> Iterator[tuple[str, dict[str, Any]]]:
+def _collections(db: Whole) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield name and options of each collection, by name."""
     found = db.raw.list_collections(filter={"type": "collection"})
     for place in sorted(found, key=lambda place: place["name"]):

@@ -28,6 +28,7 @@ REFERENCES: dict[str, tuple[Reference, ...]] = {
         Reference("dataset", "datasets", "training data"),
         Reference("parent", "methods", "parent model"),
     ),
+    "equivalences": (),
     "calculations": (
         Reference("structure", "structures", "structure"),
         Reference("method", "methods", "method"),

@@ -10,7 +10,7 @@ from forcebase.records import Activity, Method, Record
 
 def title(collection: str, record: Document) -> str:
     """A short name for people."""
-    if isinstance(record, Method) or collection == "datasets":
+    if isinstance(record, Method) or collection in ("datasets", "equivalences"):
         return str(record.title)
     if collection == "structures":
         made = record.recipe.get("operation", "") if record.recipe else ""

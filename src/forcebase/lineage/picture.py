@@ -14,6 +14,7 @@ from forcebase.safety.text import readable
 COLOURS = {
     "structures": "#cfe3f5",
     "methods": "#fbe0b5",
+    "equivalences": "#f3dcc4",
     "calculations": "#d6efd4",
     "datasets": "#e4d7f3",
     "phonons": "#f8d0da",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NEUTRAL = frozenset({"eigensolver", "maxiter", "mixer", "nbands", "parallel", "random"})
 """GPAW parameters that change the way to the answer, not the answer."""
+MESH_RULE = "Gamma-centred, ceil(|b| / spacing), 1 along vacuum"
 RANGES = {
     "cutoff": Bounds(10, 10_000),
     "k_spacing": Bounds(0, 10, above=True),
@@ -42,7 +43,8 @@ class GPAWTaskDocument(AseStructureTaskDoc):
 
     code: Literal["gpaw"] = "gpaw"
     code_version: str
-    method: dict[str, Any] = Field(description="all that changes the answers, see dft_method")
+    method: dict[str, Any] = Field(description="rules that change the answers, see dft_method")
+    given: dict[str, Any] = Field(description="what they gave for this structure")
     calculator_parameters: dict[str, Any] = Field(description="as given to GPAW")
     setups: dict[str, dict[str, str]] = Field(description="symbol -> PAW data set, fingerprint")
     xc: str
@@ -65,44 +67,42 @@ class GPAWTaskDocument(AseStructureTaskDoc):
     n_cores: int
 
 
-def dft_method(
-    *,
-    code_version: str,
-    functional: str,
-    cutoff: float,
-    dataset_version: str,
-    k_spacing: float,
-    smearing_width: float,
-    libxc_version: str,
-) -> dict[str, Any]:
-    """Describe a GPAW method: what changes its answers, convergence criteria left aside.
+def dft_method(*, functional: str, cutoff: float, smearing_width: float) -> dict[str, Any]:
+    """Describe a GPAW method: the rules that change its answers.
 
     Calculations of equal description may stand in one data set.
 
     Args:
-        code_version: of GPAW.
         functional: as "PBE".
         cutoff: of the plane waves, eV.
-        dataset_version: of gpaw-data, the PAW data sets.
-        k_spacing: 1/angstrom.
         smearing_width: Fermi-Dirac, eV.
-        libxc_version: of the library that evaluates the functional.
     """
     return {
         "code": "gpaw",
-        "code_version": code_version,
         "functional": functional,
+        "functional_parameters": {},
         "basis": {"type": "plane waves", "cutoff_eV": cutoff},
-        "pseudopotentials": {"type": "PAW", "library": "gpaw-data", "version": dataset_version},
-        "k_points": {
-            "rule": "Gamma-centred, ceil(|b| / spacing), 1 along vacuum",
-            "spacing_per_A": k_spacing,
-        },
+        "pseudopotentials": {"type": "PAW", "library": "gpaw-data"},
         "smearing": {"type": "Fermi-Dirac", "width_eV": smearing_width},
         "spin": "none",
         "dispersion": "none",
+        "dispersion_parameters": {},
         "spin_orbit": False,
-        "libxc_version": libxc_version,
+        "plus_u": {},
+        "corrections": {},
+        "settings": {},
+    }
+
+
+def _potentials(setups: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    library = f"gpaw-data {version('gpaw-data')}"
+    return {
+        symbol: {
+            "name": setup["file"].removesuffix(".gz"),
+            "hash": setup["fingerprint"],
+            "library": library,
+        }
+        for symbol, setup in setups.items()
     }
 
 
@@ -184,10 +184,18 @@ class GPAWStaticMaker(AseRelaxMaker):
         # the one that was asked for says the same.
         task.mol_or_struct = structure
         task.input.mol_or_struct = task.output.mol_or_struct = None
+        found, told = _found(self._calculator), self._described()
         return GPAWTaskDocument.from_ase_task_doc(
             task,
-            **self._described(),
-            **_found(self._calculator),
+            **told,
+            **found,
+            given={
+                "code_version": told["code_version"],
+                "libxc_version": told["libxc_version"],
+                "potentials": _potentials(found["setups"]),
+                "charge": 0.0,
+                "k_rule": {"rule": MESH_RULE, "spacing_per_A": self.k_spacing},
+            },
             k_mesh=mesh,
             wall_time=seconds,
         )
@@ -253,13 +261,7 @@ class GPAWStaticMaker(AseRelaxMaker):
             "code_version": version("gpaw"),
             "libxc_version": libxc_version,
             "method": dft_method(
-                code_version=version("gpaw"),
-                functional=self.xc,
-                cutoff=self.cutoff,
-                dataset_version=version("gpaw-data"),
-                k_spacing=self.k_spacing,
-                smearing_width=self.smearing_width,
-                libxc_version=libxc_version,
+                functional=self.xc, cutoff=self.cutoff, smearing_width=self.smearing_width
             ),
             "xc": self.xc,
             "cutoff": self.cutoff,

@@ -17,12 +17,13 @@ from forcebase.models.golden_probe import make_probe
 from forcebase.models.loading import MACE, require_package
 from forcebase.models.mace_calculator import TRAINED_DTYPE, load_mace
 from forcebase.models.mace_training import Epoch, train_mace
-from forcebase.models.training_choice import choose
+from forcebase.models.training_choice import choose, has_stress
 from forcebase.models.training_settings import DEMO, TrainingSettings
 from forcebase.outputs import CandidatesOutput, CurationOutput, ModelOutput, model_id
 from forcebase.progress import report
 
 SPLITS = ("train", "valid", "test")
+SEEN = ("train", "valid")
 
 
 @dataclass
@@ -66,7 +67,8 @@ class MACETrainMaker(Maker):
             parent: a MACE to tune: its architecture takes the place of the settings'.
 
         Raises:
-            InputError: a split is empty, or a member of the selection is no candidate.
+            InputError: a split is empty, a member of the selection is no candidate, or has no
+                energy or forces.
             ModelError: MACE failed, did not read all labels, or diverged, or the parent is no
                 MACE, has several heads, or does not know an element.
         """
@@ -97,7 +99,7 @@ class MACETrainMaker(Maker):
             "dataset": dataset,
             "dataset_job": {"name": selection["name"], "version": selection["version"]},
             "e0s": e0s,
-            "hyperparameters": settings.as_settings(),
+            "hyperparameters": {**settings.as_settings(), **_lacking_stresses(splits)},
             "seed": settings.seed,
             "n_parameters": sum(p.numel() for p in model.network.parameters()),
             "learning_curve": [asdict(epoch) for epoch in trained.learning_curve],
@@ -109,6 +111,16 @@ class MACETrainMaker(Maker):
             "environment": {},
             "parent": model_id(parent) if parent else None,
         }
+
+
+def _lacking_stresses(splits: dict[str, Frames]) -> dict[str, str]:
+    """What the record says of cells without a stress; nothing where all have one."""
+    counts = {split: (int(has_stress(splits[split]).sum()), len(splits[split])) for split in SEEN}
+    if all(n == total for n, total in counts.values()):
+        return {}
+    told = ", ".join(f"{n} of {total} in {split}" for split, (n, total) in counts.items())
+    left = "" if counts["train"][0] else ": the loss leaves the stress out"
+    return {"stress_labels": told + left}
 
 
 def split_frames(frames: Frames, selection: CurationOutput) -> dict[str, Frames]:

@@ -25,6 +25,7 @@ from forcebase.models.fine_tuning import write_parent
 from forcebase.models.mace_calculator import LoadedModel
 from forcebase.models.mace_package import require_mace
 from forcebase.models.mace_process import MODEL_FILE, NAME, NEUTRAL_FILE
+from forcebase.models.training_choice import has_stress
 from forcebase.models.training_settings import TrainingSettings
 
 POLL_SECONDS = 0.2
@@ -42,8 +43,8 @@ class Epoch:
     """eV/atom"""
     force_mae: float
     """eV/angstrom"""
-    stress_mae: float
-    """eV/angstrom^3"""
+    stress_mae: float | None
+    """eV/angstrom^3; None where the valid split has no stress, or the loss leaves it out."""
     seconds: float
     """Since the training's start."""
 
@@ -135,9 +136,7 @@ def _write_split(
     frames = splits.get(split)
     if frames is None or not len(frames):
         raise InputError(f"The {split} split is empty.", hint="MACE needs train and valid data.")
-    labels = (frames.energies, frames.forces, frames.stresses)
-    if not all(np.isfinite(array).all() for array in labels):
-        raise InputError(f"A label of the {split} split is missing or not a finite number.")
+    _require_labels(frames, split)
     lacking = {chemical_symbols[z] for z in np.unique(frames.numbers)} - set(e0s)
     if lacking:
         raise InputError(
@@ -145,18 +144,31 @@ def _write_split(
             hint="Fit the E0s on data that holds every element.",
         )
     offsets = frames.offsets
+    with_stress = has_stress(frames)
     configurations = []
     for i, given in enumerate(frames.atoms()):
         atoms = close_boundaries(given, r_max)
-        atoms.info = {
-            KEYS["energy"]: float(frames.energies[i]),
-            KEYS["stress"]: frames.stresses[i],
-        }
+        atoms.info = {KEYS["energy"]: float(frames.energies[i])}
+        if with_stress[i]:  # without the key, MACE gives it no weight
+            atoms.info[KEYS["stress"]] = frames.stresses[i]
         atoms.arrays[KEYS["forces"]] = frames.forces[offsets[i] : offsets[i + 1]]
         configurations.append(atoms)
     path = folder / f"{split}.extxyz"
     write(path, configurations, format="extxyz")
     return path
+
+
+def _require_labels(frames: Frames, split: str) -> None:
+    """Each structure needs its energy and all forces; a stress, not."""
+    gaps = ~np.isfinite(frames.forces).all(axis=1)
+    without_forces = np.bincount(frames.owners, weights=gaps, minlength=len(frames)) > 0
+    for label, lost in (("energy", ~np.isfinite(frames.energies)), ("forces", without_forces)):
+        if lost.any():
+            raise InputError(
+                f"{int(lost.sum())} of {len(frames)} records of the {split} split have no finite "
+                f"{label}, as {str(frames.ids[lost][0])[:10]}.",
+                hint="Leave them out: the step labels-present of a dataset does.",
+            )
 
 
 def _command(
@@ -214,7 +226,7 @@ def _epoch(entry: dict[str, Any], seconds: float) -> Epoch | None:
         loss=float(entry["loss"]),
         energy_mae=float(entry["mae_e_per_atom"]),
         force_mae=float(entry["mae_f"]),
-        stress_mae=float(entry["mae_stress"]),
+        stress_mae=None if entry.get("mae_stress") is None else float(entry["mae_stress"]),
         seconds=seconds,
     )
 
@@ -233,7 +245,7 @@ def _check(code: int, curve: list[Epoch], splits: Mapping[str, Frames], folder: 
             hint="The installed mace-torch writes its results elsewhere than this forcebase reads.",
         )
     for split, name in (("train", "Training"), ("valid", "Validation")):
-        _check_counts(log, name, len(splits[split]))
+        _check_counts(log, name, splits[split])
 
 
 def _check_loss(epoch: Epoch) -> None:
@@ -244,15 +256,16 @@ def _check_loss(epoch: Epoch) -> None:
         )
 
 
-def _check_counts(log: str, name: str, expected: int) -> None:
+def _check_counts(log: str, name: str, frames: Frames) -> None:
     """A label that MACE does not find is left out without a word: its own counts tell."""
     counts = re.search(rf"Total {name} set \[(.*?)\]", log)
     read = dict(re.findall(r"(\w+): (\d+)", counts.group(1))) if counts else {}
     for label in KEYS:
+        expected = int(has_stress(frames).sum()) if label == "stress" else len(frames)
         if int(read.get(label, 0)) != expected:
             raise ModelError(
                 f"MACE read {label} of {read.get(label, 0)} of the {expected} configurations "
-                f"of its {name.lower()} set.",
+                f"of its {name.lower()} set that have it.",
                 hint="The installed mace-torch reads other keys than this forcebase writes.",
             )
 

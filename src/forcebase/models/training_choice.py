@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
 from forcebase.frames import Frames
 from forcebase.models.training_settings import DType, TrainingSettings
@@ -40,14 +41,23 @@ def choose(settings: TrainingSettings, train: Frames) -> TrainingSettings:
 
 
 def choose_by_cells(settings: TrainingSettings, train: Frames) -> TrainingSettings:
-    """Give settings in which the number of threads alone may be open: the same on any machine."""
+    """Give settings in which the number of threads alone may be open: the same on any machine.
+
+    Where no cell has a stress, the loss leaves it out.
+    """
     batch = settings.batch_size or batch_for(train)
     return replace(
         settings,
         batch_size=batch,
         lr=settings.lr or RATE * (batch / RATE_BATCH) ** 0.5,
         dtype=settings.dtype or dtype_for(train),
+        stress_weight=settings.stress_weight if has_stress(train).any() else 0.0,
     )
+
+
+def has_stress(frames: Frames) -> NDArray[np.bool_]:
+    """(n,) which of the structures are labelled with a stress."""
+    return np.asarray(np.isfinite(frames.stresses).all(axis=1))
 
 
 def batch_for(train: Frames) -> int:

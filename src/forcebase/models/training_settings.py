@@ -11,6 +11,7 @@ from monty.json import MSONable
 from forcebase.bounds import SEED, Bounds, check_bounds, check_choice
 from forcebase.errors import InputError
 
+STRESS_LOSS = ("--loss=stress", "--compute_stress=True")
 DType = Literal["float64", "float32"]
 
 
@@ -38,7 +39,8 @@ class TrainingSettings(MSONable):
             last epoch included.
         batch_size: configurations per step.
         lr: initial learning rate; each epoch multiplies it by `lr_gamma`.
-        energy_weight, forces_weight, stress_weight: of the loss.
+        energy_weight, forces_weight, stress_weight: of the loss. A stress of weight 0, which is
+            the choice where no cell has one, is left out of it.
         ema_decay: of the moving average of the weights.
         seed: of initial weights and of the order of batches.
         dtype: precision of the training; the model that comes of it is applied in float64.
@@ -123,8 +125,7 @@ class TrainingSettings(MSONable):
             f"--lr_scheduler_gamma={self.lr_gamma}",
             "--scheduler=ExponentialLR",
             "--model=MACE",
-            "--loss=stress",
-            "--compute_stress=True",
+            *(STRESS_LOSS if self.stress_weight else ("--loss=weighted",)),
             "--ema",
             "--amsgrad",
             f"--eval_interval={self._interval()}",

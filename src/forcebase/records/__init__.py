@@ -4,6 +4,7 @@ from forcebase.records.activity import Activity, Run
 from forcebase.records.base import Edge, Provenance, Record, Sealed
 from forcebase.records.calculation import Calculation
 from forcebase.records.dataset import Dataset, DatasetMember
+from forcebase.records.equivalence import Equivalence
 from forcebase.records.label import Label
 from forcebase.records.label_block import LabelBlock
 from forcebase.records.method import DFTMethod, Method, ModelMethod
@@ -20,6 +21,7 @@ __all__ = [
     "Dataset",
     "DatasetMember",
     "Edge",
+    "Equivalence",
     "Label",
     "LabelBlock",
     "Method",

@@ -11,6 +11,7 @@ from mongoengine import BooleanField, DictField, FloatField, IntField, ListField
 from numpy.typing import ArrayLike
 
 from forcebase.errors import InputError
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records.array_field import ArrayField
 from forcebase.records.base import DIGEST_PATTERN, Record
 from forcebase.records.method import Method
@@ -18,8 +19,10 @@ from forcebase.records.structure import Structure
 
 BY_INPUTS = 2
 """Of a model's answer: named by structure and method alone, for its last bits change with threads
-and batches. Records of schemas up to 10 have no number, and are named by their labels too, as those
+and batches. Records of schemas up to 7 have no number, and are named by their labels too, as those
 of DFT are."""
+RENEWS = "renews"
+"""Role of the edge to a calculation of a schema up to 8 that has the same labels."""
 
 
 class Calculation(Record):
@@ -48,11 +51,29 @@ class Calculation(Record):
     kind = StringField(default="", help_text="configuration kind of its structure")
     n_atoms = IntField(required=True, min_value=1)
     energy = FloatField(required=True, help_text="eV, whole cell")
+    energy_kind = StringField(
+        choices=tuple(EnergyKind),
+        help_text="of `energy`: the free energy, of which forces are derivatives, or extrapolated "
+        "to zero width; not there where it was not recorded",
+    )
+    free_energy = FloatField(
+        help_text="eV, whole cell, of which forces are derivatives; where `energy` is another"
+    )
     forces = ArrayField((None, 3), required=True, help_text="(n, 3) eV/angstrom")
     stress = ArrayField((6,), help_text="eV/angstrom^3, ASE Voigt order, tension positive")
     max_force = FloatField(required=True, help_text="largest |F| of an atom, eV/angstrom")
     converged = BooleanField(required=True)
     k_mesh = ListField(IntField(), help_text="k-mesh actually used")
+    k_shift = ListField(FloatField(), help_text="of the mesh, in steps of it; none with Gamma")
+    k_spacing = FloatField(help_text="largest distance of k-points, 1/angstrom, 2 pi included")
+    k_rule = DictField(help_text="rule of the mesh where stated, or digest of points one by one")
+    code_version = StringField(help_text="of the code")
+    libxc_version = StringField(help_text="of libxc, where it makes the functional")
+    potentials = DictField(help_text="symbol to name, hash or library of its potential")
+    plus_u = DictField(help_text="symbol to Hubbard u_eV, j_eV and l")
+    charge = FloatField(help_text="of the cell, |e|; not there where it was not recorded")
+    magnetic = DictField(help_text="order, pattern, total and moments (muB), asked and found")
+    findings = ListField(StringField(), help_text="what is to be known before it is used")
     convergence = DictField(help_text="criteria asked for and what was reached")
     wall_time = FloatField(help_text="s")
     log = StringField(regex=DIGEST_PATTERN, help_text="blob of the code's text output")
@@ -79,7 +100,8 @@ class Calculation(Record):
             forces: (n, 3) eV/angstrom.
             stress: (6,) eV/angstrom^3, ASE Voigt order, tension positive; None where unknown.
             converged: whether the calculation reached its criteria.
-            **beside: k_mesh, convergence, wall_time, log.
+            **beside: energy_kind, free_energy, k_mesh, convergence, wall_time, log, and what else
+                the method's rules gave: see `GIVEN`.
 
         Raises:
             InputError: a label is NaN, infinite or of the wrong shape.
@@ -91,7 +113,8 @@ class Calculation(Record):
                 f"Forces of shape {array.shape} for {structure.n_atoms} atoms.",
                 hint=f"They must have shape ({structure.n_atoms}, 3).",
             )
-        if not (np.isfinite(energy) and np.isfinite(array).all()):
+        free = beside.get("free_energy")
+        if not (np.isfinite([energy, energy if free is None else free, *array.flat]).all()):
             raise InputError("The energy or a force is NaN or infinite.")
         if tensor is not None and not (tensor.shape == (6,) and np.isfinite(tensor).all()):
             raise InputError("The stress is not six finite numbers.")
@@ -115,20 +138,33 @@ class Calculation(Record):
         record.made_from("method", "methods", method.id)
         return record.sealed()
 
+    GIVEN: ClassVar[tuple[str, ...]] = ("k_shift", "k_rule", "potentials", "plus_u", "magnetic")
+    """What the method's rules gave for this structure, beside mesh, charge and convergence."""
+
     def content(self) -> dict[str, Any]:
-        """Structure and method; of DFT the labels too. Not the time it took."""
+        """Structure and method; of DFT also labels and what the method's rules gave.
+
+        The time it took is no part of it. What a record does not say is left out, so that those of
+        schemas up to 7 keep their ids.
+        """
         if self.identity == BY_INPUTS:
             return {"prediction": {"structure": self.structure, "method": self.method}}
+        kinds = {"energy_kind": self.energy_kind, "free_energy": self.free_energy}
+        given = {name: value for name in self.GIVEN if (value := getattr(self, name))}
+        if self.charge is not None:
+            given["charge"] = self.charge
         return {
             "calculation": {
                 "structure": self.structure,
                 "method": self.method,
                 "energy": self.energy,
+                **{name: value for name, value in kinds.items() if value is not None},
                 "forces": self.forces,
                 "stress": self.stress,
                 "converged": self.converged,
                 "k_mesh": list(self.k_mesh or []),
                 "convergence": self.convergence or {},
+                **given,
             }
         }
 
@@ -136,6 +172,8 @@ class Calculation(Record):
         """Give ASE Atoms of its structure, with the labels on a SinglePointCalculator."""
         atoms = structure.to_atoms()
         labels = {"energy": self.energy, "forces": self.forces}
+        if self.free_energy is not None or self.energy_kind == EnergyKind.FREE:
+            labels["free_energy"] = self.energy if self.free_energy is None else self.free_energy
         if self.stress is not None:
             labels["stress"] = self.stress
         atoms.calc = SinglePointCalculator(atoms, **labels)

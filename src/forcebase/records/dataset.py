@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 from mongoengine import DictField, FloatField, IntField, ListField, StringField
 
 from forcebase.digest import content_digest
+from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records.base import DIGEST_PATTERN, Record, Sealed
 from forcebase.safety.names import NAME_PATTERN
 
 DROPPED = "dropped"
 SPLITS = ("train", "valid", "test")
+E0S_SOURCES = ("fitted", "given", "isolated atoms")
 
 
 class Dataset(Record):
@@ -35,7 +37,12 @@ class Dataset(Record):
     query = DictField(help_text="which calculations were asked for")
     steps = ListField(DictField(), help_text="each with parameters, n_in, n_dropped")
     e0s = DictField(required=True, help_text="symbol to eV, of `method`")
-    e0s_source = StringField(required=True, choices=("fitted", "given"))
+    e0s_source = StringField(required=True, choices=E0S_SOURCES)
+    energy_kind = StringField(
+        choices=tuple(EnergyKind),
+        help_text="of the members' energies; not there where it was not recorded, or is not one",
+    )
+    findings = ListField(StringField(), help_text="what is to be known before it is trained on")
     wall_time = FloatField(help_text="s")
 
     def content(self) -> dict[str, Any]:

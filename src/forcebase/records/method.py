@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from mongoengine import (
     BooleanField,
@@ -53,23 +53,55 @@ CODE_NAMES = {
 """As their authors write them."""
 
 
+IDENTITY = 2
+"""Of what names a DFT method now: rules alone. Records of schemas up to 8 have none, and are named
+by their version, potentials and k-points too."""
+
+
 class DFTMethod(Method):
-    """A DFT set-up. Convergence criteria belong to each calculation, not to the method."""
+    """A DFT set-up: the rules of a whole data set.
+
+    What the rules gave for one structure (potential and U of each element, k-mesh, charge, magnetic
+    state, convergence, the code's version) belongs to its calculation.
+    """
 
     meta: ClassVar[dict[str, Any]] = {"indexes": ["code", "functional"]}
 
     code = StringField(required=True, help_text="as gpaw, vasp, cp2k")
-    code_version = StringField(required=True)
-    functional = StringField(required=True, help_text="as PBE")
+    functional = StringField(required=True, help_text="as PBE, HSE06")
+    functional_parameters = DictField(help_text="as exchange_fraction, screening_per_A")
     basis = DictField(required=True, help_text="type and cutoff_eV")
-    pseudopotentials = DictField(required=True, help_text="type, library, version")
-    k_points = DictField(required=True, help_text="rule and spacing_per_A")
+    pseudopotentials = DictField(required=True, help_text="type and library")
     smearing = DictField(required=True, help_text="type and width_eV")
     spin = StringField(required=True, help_text="none, collinear, noncollinear")
     dispersion = StringField(required=True, help_text="none, or the correction's name")
+    dispersion_parameters = DictField(help_text="those that are not the correction's own")
     spin_orbit = BooleanField(required=True)
-    libxc_version = StringField(help_text="version of libxc, where it makes the functional")
+    plus_u = DictField(help_text="scheme of Hubbard terms; values are the calculations'")
+    corrections = DictField(help_text="fields, dipole and charge corrections, solvent")
+    settings = DictField(
+        help_text="other settings that are not the code's defaults and not known to be harmless"
+    )
+    identity = IntField(help_text="2; none: of a schema up to 8, see k_points and code_version")
+    code_version = StringField(help_text="up to schema 8")
+    k_points = DictField(help_text="up to schema 8: rule and spacing_per_A")
+    libxc_version = StringField(help_text="up to schema 8")
 
+    RULES: ClassVar[tuple[str, ...]] = (
+        "code",
+        "functional",
+        "functional_parameters",
+        "basis",
+        "pseudopotentials",
+        "smearing",
+        "spin",
+        "dispersion",
+        "dispersion_parameters",
+        "spin_orbit",
+        "plus_u",
+        "corrections",
+        "settings",
+    )
     FIELDS: ClassVar[tuple[str, ...]] = (
         "code",
         "code_version",
@@ -83,17 +115,47 @@ class DFTMethod(Method):
         "spin_orbit",
         "libxc_version",
     )
+    """Up to schema 8."""
+
+    @classmethod
+    def of_rules(cls, **rules: Any) -> Self:
+        """Make a sealed record of a method, named by its rules alone.
+
+        Raises:
+            ValidationError: a rule lacks or is of the wrong kind.
+        """
+        return cls(identity=IDENTITY, **rules).sealed()
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it keeps every rule; a record of a schema up to 8 does not."""
+        return self.identity is not None
 
     def content(self) -> dict[str, Any]:
         """All that changes the method's answers."""
-        return {"dft": {name: getattr(self, name) for name in self.FIELDS}}
+        identity = {"identity": self.identity} if self.is_recorded else {}
+        return {"dft": {**identity, **self.rules()}}
+
+    def rules(self) -> dict[str, Any]:
+        """The fields that name it."""
+        return {
+            name: getattr(self, name) for name in (self.RULES if self.is_recorded else self.FIELDS)
+        }
 
     @property
     def title(self) -> str:
-        """As "gpaw 26.7.0 PBE 350 eV"."""
+        """As "gpaw PBE 350 eV", "vasp HSE (35 % exchange) 400 eV"."""
+        parts = [self.code, *([self.code_version] if self.code_version else []), self._named()]
         cutoff = self.basis.get("cutoff_eV")
-        parts = [self.code, self.code_version, self.functional]
         return " ".join([*parts, f"{cutoff:g} eV"] if cutoff else parts)
+
+    def _named(self) -> str:
+        name = str(self.functional)
+        share = (self.functional_parameters or {}).get("exchange_fraction")
+        if share is not None:
+            name += f" ({100 * share:g} % exchange)"
+        name += "+U" if self.plus_u else ""
+        return name if self.dispersion in (None, "none") else f"{name}-{self.dispersion}"
 
     @property
     def short_title(self) -> str:

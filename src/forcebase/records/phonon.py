@@ -11,7 +11,7 @@ from forcebase.records.base import DIGEST_PATTERN, Record
 
 BY_INPUTS = 2
 """Of a model's phonon: named by what it was made from and how, not by the bits of its force
-constants. Records of schemas up to 10 have no number and are named by those too, as DFT's are."""
+constants. Records of schemas up to 7 have no number and are named by those too, as DFT's are."""
 FOUND = (
     "why_displacements",
     "precision",

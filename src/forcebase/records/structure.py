@@ -130,7 +130,11 @@ def require_plausible(numbers: Any, cell: Any, positions: Any) -> None:
     """
     for index, number in enumerate(np.asarray(numbers).tolist()):
         if not 0 < number < len(chemical_symbols):
-            raise InputError(f"Atom {index} is of no element (X, or atomic number {number}).")
+            raise InputError(
+                f"Atom {index} is of no element: X, a ghost or a placeholder (atomic number "
+                f"{number}).",
+                hint="Leave such atoms out; a calculation with ghosts has another energy.",
+            )
     for name, values in (("position", positions), ("lattice vector", cell)):
         array = np.abs(np.asarray(values, dtype=float))
         if array.size and not array.max() <= LARGEST_LENGTH:  # NaN neither

@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 
 from forcebase.comparison import Pairs, join
 from forcebase.database.database import Database
-from forcebase.datasets import splits_of
+from forcebase.datasets import energy_taken, splits_of
 from forcebase.models.training_settings import summary
 from forcebase.physics.material import form_of
 from forcebase.physics.shell_errors import PRISTINE
@@ -201,7 +201,9 @@ def shell_forces(labels: Validation) -> list[ShellForces]:
 
 def _test_pairs(db: Database, result: MainResult) -> Pairs:
     test = [c for c, split in splits_of(db, result.dataset).items() if split == "test"]
-    return join(db, result.model, result.reference, {"_id": {"$in": test}}).read(db)
+    return join(db, result.model, result.reference, {"_id": {"$in": test}}).read(
+        db, energy_taken(result.dataset)
+    )
 
 
 def _phonon_figures(db: Database, number: int, found: PhononResult) -> PhononFigures:

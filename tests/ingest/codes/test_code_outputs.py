@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import re
 import shutil
 import tarfile
 from dataclasses import replace
@@ -18,12 +19,14 @@ from ase.io import read
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import SPACING_RULE, Steps, output_batch
 from forcebase.ingest.codes.espresso_output import read_pw_text
+from forcebase.ingest.description import read_description
 from forcebase.ingest.file_kinds import FileKind, kind_of
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.parsing import parse
 from forcebase.ingest.sources import Source
-from forcebase.physics.stress_sanity import LabelledCell, stress_works
+from forcebase.physics.labelled_cell import LabelledCell
+from forcebase.physics.stress_sanity import stress_works
 
 CODES = Path(__file__).parents[2] / "data" / "codes"
 ASE = Path(ase.__file__).parent / "test" / "testdata"
@@ -84,16 +87,14 @@ def test_quantum_espresso_text_and_xml_of_one_run_agree():
         np.testing.assert_allclose(one.forces, other.forces, atol=1e-3)
     np.testing.assert_allclose(text.calculations[-1].stress, xml.calculations[-1].stress, atol=1e-5)
     said, stored = text.methods[0], xml.methods[0]
-    assert (said.code, said.code_version, said.functional) == ("quantum espresso", "6.7MaX", "PBE")
-    assert (stored.functional, stored.basis, stored.k_points, stored.smearing) == (
-        said.functional,
-        said.basis,
-        said.k_points,
-        said.smearing,
-    )
+    assert (said.code, said.functional) == ("quantum espresso", "PBE")
+    assert stored.id == said.id, "one method, whatever file of the run tells it"
+    assert {c.code_version for c in (*text.calculations, *xml.calculations)} == {"6.7MaX"}
     assert said.basis["cutoff_eV"] == pytest.approx(16 * 13.605693, abs=1e-4)
     assert said.smearing["type"] == "Marzari-Vanderbilt"
-    assert said.pseudopotentials["files"]["Si"]["md5"] == "78279d3766ecb5dbdc0623f3e93c9a23"
+    silicon = text.calculations[0].potentials["Si"]
+    assert silicon["hash"] == "78279d3766ecb5dbdc0623f3e93c9a23"
+    assert silicon["name"] == xml.calculations[0].potentials["Si"]["name"]
     assert list(text.calculations[0].k_mesh) == [3, 3, 3]
 
 
@@ -120,10 +121,11 @@ def test_a_relaxation_of_cp2k_takes_positions_and_forces_from_beside(tmp_path):
     assert [c.energy for c in batch.calculations] == pytest.approx([-2372.27679, -2372.33830])
     assert len({s.family for s in batch.structures}) == 1
     assert batch.structures[1].cell[0, 0] == pytest.approx(3.3109, abs=1e-9)
-    method = batch.methods[0]
-    assert method.basis["sets"] == {"W": "DZVP-MOLOPT-SR-GTH", "Se": "DZVP-MOLOPT-SR-GTH"}
-    assert method.pseudopotentials["names"] == {"W": "GTH-PBE-q14", "Se": "GTH-PBE-q6"}
-    assert method.k_points["shift"] == [0.5, 0.5, 0.0]
+    assert batch.calculations[0].potentials == {
+        "W": {"name": "GTH-PBE-q14", "basis": "DZVP-MOLOPT-SR-GTH"},
+        "Se": {"name": "GTH-PBE-q6", "basis": "DZVP-MOLOPT-SR-GTH"},
+    }
+    assert batch.calculations[0].k_shift == [0.5, 0.5, 0.0]
     shutil.copy(folder / "wse2.out.xz", tmp_path)
     assert "three decimals" in reason_of(tmp_path / "wse2.out.xz")
     shutil.copy(folder / "wse2.inp", tmp_path)
@@ -173,9 +175,9 @@ def test_abinit_wse2():
     (calculation,), (method,) = batch.calculations, batch.methods
     assert calculation.energy == pytest.approx(-728.58835, abs=1e-4)
     assert calculation.stress[:3] == pytest.approx([0.01865, 0.01405, 0.02721], abs=1e-5)
-    assert (method.code, method.code_version) == ("abinit", "9.6.2")
+    assert (method.code, calculation.code_version) == ("abinit", "9.6.2")
     assert method.functional == "LDA (Teter)"
-    assert method.pseudopotentials["files"] == ["74w.6.hgh", "34se.6.hgh"]
+    assert calculation.potentials == {"W": {"name": "74w.6.hgh"}, "Se": {"name": "34se.6.hgh"}}
     assert list(calculation.k_mesh) == [3, 3, 1]
 
 
@@ -187,22 +189,23 @@ def test_gpaw_text_and_restart_file_agree_on_the_last_step():
     assert one.energy == pytest.approx(other.energy, abs=1e-6)
     np.testing.assert_allclose(one.forces, other.forces, atol=1e-5)
     np.testing.assert_allclose(one.stress, other.stress, atol=1e-6)
-    assert text.methods[0].pseudopotentials["setups"].keys() == {"Si"}
-    assert text.methods[0].basis == stored.methods[0].basis
+    assert one.potentials["Si"]["name"] == other.potentials["Si"]["name"] == "Si.PBE"
+    assert text.methods[0].id == stored.methods[0].id
 
 
 def test_gpaw_texts_say_what_the_labelled_cells_of_the_same_runs_say(tmp_path, data_folder):
     with tarfile.open(data_folder / "gpaw_logs.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     frames = {a.info["dft_index"]: a for a in read(data_folder / "wse2_gpaw_pbe.extxyz", ":")}
-    options = ImportOptions(k_spacing=0.38)
+    options, folder = ImportOptions(k_spacing=0.38), data_folder / "method.yaml"
     logs = sorted((tmp_path / "gpaw_logs").glob("*.txt"))[:6]
     for log in logs:
         batch = batch_of(log, options)
         atoms, calculation = frames[int(log.stem)], batch.calculations[-1]
         assert calculation.energy == pytest.approx(atoms.info["REF_energy"], abs=1e-5)
         np.testing.assert_allclose(calculation.forces, atoms.arrays["REF_forces"], atol=1e-4)
-        assert batch.methods[0].k_points == {"rule": SPACING_RULE, "spacing_per_A": 0.38}
+        assert calculation.k_rule == {"rule": SPACING_RULE, "spacing_per_A": 0.38}
+        assert batch.methods[0].id == read_description(folder, "x", listed=False).method.id
 
 
 def test_a_mesh_that_the_spacing_does_not_give_is_refused():
@@ -250,8 +253,9 @@ def test_files_cut_off_give_a_reason_or_whole_steps(tmp_path, file, keep):
 def test_vasprun_of_ase(tmp_path):
     batch = batch_of(VASPRUN)
     (calculation,), (method,) = batch.calculations, batch.methods
-    assert method.code_version == "6.3.0"
-    assert method.pseudopotentials["titles"] == ["PAW C 22Mar2012"]
+    assert calculation.code_version == "6.3.0"
+    assert calculation.potentials == {"C": {"name": "PAW C 22Mar2012"}}
+    assert method.pseudopotentials == {"type": "PAW", "library": "PAW"}
     assert method.basis == {"type": "plane waves", "cutoff_eV": 400.0}
     # 165.9956 kbar of tension, in VASP's sign
     assert calculation.stress[:3] == pytest.approx([0.103606] * 3, abs=1e-5)
@@ -288,14 +292,13 @@ def test_a_vasprun_has_the_hashes_of_the_potcar_beside_it(tmp_path):
         (tmp_path / folder / "POTCAR").write_text(potcar)
         packed = tmp_path / folder / "vasprun.xml.gz"
         packed.write_bytes(gzip.compress(text))
-        return batch_of(packed).methods[0].pseudopotentials
+        return batch_of(packed).calculations[0].potentials["C"]
 
     one, other = (pseudopotentials(str(x), POTCAR.format(value=x)) for x in (0.5, 0.6))
-    assert one["titles"] == other["titles"] == ["PAW C 22Mar2012"]
-    assert len(one["hashes"]) == len(other["hashes"]) == 1
-    assert one["hashes"] != other["hashes"]
+    assert one["name"] == other["name"] == "PAW C 22Mar2012"
+    assert one["hash"] != other["hash"]
     foreign = pseudopotentials("foreign", POTCAR.format(value=1).replace("PAW C", "PAW N"))
-    assert "hashes" not in foreign
+    assert "hash" not in foreign
 
 
 @needs_vasprun
@@ -307,12 +310,25 @@ def test_a_vasprun_that_ran_out_of_electronic_steps_is_marked(tmp_path):
     assert not batch_of(path).calculations[0].converged
 
 
+@needs_vasprun
+def test_steps_of_a_linear_response_do_not_make_a_run_unconverged(tmp_path):
+    text = (VASPRUN.parent / "vasprun_dfpt.xml").read_text()
+    assert text.count("<scstep>") == 80
+    path = tmp_path / "vasprun.xml"
+    for limit, converged in ((60, True), (13, False)):
+        path.write_text(re.sub(r'(name="NELM"> +)100<', rf"\g<1>{limit}<", text))
+        assert batch_of(path).calculations[0].converged is converged
+
+
 def test_outcar_of_ase():
     batch = batch_of(ASE / "vasp" / "OUTCAR_example_1")
     (calculation,), (method,) = batch.calculations, batch.methods
     assert calculation.energy == pytest.approx(-68.23102426)
-    assert (method.code_version, method.functional, method.spin) == ("5.3.3", "PBE", "collinear")
-    assert method.pseudopotentials["titles"] == ["PAW_PBE Ni 02Aug2007"]
+    assert (method.functional, method.spin) == ("PBE", "collinear")
+    assert calculation.code_version == "5.3.3"
+    assert calculation.potentials == {"Ni": {"name": "PAW_PBE Ni 02Aug2007"}}
+    assert calculation.charge == 0.0
+    assert calculation.magnetic["total"] == 18.0
 
 
 def test_aims_without_its_first_part_is_refused_as_it_does_not_say_its_method():
@@ -366,7 +382,7 @@ def test_hubbard_terms_are_refused_where_they_are_not_told(tmp_path, file, old, 
     assert "Hubbard" in reason_of(tmp_path / "output")
 
 
-def test_unlike_k_points_of_pw_without_its_input_are_unlike_methods(tmp_path):
+def test_unlike_k_points_of_pw_without_its_input_are_unlike_calculations(tmp_path):
     whole = gzip.decompress((CODES / "quantum_espresso" / "si.pwo.gz").read_bytes()).decode()
     batches = []
     for name, text in (
@@ -377,7 +393,9 @@ def test_unlike_k_points_of_pw_without_its_input_are_unlike_methods(tmp_path):
         file = tmp_path / name / "si.pwo"
         file.write_text(text)
         batches.append(batch_of(file))
-    one, other = (batch.methods[0].k_points for batch in batches)
+    assert batches[0].methods[0].id == batches[1].methods[0].id
+    assert batches[0].methods[0].settings == {"input": "not recorded"}
+    one, other = (batch.calculations[0].k_rule for batch in batches)
     assert one["rule"] == other["rule"] == "points named one by one"
     assert one["points"] != other["points"]
     output = read_pw_text(file)
@@ -427,14 +445,15 @@ def test_gpaw_restart_files_tell_basis_grid_spin_and_points(tmp_path):
         atoms.calc.write(tmp_path / f"{name}.gpw")
         batches[name] = batch_of(tmp_path / f"{name}.gpw")
     methods = {name: batch.methods[0] for name, batch in batches.items()}
-    assert len({method.id for method in methods.values()}) == 4
+    assert len({methods[name].id for name in ("sz", "finer", "dzp")}) == 3
+    assert methods["dense"].id == methods["sz"].id, "meshes are the calculations'"
     assert methods["sz"].basis == {
         "type": "lcao",
         "grid": {"spacing_A": 0.3},
         "orbitals": "sz(dzp)",
     }
     assert list(batches["dense"].calculations[0].k_mesh) == []
-    assert methods["dense"].k_points["rule"] == "points named one by one"
+    assert batches["dense"].calculations[0].k_rule["points"]
     text = batch_of(tmp_path / "dzp.txt").methods[0]
     assert text.basis == methods["dzp"].basis
     assert text.smearing["type"] == methods["dzp"].smearing["type"]

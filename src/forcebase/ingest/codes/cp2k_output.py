@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.units import Bohr, GPa, Hartree, bar, kB
+from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, IonicStep
+from forcebase.ingest.codes.cp2k_input import element, flattened, hubbard_terms, keyword, kinds
+from forcebase.ingest.codes.telling import telling
 from forcebase.ingest.codes.text import first, integers, required, rows
+from forcebase.ingest.codes.version_breaks import era
 from forcebase.safety.ase_files import check_frames, read_images
 from forcebase.safety.files import read_unpacked
 from forcebase.safety.limits import TEXT_BYTES
@@ -24,6 +29,12 @@ FLOAT = r" +(-?\d+\.\d+)"
 VECTOR = rf"CELL(?:_TOP)?\| Vector [abc] \[angstrom\]?:?{FLOAT}{FLOAT}{FLOAT} +\|[abc]\| ={FLOAT}"
 DIRECTIVE = re.compile(r"@(?:INCLUDE +['\"]?[\w.-]+['\"]?|SET +\w+ +[\w.+-]+)", re.IGNORECASE)
 """Of CP2K's preprocessor, what pymatgen may follow: it opens the files that are named."""
+FIELD = re.compile(
+    r"/(EFIELD|PERIODIC_EFIELD|EXTERNAL_POTENTIAL|SCRF|SCCS|POISSON|DENSITY_FITTING|SURFACE_DIPOLE\w*"
+    r"|SURF_DIP_DIR|SURF_DIP_POS)\b",
+    re.IGNORECASE,
+)
+DEFAULTS = {"force_eval/dft/qs/eps_default": 1e-10, "force_eval/dft/poisson/periodic": "xyz"}
 STATIC = ("ENERGY", "ENERGY_FORCE")
 POINT = r"^ BRILLOUIN\| +\d+ +([\d.]+) +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+)"
 
@@ -48,6 +59,7 @@ def read_cp2k_text(path: Path) -> CodeOutput:
             "it prints its cell with three decimals only, and its input is not beside it.",
             hint="Keep the input file beside the output, under the name that the output gives.",
         )
+    _require_ground_state(run.input)
     if run.input.check("MOTION/CONSTRAINT"):
         raise InputError(
             "it has constraints, and CP2K prints no forces of what they hold.",
@@ -63,15 +75,90 @@ def read_cp2k_text(path: Path) -> CodeOutput:
     kind = str(run.data["global"].get("Run_type", "")).upper()
     converged = [_converged(part) for part in text.split("ENERGY| Total FORCE_EVAL")[:-1]]
     steps = _static(run, converged) if kind in STATIC else _trajectory(run, path, converged)
+    version = required(r"CP2K\| version string: +CP2K version (\S+)", text, "CP2K's version")
+    method = _method(run, text, version)
+    if steps and method["spin"] != "none":
+        steps[-1] = replace(steps[-1], moments=_site_moments(text, len(steps[-1].atoms)))
     return CodeOutput(
-        method=_method(run, text),
+        method=method,
         steps=steps,
         k_mesh=_mesh(text),
         k_points=rows(POINT, text),
         k_shift=_shift(text),
         convergence={"scf": first(r"eps_scf: +([\d.E+-]+)", text, float, None)},
         wall_time=first(r"^ CP2K +1 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +([\d.]+)$", text, float, None),
+        code_version=version,
+        potentials=_potentials(run),
+        plus_u=hubbard_terms(run.input),
+        charge=first(r"DFT\| Charge +(-?\d+)", text, float, 0.0),
+        asked_moments=_asked_moments(run, steps) if method["spin"] != "none" else None,
+        asked_total=_held_total(text) if method["spin"] != "none" else None,
+        found_total=None,
     )
+
+
+def _require_ground_state(asked: Any) -> None:
+    """Refuse what is no self-consistent ground state.
+
+    Raises:
+        InputError: it is a run of a band, of GW or of excitations.
+    """
+    kind = str(keyword(asked, "GLOBAL/RUN_TYPE") or "").upper()
+    if kind in ("BAND", "NEB"):
+        raise InputError("it is of images of a band: their forces hold the band's springs.")
+    names = {path.lower() for path, _ in flattened(asked)}
+    if any("/xc/wf_correlation/" in name or "/ri_rpa/gw" in name for name in names):
+        raise InputError(
+            "it is of wave function correlation (RPA, GW, MP2): its labels are not DFT's."
+        )
+
+
+def _potentials(run: Any) -> dict[str, dict[str, Any]]:
+    """Symbol -> its potential's and its basis set's names, as CP2K says them of each kind."""
+    run.parse_atomic_kind_info()
+    asked = kinds(run.input)
+    return {
+        element(name, asked.get(name, {})): {
+            "name": str(kind["pseudo_potential"]),
+            "basis": str(kind["orbital_basis_set"]),
+        }
+        for name, kind in run.data["atomic_kind_info"].items()
+    }
+
+
+def _asked_moments(run: Any, steps: list[IonicStep]) -> NDArray[np.float64] | None:
+    """(n,) muB of the KINDs' MAGNETIZATION; None where none has one."""
+    asked = kinds(run.input)
+    said = {
+        n: float(k["MAGNETIZATION"].split()[0]) for n, k in asked.items() if "MAGNETIZATION" in k
+    }
+    sites = run.initial_structure.sites
+    if not said or not steps:
+        return None
+    names = [site.properties.get("name", site.specie.symbol) for site in sites]
+    return np.array(
+        [
+            said.get(str(name), said.get(s.specie.symbol, 0.0))
+            for name, s in zip(names, sites, strict=True)
+        ]
+    )
+
+
+def _site_moments(text: str, n_atoms: int) -> NDArray[np.float64] | None:
+    """(n,) muB of the last Mulliken analysis."""
+    table = text.rpartition("Mulliken Population Analysis")[2].partition("Total charge")[0]
+    found = re.findall(
+        r"^ +\d+ +\w+ +\d+ +-?[\d.]+ +-?[\d.]+ +-?[\d.]+ +(-?[\d.]+) *$", table, re.MULTILINE
+    )
+    return np.array(found, dtype=float) if len(found) == n_atoms else None
+
+
+def _held_total(text: str) -> float | None:
+    """Electrons up less down, which the multiplicity fixes where nothing is smeared."""
+    if "Smear method" in text:
+        return None
+    multiplicity = first(r"DFT\| Multiplicity +(\d+)", text, int, 0)
+    return float(multiplicity - 1) if multiplicity > 0 else None
 
 
 def _opened(path: Path) -> Any:
@@ -180,35 +267,57 @@ def _trajectory(run: Any, path: Path, converged: list[bool]) -> list[IonicStep]:
     ]
 
 
-def _method(run: Any, text: str) -> dict[str, Any]:
-    run.parse_atomic_kind_info()
-    kinds = run.data["atomic_kind_info"].items()
+def _method(run: Any, text: str, version: str) -> dict[str, Any]:
     cutoff = required(r"QS\| Density cutoff \[a\.u\.\]: +([\d.]+)", text, "the density cutoff")
     relative = first(r"QS\| Relative density cutoff \[a\.u\.\]: +([\d.]+)", text, float, 0.0)
     described = run.data["dft"]
-    plus_u = {"plus_u": True} if described.get("dft_plus_u") else {}
+    asked = dict(flattened(run.input))
+    fields = {name: value for name, value in asked.items() if FIELD.search(name)}
+    exchange = {name: value for name, value in asked.items() if "/XC/HF" in name.upper()}
+    vdw = {name: value for name, value in asked.items() if "/XC/VDW_POTENTIAL" in name.upper()}
+    functional = {
+        name: value
+        for name, value in asked.items()
+        if "/XC/XC_FUNCTIONAL/" in name.upper() and value.strip()
+    }
+    among = (*fields, *exchange, *vdw, *functional)
+    terms = hubbard_terms(run.input)
+    scheme = str(keyword(run.input, "FORCE_EVAL/DFT/PLUS_U_METHOD") or "MULLIKEN").lower()
+    parameters = _shortened({**exchange, **functional}, "parameters")
+    said = next((v for k, v in parameters.items() if k.endswith(" fraction")), 1.0)
+    share = said if exchange else None
     return {
         "code": "cp2k",
-        "code_version": required(
-            r"CP2K\| version string: +CP2K version (\S+)", text, "CP2K's version"
-        ),
         "functional": "+".join(described.get("functional") or ["unknown"]),
+        "functional_parameters": {
+            **parameters,
+            **({"exchange_fraction": float(share)} if share is not None else {}),
+        },
         "basis": {
             "type": f"Gaussians and plane waves ({first(GPW, text, str, 'GPW')})",
-            "sets": {name: kind["orbital_basis_set"] for name, kind in kinds},
             "density_cutoff_eV": round(float(cutoff) * Hartree, 6),
             "relative_density_cutoff_eV": round(relative * Hartree, 6),
-            **plus_u,
         },
-        "pseudopotentials": {
-            "type": "GTH",
-            "names": {name: kind["pseudo_potential"] for name, kind in kinds},
-        },
+        "pseudopotentials": {"type": "GTH"},
         "smearing": _smearing(text),
         "spin": "none" if int(described.get("Number_of_spin_states", 1)) == 1 else "collinear",
         "dispersion": _dispersion(text, described),
+        "dispersion_parameters": _shortened(vdw, "parameters"),
         "spin_orbit": False,
+        "plus_u": {"scheme": scheme} if terms else {},
+        "corrections": _shortened(fields),
+        "settings": {
+            **_shortened({k: v for k, v in asked.items() if k not in among}),
+            **era("cp2k", version),
+        },
     }
+
+
+def _shortened(settings: dict[str, str], of: str = "cp2k") -> dict[str, Any]:
+    """Those that tell methods apart, by the last parts of their paths."""
+    plain_names = {k.lower(): v for k, v in settings.items() if "/PRINT/" not in k.upper()}
+    found = telling(of, plain_names, DEFAULTS)
+    return {re.sub(r"^force_eval/(dft/)?", "", k).replace("/", " "): v for k, v in found.items()}
 
 
 def _smearing(text: str) -> dict[str, Any]:

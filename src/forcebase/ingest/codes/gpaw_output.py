@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, ionic_steps
+from forcebase.ingest.codes.gpaw_rules import gpaw_rules
 from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
 from forcebase.safety.ase_files import read_images
 from forcebase.units import voigt
@@ -27,6 +29,8 @@ DEFAULT_SPACING = 0.2
 """angstrom; of GPAW's grid where none is asked for."""
 POINT = r"^\|? +\d+:? +\|? *\(? *(-?\d\.\d+),? +(-?\d\.\d+),? +(-?\d\.\d+)\)? +\|? *(\d\.\d+)"
 """A k-point of GPAW's old list or new table, and its weight."""
+VECTOR = rf"\( *{NUMBER}, +{NUMBER}, +{NUMBER}\)"
+THREE = rf"{NUMBER}[ ,|]+{NUMBER}[ ,|]+{NUMBER}"
 PAIR = r"^ {2}(\w+):\n {4}name:[^\n]*\n {4}id: +(\w+)"
 
 
@@ -40,19 +44,31 @@ def read_gpaw_text(path: Path) -> CodeOutput:
     """
     text = path.read_text(errors="replace")
     refuse_plus_u(r"setups.*:[spdf],", text)
+    asked = _asked(text)
+    if "fixdensity" in asked or re.search(r"bands[:=] ?.*fixed density", text):
+        raise InputError("it is not self-consistent: its density was fixed.")
     if HEADER.search(text):
         steps = _steps(text)
     else:
         images = read_images(path, "gpaw-out")
         # the old text says so only where it fails
         steps = ionic_steps(images, "Did not converge" not in text)
+    method = _method(text, asked)
+    spin = method["spin"] != "none"
     return CodeOutput(
-        method=_method(text),
+        method=method,
         steps=steps,
         k_mesh=_mesh(text),
         k_shift=_shift(text),
         k_points=rows(POINT, text),
         wall_time=first(r"^ *Total: +([\d.]+)", text, float, None),
+        code_version=_version(text),
+        libxc_version=first(r"[Ll]ibxc: +(\d+[\w.]*)", text, str, None),
+        potentials=_setups(text),
+        charge=first(r"^ *(?:Total )?Charge: +(-?[\d.]+)(?: +# \|e\|)? *$", text, float, 0.0),
+        asked_moments=_initial_moments(text) if spin else None,
+        found_total=_total_moment(text),
+        k_rule=_density_rule(asked.get("kpts", "")),
     )
 
 
@@ -69,6 +85,7 @@ def _steps(text: str) -> list[IonicStep]:
 def _step(block: str, index: int) -> IonicStep | None:
     """One geometry and its labels; None where it ends before forces are printed."""
     energy = first(rf"^ *Extrapolated: +{NUMBER}", block, float, None)
+    free = first(rf"^ *Free energy: +{NUMBER}", block, float, None)
     forces, stress = _table(block, "Forces  #"), _table(block, "Stress tensor  #")
     if energy is None or forces is None:
         return None
@@ -81,9 +98,8 @@ def _step(block: str, index: int) -> IonicStep | None:
         pbc=[row[0] == "yes" for row in lattice],
     )
     converged = "Converged in" in block
-    return IonicStep(
-        atoms, energy, forces, None if stress is None else voigt(stress), converged, index
-    )
+    tensor, moments = None if stress is None else voigt(stress), _local_moments(block)
+    return IonicStep(atoms, energy, forces, tensor, converged, index, free, moments)
 
 
 def _table(block: str, title: str) -> NDArray[np.float64] | None:
@@ -110,31 +126,81 @@ def _shift(text: str) -> tuple[float, ...]:
     )
 
 
-def _method(text: str) -> dict[str, Any]:
+def _asked(text: str) -> dict[str, str]:
+    """GPAW's input parameters, as it repeats them."""
+    block = text.partition("Input parameters:\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^ {2}(\w+)(?:=|: )(.*?),?$", block, re.MULTILINE)
+    return dict(found)
+
+
+def _version(text: str) -> str:
+    return required(r"^ *\|__ ?\|[ |_/\\]+(?:- )? *(\d+\.\d+\S*)", text, "GPAW's version")
+
+
+def _method(text: str, asked: dict[str, str]) -> dict[str, Any]:
     cutoff = first(r"^Cutoff: +([\d.]+) eV", text, float, None)
     cutoff = cutoff or first(r"[Pp]lane-?waves?.*?[Cc]utoff: +([\d.]+) eV", text, float, None)
     cutoff = cutoff or first(r"ecut[:=] *([\d.]+)", text, float, None)
     spacing = first(r"^ +h[:=] *([\d.]+)", text, float, DEFAULT_SPACING)
     points = first(r"^ +gpts[:=] *[\[(]([^\])]+)", text, integers, ())
     named = first(r"^ +basis[:=] *\{?(?:'default': *)?'?([\w.()+-]+)", text, str, "")
-    basis = _basis(_mode(text), cutoff, spacing, points, named)
-    setups = dict(re.findall(PAIR, text, re.MULTILINE))
-    setups |= dict(re.findall(r"^(\w+)-setup:\n(?:.*\n)*? {2}id: (\w+)", text, re.MULTILINE))
+    functional = first(r"^xc functional:\n {2}name: (\S+)", text, str, "") or required(
+        r"xc[:=] *(?:XC\(name=|\{'name': )?'?\"?([\w+-]+)", text, "the functional"
+    )
+    return gpaw_rules(
+        version=_version(text),
+        functional="LDA" if functional == "None" else functional,
+        basis=_basis(_mode(text), cutoff, spacing, points, named),
+        smearing=_smearing(text),
+        spin=_spin(text),
+        spin_orbit="soc=True" in text,
+        asked=asked,
+    )
+
+
+def _setups(text: str) -> dict[str, dict[str, Any]]:
+    """Symbol -> name and fingerprint of its PAW data set."""
+    hashes = dict(re.findall(PAIR, text, re.MULTILINE))
+    hashes |= dict(re.findall(r"^(\w+)-setup:\n(?:.*\n)*? {2}id: (\w+)", text, re.MULTILINE))
+    files = re.findall(r"(?:file:\s+|/)(?:\S*/)?(([A-Z][a-z]?)\.[\w.+-]+?)(?:\.gz)?\s", text)
+    names = {symbol: name for name, symbol in files if not name.endswith(".basis")}
     return {
-        "code": "gpaw",
-        "code_version": required(
-            r"^ *\|__ ?\|[ |_/\\]+(?:- )? *(\d+\.\d+\S*)", text, "GPAW's version"
-        ),
-        "functional": first(r"^xc functional:\n {2}name: (\S+)", text, str, "")
-        or required(r"xc[:=] *(?:XC\(name=|\{'name': )?'?\"?([\w+-]+)", text, "the functional"),
-        "basis": basis,
-        "pseudopotentials": {"type": "PAW", "setups": setups},
-        "smearing": _smearing(text),
-        "spin": _spin(text),
-        "dispersion": "none",
-        "spin_orbit": "soc=True" in text,
-        "libxc_version": first(r"[Ll]ibxc: +(\d+[\w.]*)", text, str, None),
+        symbol: {**({"name": names[symbol]} if symbol in names else {}), "hash": digest}
+        for symbol, digest in hashes.items()
     }
+
+
+def _initial_moments(text: str) -> NDArray[np.float64] | None:
+    """(n,) muB along z, or (n, 3), of the first table of atoms."""
+    table = text.partition("initial magnetic moments")[2].partition("\n\n")[0]
+    found = np.array(re.findall(VECTOR, table), dtype=float)
+    if not len(found):
+        return None
+    return found[:, 2] if not found[:, :2].any() else found
+
+
+def _local_moments(block: str) -> NDArray[np.float64] | None:
+    """(n,) muB along z, or (n, 3), at the end of a step."""
+    _, there, rest = block.partition("ocal magnetic moments")
+    if not there:
+        return None
+    found = np.array(re.findall(THREE, rest.partition("\n\n")[0]), dtype=float)
+    if not len(found):
+        return None
+    return found[:, 2] if not found[:, :2].any() else found
+
+
+def _total_moment(text: str) -> float | None:
+    found = re.findall(r"Total magnetic moment: +" + VECTOR, text)
+    if not found:
+        return None
+    return float(np.linalg.norm(np.array(found[-1], dtype=float)))
+
+
+def _density_rule(asked: str) -> dict[str, Any]:
+    """Of k-points that were asked for by their density: points times angstrom."""
+    density = re.search(r"density['\"]?[=:] *([\d.]+)", asked)
+    return {"rule": "density", "points_A": float(density.group(1))} if density else {}
 
 
 def _basis(
@@ -176,7 +242,12 @@ def read_gpw(path: Path) -> CodeOutput:
     if "gpaw_version" not in reader:
         raise InputError("it is a restart file of a GPAW before 1.0.", hint="Import its text.")
     parameters = reader.parameters.asdict()
-    found = ionic_steps(read_images(path, "gpw"), True)
+    _gpw_hubbard(parameters)
+    images = read_images(path, "gpw")
+    found = ionic_steps(images, True)
+    moments = images[-1].calc.results.get("magmoms") if images[-1].calc is not None else None
+    if moments is not None and found:
+        found[-1] = replace(found[-1], moments=np.asarray(moments, dtype=float))
     n_spins = len(reader.wave_functions.eigenvalues)
     mode = parameters.get("mode", "fd")
     mode = mode if isinstance(mode, dict) else {"name": mode}
@@ -192,6 +263,10 @@ def read_gpw(path: Path) -> CodeOutput:
         k_shift=tuple(0.5 if apart else 0.0 for apart in even) or (0.0, 0.0, 0.0),
         k_points=np.asarray(reader.wave_functions.kpts.ibzkpts).tolist(),
         convergence=dict(parameters.get("convergence") or {}),
+        code_version=reader.gpaw_version,
+        potentials=_default_setups(images[-1], parameters),
+        charge=float(parameters.get("charge") or 0.0),
+        asked_moments=images[-1].get_initial_magnetic_moments() if n_spins == 2 else None,
     )
 
 
@@ -202,20 +277,36 @@ def _gpw_method(
     spacing, points = parameters.get("h") or DEFAULT_SPACING, parameters.get("gpts")
     basis = parameters.get("basis") or ""
     named = str(basis.get("default", basis) if isinstance(basis, dict) else basis)
-    basis = _basis(mode["name"], cutoff, float(spacing), [] if points is None else points, named)
     xc = parameters.get("xc", "LDA")
     occupations = parameters.get("occupations") or {}
-    return {
-        "code": "gpaw",
-        "code_version": version,
-        "functional": xc["name"] if isinstance(xc, dict) else str(xc),
-        "basis": basis,
-        "pseudopotentials": {"type": "PAW", "setups": parameters.get("setups") or "default"},
-        "smearing": {
+    return gpaw_rules(
+        version=version,
+        functional=xc["name"] if isinstance(xc, dict) else str(xc),
+        basis=_basis(mode["name"], cutoff, float(spacing), [] if points is None else points, named),
+        smearing={
             "type": str(occupations.get("name", "default")).replace("fermi-dirac", "Fermi-Dirac"),
             "width_eV": float(occupations.get("width", 0.0)),
         },
-        "spin": "collinear" if n_spins == 2 else "none",
-        "dispersion": "none",
-        "spin_orbit": bool(parameters.get("soc", False)),
-    }
+        spin="collinear" if n_spins == 2 else "none",
+        spin_orbit=bool(parameters.get("soc", False)),
+        asked={k: v for k, v in parameters.items() if v is not None},
+    )
+
+
+def _default_setups(atoms: Atoms, parameters: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Names of GPAW's own data sets, where no others were asked for."""
+    xc = parameters.get("xc", "LDA")
+    name = xc["name"] if isinstance(xc, dict) else str(xc)
+    if parameters.get("setups") or not re.fullmatch(r"LDA|PBE|revPBE|RPBE|PBEsol", name):
+        return {}
+    library = name if name == "LDA" else "PBE" if name != "revPBE" else "revPBE"
+    return {symbol: {"name": f"{symbol}.{library}"} for symbol in sorted(set(atoms.symbols))}
+
+
+def _gpw_hubbard(parameters: dict[str, Any]) -> None:
+    """Refuse Hubbard terms, which stand in the names of setups.
+
+    Raises:
+        InputError: there are some.
+    """
+    refuse_plus_u(r":[spdf],", str(parameters.get("setups") or ""))

@@ -1,0 +1,213 @@
+"""Charge, spin, U and functional parameters of other codes: real outputs with one thing changed."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import shutil
+from pathlib import Path
+
+import ase
+import pytest
+
+from forcebase.ingest.file_kinds import kind_of
+from forcebase.ingest.options import ImportOptions
+from forcebase.ingest.parsing import parse
+from forcebase.ingest.sources import Source
+
+CODES = Path(__file__).parents[2] / "data" / "codes"
+AIMS = Path(ase.__file__).parent / "test" / "testdata" / "aims" / "relax.out"
+FILES = {
+    "pw": "quantum_espresso/si.pwo.gz",
+    "xml": "quantum_espresso/data-file-schema.xml.bz2",
+    "abinit": "abinit/wse2.abo.gz",
+    "cp2k": "cp2k/wse2.out.gz",
+    "gpaw": "gpaw/si.txt.gz",
+}
+INPUTS = {"pw": "si.pwi", "cp2k": "wse2.inp"}
+AIMS_HEAD = (
+    "          Invoking FHI-aims ...\n          FHI-aims version      : 221103\n"
+    "  Parsing control.in\n  xc                 pbe\n  relativistic       atomic_zora scalar\n"
+    "  k_grid             5 5 5\n{more}  species        Si\n    nucleus 14\n"
+    "    cut_pot 3.5 1.5 1.0\n"
+    "{last}\n"
+)
+
+
+@pytest.fixture
+def twin(tmp_path):
+    """Reads an output of a code with replacements in it and in its input; or gives the reason."""
+
+    def read(code, output=(), asked=()):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        shutil.copytree((CODES / FILES[code]).parent, folder)
+        packed = folder / Path(FILES[code]).name
+        opened = bz2.open if packed.suffix == ".bz2" else gzip.open
+        with opened(packed, "rt") as file:
+            text = file.read()
+        packed.unlink()
+        path = folder / packed.stem
+        path.write_text(_changed(text, output))
+        if asked:
+            beside = folder / INPUTS[code]
+            beside.write_text(_changed(beside.read_text(), asked))
+        return _parsed(path)
+
+    return read
+
+
+def _changed(text, changes):
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def _parsed(path):
+    found = parse(Source(path, path.name, kind_of(path)), ImportOptions())
+    if found.batch is None:
+        return found.reason
+    return found.batch.methods[0], found.batch.calculations[-1]
+
+
+@pytest.fixture
+def aims(tmp_path):
+    def read(more="", last=""):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.out"
+        path.write_text(AIMS_HEAD.format(more=more, last=last) + AIMS.read_text())
+        return _parsed(path)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("code", "change", "charge"),
+    [
+        ("pw", ("electrons       =         8.00", "electrons       =         7.00"), 1),
+        ("xml", ("<tot_charge>0.0", "<tot_charge>1.0"), 1),
+        ("abinit", ("charge:   0.00000000E+00", "charge:   1.00000000E+00"), 1),
+        ("cp2k", (f"DFT| Charge{' ' * 67}0", f"DFT| Charge{' ' * 66}-1"), -1),
+        ("gpaw", ("  Charge: 0.0  # |e|", "  Charge: 2.0  # |e|"), 2),
+    ],
+)  # fmt: skip
+def test_charges_stand_with_the_calculation(twin, code, change, charge):
+    method, neutral = twin(code)
+    same, charged = twin(code, [change])
+    assert same.id == method.id
+    assert (neutral.charge, charged.charge) == (0.0, charge)
+
+
+def test_the_charge_of_aims(aims):
+    (method, neutral), (same, charged) = aims(), aims(more="  charge 1.\n")
+    assert same.id == method.id
+    assert (neutral.charge, charged.charge) == (0.0, 1.0)
+
+
+def test_hubbard_terms_of_cp2k_and_aims_are_kept_by_element(twin, aims):
+    kind = "POTENTIAL GTH-PBE-q14\n"
+    terms = kind + "&DFT_PLUS_U\n L 2\n U_MINUS_J [eV] {}\n&END DFT_PLUS_U\n"
+    plain = twin("cp2k")[0]
+    one, less = twin("cp2k", asked=[(kind, terms.format(3.0))])
+    other, more = twin("cp2k", asked=[(kind, terms.format(4.0))])
+    assert one.id == other.id != plain.id
+    assert less.plus_u == {"W": {"u_eV": 3.0, "j_eV": 0.0, "l": 2}}
+    assert more.plus_u["W"]["u_eV"] == 4.0
+    method, calculation = aims(last="    plus_u 3 p 2.5")
+    assert calculation.plus_u == {"Si": {"u_eV": 2.5, "j_eV": 0.0, "l": 1}}
+    assert method.id != aims()[0].id
+
+
+def test_exchange_and_unknown_settings_make_methods_of_cp2k(twin):
+    functional = "&XC\n"
+    hybrid = functional + "&HF\n FRACTION {}\n&END HF\n"
+    quarter, third = (
+        twin("cp2k", asked=[(functional, hybrid.format(share))])[0] for share in ("0.25", "0.33")
+    )
+    assert quarter.id != third.id
+    assert quarter.functional_parameters["exchange_fraction"] == 0.25
+    assert "(25 % exchange)" in quarter.title
+    plain = twin("cp2k")[0]
+    assert twin("cp2k", asked=[("MAX_SCF 60", "MAX_SCF 90")])[0].id == plain.id
+    assert twin("cp2k", asked=[("EPS_DEFAULT 1.0E-8", "EPS_DEFAULT 1.0E-12")])[0].id != plain.id
+    assert twin("cp2k", asked=[("&MGRID\n", "&MGRID\n NGRIDS 5\n")])[0].id != plain.id
+
+
+def test_fields_and_unknown_settings_make_methods_of_pw(twin):
+    system = "&SYSTEM\n"
+    plain = twin("pw")[0]
+    field = twin("pw", asked=[(system, "&SYSTEM\n tefield = .true.\n dipfield=.true.\n")])[0]
+    assert field.corrections == {"dipfield": True, "tefield": True}
+    assert twin("pw", asked=[(system, "&SYSTEM\n nosym = .true.\n nbnd = 12\n")])[0].id == plain.id
+    assert twin("pw", asked=[(system, "&SYSTEM\n nr1 = 48\n")])[0].id != plain.id
+    isolated = twin(
+        "xml",
+        [
+            (
+                "</input>",
+                "<boundary_conditions><assume_isolated>esm"
+                "</assume_isolated></boundary_conditions></input>",
+            )
+        ],
+    )[0]
+    assert isolated.corrections == {"assume_isolated": "esm"}
+    asked = twin("pw", asked=[(system, "&SYSTEM\n assume_isolated = 'esm'\n")])[0]
+    assert asked.id == isolated.id, "the text and the XML of one run"
+
+
+def test_what_was_asked_of_abinit_tells_methods_apart(twin):
+    plain = twin("abinit")[0]
+    echo = "           istwfk        2"
+    assert twin("abinit", [(echo, f"           efield      0.1 0.0 0.0\n{echo}")])[0].corrections
+    assert twin("abinit", [(echo, f"        tomorrow           1\n{echo}")])[0].id != plain.id
+    assert twin("abinit", [("nstep          60", "nstep          90")])[0].id == plain.id
+
+
+def test_parameters_of_gpaw_tell_methods_apart(twin):
+    plain = twin("gpaw")[0]
+    heading = "Input parameters:\n"
+    field = twin("gpaw", [(heading, f"{heading}  external=ConstantElectricField(0.1),\n")])[0]
+    assert field.corrections
+    assert field.id != plain.id
+    assert twin("gpaw", [(heading, f"{heading}  eigensolver=Davidson(),\n")])[0].id == plain.id
+    assert twin("gpaw", [(heading, f"{heading}  tomorrow=1,\n")])[0].id != plain.id
+
+
+def test_settings_and_species_of_aims(aims):
+    method, calculation = aims()
+    assert aims(more="  sc_accuracy_rho 1e-6\n  output_level normal\n")[0].id == method.id
+    assert aims(more="  tomorrow 1\n")[0].id != method.id
+    same, other = aims(last="    hydro 3 d 4.2")
+    assert same.id == method.id
+    assert other.potentials["Si"]["name"] == calculation.potentials["Si"]["name"]
+    assert other.potentials["Si"]["hash"] != calculation.potentials["Si"]["hash"]
+
+
+def test_spin_is_read_where_a_code_says_it(twin, aims):
+    method, calculation = aims(more="  spin collinear\n  default_initial_moment 1.\n")
+    assert method.spin == "collinear"
+    assert method.id != aims()[0].id
+    text = (
+        "     Starting magnetic structure \n     atomic species   magnetization\n"
+        "        Si           0.250\n\n     No symmetry found\n"
+    )
+    method, calculation = twin("pw", [("     No symmetry found\n", text)])
+    assert method.spin == "collinear"
+    assert calculation.magnetic["asked_moments"] == [1.0, 1.0]
+    assert calculation.magnetic["order"] == "ferromagnetic"
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "asked", "said"),
+    [
+        ("pw", [("     No symmetry found\n", "     Band Structure Calculation\n")], [],
+         "not self-consistent"),
+        ("xml", [("<calculation>relax", "<calculation>nscf")], [], "not self-consistent"),
+        ("abinit", [("iscf =       7", "iscf =      -2")], [], "not self-consistent"),
+        ("abinit", [("optdriver: 0", "optdriver: 4")], [], "GW or BSE"),
+        ("cp2k", [], [("RUN_TYPE ENERGY_FORCE", "RUN_TYPE BAND")], "images of a band"),
+        ("gpaw", [("Input parameters:\n", "Input parameters:\n  fixdensity=True,\n")], [],
+         "not self-consistent"),
+    ],
+)  # fmt: skip
+def test_what_is_no_ground_state_is_refused(twin, code, output, asked, said):
+    assert said in twin(code, output, asked)
