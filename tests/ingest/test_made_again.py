@@ -302,7 +302,8 @@ def test_force_constants_that_are_others_are_a_finding_and_no_second_phonon(rela
     off = np.abs(0.1 * constants).max()
     assert finding["force_constants_eV_per_A2"] == pytest.approx(off, rel=0.05)
     assert db.phonons.count() == 1
-    assert set(verify(db, models=False).counts) == {FindingKind.NOT_REPRODUCED}  # no blob that nobody names
+    # and there is no blob that no record names
+    assert set(verify(db, models=False).counts) == {FindingKind.NOT_REPRODUCED}
 
 
 def test_a_phonon_of_an_earlier_schema_stays_the_only_one(relaxed_twice, db):
