@@ -5,10 +5,13 @@ import os
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ase.build import bulk
+from mace.calculators import MACECalculator
 
 from forcebase.actions import compute_phonon, predict
 from forcebase.comparison import compare_labels
@@ -19,8 +22,9 @@ from forcebase.errors import (
     MissingDependencyError,
     ModelError,
 )
+from forcebase.frames import Frames
 from forcebase.ingest.batch import Batch
-from forcebase.model_library import add_model, check_stored_model, open_model
+from forcebase.model_library import add_model, check_stored_model, export_model, open_model
 from forcebase.models.foreign.environments import python_of
 from forcebase.models.foreign.model import _engine, load_foreign
 from forcebase.models.sources import Source
@@ -196,3 +200,44 @@ def test_an_engine_in_its_own_environment_is_named_in_the_record(db, monkeypatch
     assert model.environment["where"] == "own environment"
     structure = add_structure(db, bulk("Cu", a=3.6))
     assert predict(db, model, [structure.id]) == 1
+
+
+TWO_HEADS = Path(__file__).parent / "data" / "models" / "two_heads.model"
+
+
+def test_of_several_heads_one_is_named_and_in_the_record(db, tmp_path):
+    with pytest.raises(InputError, match=r"two_heads\.model has 2 readout heads: ") as caught:
+        add_model(db, Source("mace", str(TWO_HEADS)))
+    assert "--head" in caught.value.hint
+    with pytest.raises(InputError, match="no head 'other'"):
+        add_model(db, Source("mace", str(TWO_HEADS), head="other"))
+    assert db.methods.count() == 0
+    network = torch.load(TWO_HEADS, map_location="cpu", weights_only=False)
+    models = [add_model(db, Source("mace", str(TWO_HEADS), head=h)) for h in network.heads]
+    assert [model.head for model in models] == network.heads
+    assert len({model.id for model in models}) == 2
+    atoms = bulk("Cu", cubic=True)
+    frames = Frames.from_atoms([atoms], ids=["cu"])
+    for model in models:
+        calculator = MACECalculator(models=[network], default_dtype="float64", head=model.head)
+        atoms.calc = calculator
+        found = open_model(db, model).label(frames)
+        assert found.energies[0] == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
+    neutral = tmp_path / "two.safetensors"
+    export_model(db, models[0], neutral, "neutral")
+    with pytest.raises(InputError, match=r"two.safetensors has 2 readout heads"):
+        add_model(db, Source("mace", str(neutral)))
+
+
+def test_an_added_mace_says_what_its_network_is(db):
+    network = torch.load(TWO_HEADS, map_location="cpu", weights_only=False)
+    energies = network.atomic_energies_fn.atomic_energies.tolist()
+    for place, head in enumerate(network.heads):
+        model = add_model(db, Source("mace", str(TWO_HEADS), head=head))
+        assert model.e0s == {"Cu": energies[place][0]}
+        told = model.hyperparameters
+        assert told["r_max"] == float(network.r_max)
+        assert told["num_interactions"] == len(network.interactions)
+        irreps = network.products[0].linear.irreps_out
+        assert told["num_channels"] == irreps[0].mul
+        assert told["max_L"] == irreps.lmax

@@ -5,6 +5,7 @@ Each action publishes its inputs, runs one flow here, collects, and gives the re
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -54,6 +55,7 @@ from forcebase.progress import Progress, following
 from forcebase.records import Dataset, Method, ModelMethod, Phonon, Structure
 from forcebase.safety.names import NAME_PATTERN
 
+LOG = logging.getLogger(__name__)
 ATTEMPTS = 5
 """To build a dataset while others build versions of it."""
 
@@ -260,9 +262,17 @@ def predict(
     model: ModelMethod,
     structure_ids: Sequence[str],
     *,
+    again: bool = False,
     progress: Progress | None = None,
 ) -> int:
     """Have the model label the structures that it has not labelled yet, and give their number.
+
+    Args:
+        db: the database.
+        model: its record.
+        structure_ids: of the structures.
+        again: label all of them, to hold the model to what it gave before; that stays.
+        progress: told of each batch.
 
     Raises:
         MissingDependencyError: the model's package is not installed, and something is missing.
@@ -272,7 +282,7 @@ def predict(
     fields = {"structure": 1, "_id": 0}
     found = (db.calculations.raw.find(piece, fields) for piece in in_pieces(asked))
     done = {row["structure"] for rows in found for row in rows}
-    missing = sorted(set(structure_ids) - done)
+    missing = sorted(set(structure_ids) - (set() if again else done))
     if missing:
         frames = read_unlabelled_frames(db, missing)
         check_elements(model, {chemical_symbols[z] for z in set(frames.numbers.tolist())})
@@ -338,15 +348,10 @@ def find_phonon(
     )
     steps = maker.relax_maker.max_steps
     asked = [phonon for phonon in candidates if maker.asked_for(phonon.protocol)]
-    for phonon in sorted(asked, key=lambda phonon: not is_converged(phonon)):
-        if is_converged(phonon) or phonon.relaxation["steps"] >= steps:
+    for phonon in sorted(asked, key=lambda phonon: not phonon.is_relaxed):
+        if phonon.is_relaxed or phonon.relaxation["steps"] >= steps:
             return phonon
     return None
-
-
-def is_converged(phonon: Phonon) -> bool:
-    """Whether a phonon's structure is relaxed, as far as its record says."""
-    return bool(phonon.relaxation.get("converged", True))
 
 
 def find_relaxation(
@@ -371,8 +376,9 @@ def find_relaxation(
         "output.relaxation.converged": converged,
         **{f"output.settings.{k}": v for k, v in maker.relax_maker.settings().items()},
     }
-    newest: dict[str, Any] = {"completed_at": -1}
-    found = list(db.job_store.docs_store.query(wanted, ["uuid"], sort=newest, limit=1))
+    # the first is the record; of those that are on their way the last is the furthest
+    order: dict[str, Any] = {"completed_at": 1 if converged else -1}
+    found = list(db.job_store.docs_store.query(wanted, ["uuid"], sort=order, limit=1))
     return OutputReference(found[0]["uuid"]) if found else None
 
 
@@ -416,8 +422,12 @@ def _parent(db: Database, before: Dataset | None) -> Parent | None:
 
 
 def _run(db: Database, work: Flow | Job, progress: Progress | None) -> CollectReport:
+    """Run, collect, and say what a model did not give again."""
     with following(progress):
-        return run_here(db, work)
+        report = run_here(db, work)
+    for finding in report.findings:
+        LOG.warning("%s.", finding)
+    return report
 
 
 def _found(record: Any, what: str, report: CollectReport) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jobflow import Flow, Job, OutputReference
 
-from forcebase.actions import find_phonon, find_relaxation, is_converged
+from forcebase.actions import find_phonon, find_relaxation
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
 from forcebase.errors import CalculationError, InputError, NotFoundError
@@ -220,7 +220,7 @@ def _doubt(phonon: Phonon) -> tuple[bool, float, float]:
     protocol = phonon.protocol
     analytic = protocol.get("method") == "analytic"
     return (
-        not is_converged(phonon),
+        not phonon.is_relaxed,
         protocol.get("fmax_eV_per_A", 0.0),
         protocol.get("tolerance_eV_per_A2", 0.0) if analytic else np.inf,
     )

@@ -165,6 +165,17 @@ def open_model(db: Database, model: ModelMethod) -> Potential:
     return load_model(stored_model(db, model))
 
 
+def not_reproduced(db: Database, model: ModelMethod) -> list[str]:
+    """What a model did not give again in this database, one line each, the newest first."""
+    found = db.activities.find({"findings.model": model.id}, sort="-finished_at")
+    return [
+        said["message"]
+        for activity in found
+        for said in activity.findings
+        if said.get("model") == model.id
+    ]
+
+
 def check_stored_model(
     db: Database, model: ModelMethod, structure: Structure | None = None
 ) -> ContractReport:

@@ -5,13 +5,17 @@ import pytest
 from forcebase.archive import ArchiveReport, Description, read_archive, write_archive
 from forcebase.archive.contents import LOCAL_FIELDS, gather
 from forcebase.archive.layout import ORDER
+from forcebase.blob import Blob
 from forcebase.comparison import compare
 from forcebase.datasets.export import export
 from forcebase.errors import InputError
+from forcebase.ingest.batch import Batch
+from forcebase.ingest.outputs import phonon_record
 from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.taint import stale_among
 from forcebase.integrity.verify import verify
 from forcebase.model_library import open_model
+from forcebase.records import Activity
 from forcebase.records.base import utc_now
 
 
@@ -156,3 +160,53 @@ def test_a_file_that_is_there_is_not_overwritten(shelf, judged):
     with pytest.raises(InputError, match="is there already"):
         write_archive(shelf, [], judged[0], Description())
     assert judged[0].read_bytes() == before
+
+
+def elsewhere(db, energy=0.0, constants=0.0):
+    """Have a model give other numbers there: a label, and a phonon's force constants."""
+    [model] = [method for method in db.methods.find() if method.is_model]
+    label = db.calculations.one(method=model.id, sort="id")
+    label.energy += energy
+    db.calculations.raw.replace_one({"_id": label.id}, label.to_mongo())
+    dft = db.phonons.one(method_class="dft")
+    arrays = Blob(db.blobs.get(dft.force_constants)).arrays()
+    blob = Blob.from_arrays(force_constants=arrays["force_constants"] + constants)
+    phonon = phonon_record(
+        db.structures.get(dft.structure),
+        model,
+        dft.supercell_matrix,
+        dft.primitive_matrix,
+        dft.masses,
+        blob,
+        {"method": "displacements", "displacement_A": 0.02},
+    )
+    batch = Batch(blobs=[blob.data], phonons=[phonon])
+    batch.write(db, Activity(id=f"phonon:{energy}", kind="job", name="phonon"))
+    return phonon.id
+
+
+@pytest.mark.parametrize(
+    ("energy", "constants", "kinds"),
+    [(1e-12, 1e-7, []), (0.5, 0.2, ["phonon", "prediction"])],
+)
+def test_what_a_model_gave_elsewhere_is_held_to_what_it_gave_here(
+    shelf, db, second, tmp_path, energy, constants, kinds
+):
+    path, _ = write_archive(shelf, [], tmp_path / "all.zip")
+    for base in (db, second):
+        read_archive(base, path)
+    ids = {elsewhere(db), elsewhere(second, energy, constants)}
+    assert len(ids) == 1
+    before = contents(db)
+    other, _ = write_archive(second, [], tmp_path / "other.zip")
+    report = read_archive(db, other)
+    assert "calculations" not in report.added
+    assert "phonons" not in report.added
+    assert "blobs" not in report.added
+    for name in ("calculations", "phonons"):
+        assert contents(db)[name] == before[name]
+    found = [f for a in db.activities.find() for f in a.findings]
+    assert sorted(f["kind"] for f in found) == kinds
+    assert len(report.findings) == len(kinds)
+    sound = verify(db, models=False)
+    assert sound.is_sound, sound.findings

@@ -11,6 +11,11 @@ from forked import run_command
 from waiting import PATIENCE
 
 from forcebase.cli.main import main
+from forcebase.frames import Frames
+from forcebase.ingest.batch import Batch
+from forcebase.ingest.outputs import model_batch
+from forcebase.models.evaluation import evaluate
+from forcebase.records import Activity, Calculation
 
 COMMAND = Path(sys.executable).parent / "forcebase"
 ADRIFT = """
@@ -87,11 +92,17 @@ def test_a_model_that_breaks_the_contract_is_added_and_fails_its_check(db, force
     assert "FAILED" in forcebase("model", "check", "bad").stdout
 
 
+MODELS = Path(__file__).parents[1] / "data" / "models"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("pickle", "x"), "MACE, SevenNet, CHGNet, ASE"),
         (("mace", "nowhere.model"), "nowhere.model"),
+        (("mace", MODELS / "two_heads.model"), "has 2 readout heads"),
+        (("mace", MODELS / "checkpoint.pt"), "It is a checkpoint of epoch 3"),
+        (("mace", MODELS / "lammps.pt"), "exported for LAMMPS"),
         (("ase", "ase.calculators.emt"), "Write it as ase.calculators.emt:EMT"),
         (("ase", "ase.calculators.emt:None"), "None"),
     ],
@@ -178,3 +189,49 @@ def test_an_old_archives_mace_is_opened_when_it_is_trusted(db, run):
     assert json.loads(out)["may_run"] is True
     assert db.require_model("quick").neutral is not None
     assert run("model", "check", "quick")[0] == 0
+
+
+def test_a_model_that_does_not_reproduce_itself_is_told_wherever_it_is_looked_at(
+    db, run, quick_model, imported
+):
+    """Its first labels came from a machine where its energies were off by a thousandth of an eV."""
+    imported(db, "wse2_gpaw_unitcell.extxyz")
+    made = model_batch(db, {**quick_model.output, "dataset": None, "dataset_job": None})
+    made.write(db, Activity(id="training:1", kind="job", name="train"))
+    [model], structure = made.methods, db.structures.one()
+    given = Frames.from_atoms([structure.to_atoms()], ids=[structure.id])
+    found = evaluate(given, quick_model.load()).frames
+    first = Calculation.of(
+        structure,
+        model,
+        energy=found.energies[0] + 3e-3,
+        forces=found.forces,
+        stress=found.stresses[0],
+    )
+    Batch(calculations=[first]).write(db, Activity(id="job:1", kind="job", name="predict"))
+    asked = ("predict", model.id, "--structure", structure.id)
+    code, out, errors = run(*asked)
+    assert code == 0
+    assert "does not reproduce" not in errors
+    code, out, errors = run(*asked, "--again", "--json")
+    assert code == 0, errors
+    assert json.loads(out) == {"model": model.id, "structures": 1, "new": 0}
+    said = (
+        f"model {model.id[:10]} does not reproduce itself: 1 of 1 predictions that were made again"
+    )
+    figures = "off by up to 1.0e-03 eV/atom"
+    assert said in errors
+    assert figures in errors
+    assert db.calculations.one(method=model.id).energy == first.energy
+    [newest, *_] = json.loads(run("log", "--json")[1])
+    assert said in newest["findings"][0]
+    for command in (("log",), ("verify",), ("model", "check", model.id)):
+        code, out, _ = run(*command)
+        assert code == 0, out
+        assert "does not reproduce" in " ".join(out.split()), command
+    report = json.loads(run("verify", "--json")[1])
+    assert report["sound"]
+    assert report["counts"] == {"not reproduced": 1}
+    told = json.loads(run("model", "check", model.id, "--json")[1])["not_reproduced"]
+    assert figures in told[0]
+    assert said in run("trace", newest["id"], "--up")[1]

@@ -13,7 +13,7 @@ from forcebase.database.structure_table import StructureTable
 from forcebase.errors import InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.ingest.batch import Batch
-from forcebase.records import Activity, Calculation, DFTMethod, Structure
+from forcebase.records import Activity, Calculation, DFTMethod, ModelMethod, Structure
 from forcebase.records.base import document_checksum
 
 METHOD = DFTMethod(
@@ -28,6 +28,7 @@ METHOD = DFTMethod(
     dispersion="none",
     spin_orbit=False,
 ).sealed()
+MODEL = ModelMethod(kind="MACE", weights="b" * 64, dtype="float64", elements=["Se", "W"]).sealed()
 ACTIVITY = "a" * 64
 
 
@@ -95,12 +96,14 @@ def test_structures_as_columns_are_those_of_their_class():
     check_same(table, alone)
 
 
-def calculations(frames: Frames, structures: list[Structure], wall_times=None) -> list[Calculation]:
+def calculations(
+    frames: Frames, structures: list[Structure], wall_times=None, method=METHOD
+) -> list[Calculation]:
     bounds = frames.offsets
     return [
         Calculation.of(
             s,
-            METHOD,
+            method,
             energy=frames.energies[i],
             forces=frames.forces[bounds[i] : bounds[i + 1]],
             stress=None if np.isnan(frames.stresses[i]).all() else frames.stresses[i],
@@ -110,15 +113,20 @@ def calculations(frames: Frames, structures: list[Structure], wall_times=None) -
     ]
 
 
-def test_calculations_as_columns_are_those_of_their_class():
+@pytest.mark.parametrize("method", [METHOD, MODEL], ids=["dft", "model"])
+def test_calculations_as_columns_are_those_of_their_class(method):
     atoms = cells(13)
     structures = [Structure.from_atoms(a, kind="x" if i % 2 else "") for i, a in enumerate(atoms)]
     frames = labelled(atoms)
     frames.forces[5] = [-0.0, 0.0, 1e-300]
     times = np.linspace(0.1, 2, 13)
     for wall_times in (None, times):
-        table = LabelTable(METHOD, frames, facts_of(structures), wall_times)
-        check_same(table, calculations(frames, structures, wall_times))
+        table = LabelTable(method, frames, facts_of(structures), wall_times)
+        check_same(table, calculations(frames, structures, wall_times, method))
+        some = np.array([11, 2])
+        times_of_some = None if wall_times is None else wall_times[some]
+        few = calculations(frames.take(some), [structures[i] for i in some], times_of_some, method)
+        check_same(table.take(some), few)
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,15 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from forcebase.actions import predict
 from forcebase.archive import read_archive
 from forcebase.database.database import Database
 from forcebase.database.installation import META
+from forcebase.database.publishing import publish_model
 from forcebase.database.schema import OLDEST_READABLE, SCHEMA_VERSION
 from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.migrating import migrate_database
 from forcebase.integrity.restore import restore_backup
 from forcebase.integrity.verify import verify
+from forcebase.launch import run_here
+from forcebase.makers.phonon import PhononMaker
+from forcebase.makers.relaxation import RelaxMaker
 
+MATRIX = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 VERSIONS = Path(__file__).parents[1] / "data" / "versions"
 KEPT = range(OLDEST_READABLE, SCHEMA_VERSION)
 SOUND = {FindingKind.NOT_CHECKED}
@@ -50,3 +56,25 @@ def test_an_archive_of_an_earlier_version(db, version):
     assert set(verify(db, models=False).counts) <= SOUND
     assert read_archive(db, archive).added == {}
     assert set(verify(db, models=False).counts) <= SOUND
+
+
+def test_what_a_model_gave_in_version_7_is_found_and_not_made_twice(settings, tmp_path):
+    """Labels of ten cells and a phonon, named by their bits: the names stay, none comes twice."""
+    restore_backup(settings, VERSIONS / "7" / "predictions.zip")
+    migrate_database(settings, tmp_path)
+    db = Database(settings)
+    [model] = [method for method in db.methods.find() if method.is_model]
+    [phonon] = db.phonons.find()
+    before = {c.id for c in db.calculations.find()}
+    asked = [c.structure for c in db.calculations.find(method=model.id)]
+    assert {c.identity for c in db.calculations.find()} == {phonon.identity} == {None}
+    assert predict(db, model, asked) == 0
+    assert predict(db, model, asked, again=True) == len(asked) == 11
+    start = db.structures.get(phonon.initial_structure)
+    maker = PhononMaker(relax_maker=RelaxMaker(fmax=1e-3))
+    run_here(db, maker.make(publish_model(db, model), start.to_pymatgen(), MATRIX))
+    assert {c.id for c in db.calculations.find()} == before
+    assert [p.id for p in db.phonons.find()] == [phonon.id]
+    assert [a.findings for a in db.activities.find() if a.findings] == []
+    assert verify(db).findings == []
+    db.close()

@@ -70,7 +70,8 @@ def test_what_the_process_finds_in_its_environment(monkeypatch, tmp_path) -> Non
     ("data", "words"),
     [
         (pickle.dumps(Runs(os._exit, 7)), "ended with code 7"),
-        (saved({"model": {}, "epoch": 3}), "It holds a dict, no MACE of energies"),
+        (saved({"model": {}, "epoch": 3}), "It is a checkpoint of epoch 3"),
+        (saved({"a": 3}), "It holds a dict, no MACE of energies"),
     ],
 )
 def test_what_is_no_mace_is_refused_by_a_line(data, words) -> None:
@@ -99,7 +100,7 @@ def test_what_else_is_no_mace(tmp_path, random_network) -> None:
         (b"no model", "cannot read it: UnpicklingError"),
         (b"", "cannot read it: EOFError"),
         (unlike, "made for cuEquivariance or LAMMPS"),
-        (compiled, "It holds a RecursiveScriptModule, no MACE"),
+        (compiled, "It is a network compiled by TorchScript, Linear"),
     ):
         with pytest.raises(ModelError) as caught:
             take(given, tmp_path)

@@ -2,7 +2,8 @@
 
 Bits are no promise of a sum of floats: they depend on threads, memory and load. So what was read or
 drawn is compared by its id, and what a model was trained to or gave by what it was given, and by
-values to the digits that its dtype keeps.
+values to the digits that its dtype keeps. A prediction has one id wherever it was made, if model
+and structure are the same to the last bit.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def check_same(one: Database, other: Database) -> None:
     for left, right in pairs(_computed(one), _computed(other), key=_structure_key):
         np.testing.assert_allclose(left.positions, right.positions, atol=LENGTH)
         np.testing.assert_allclose(left.cell, right.cell, atol=LENGTH)
+    assert predicted_ids(one, other) == predicted_ids(other, one)
     labels = [db.calculations.find(method_class="model") for db in (one, other)]
     for left, right in pairs(*labels, key=lambda c: c.structure):
         _check_labels(left, right)
@@ -50,6 +52,18 @@ def exact_ids(db: Database) -> dict[str, set[str]]:
         "structures": {s.id for s in db.structures.find()} - {s.id for s in _computed(db)},
         "methods": {m.id for m in db.methods.find() if not m.is_model},
         "calculations": {c.id for c in db.calculations.find(method_class="dft")},
+    }
+
+
+def predicted_ids(db: Database, other: Database) -> dict[str, set[str]]:
+    """Ids of what a model gave, of models and structures that both databases have."""
+    models = {m.id for m in _models(db)} & {m.id for m in _models(other)}
+    structures = {s.id for s in db.structures.find()} & {s.id for s in other.structures.find()}
+    labels = db.calculations.find(method_class="model")
+    phonons = db.phonons.find(method_class="model")
+    return {
+        "calculations": {c.id for c in labels if c.method in models and c.structure in structures},
+        "phonons": {p.id for p in phonons if p.method in models and p.start in structures},
     }
 
 

@@ -23,6 +23,7 @@ from forcebase.archive.checking import CLASSES, check_archive, documents_of
 from forcebase.archive.contents import ACTIVITIES, LABELS, MEMBERS, TAINTS
 from forcebase.archive.layout import MANIFEST, ORDER, Manifest
 from forcebase.archive.safety import open_safely
+from forcebase.blob import Blob
 from forcebase.database.acts import begin, finish
 from forcebase.database.collections import RecordCollection
 from forcebase.database.database import Database
@@ -30,11 +31,13 @@ from forcebase.database.installation import FIRST_SEALED
 from forcebase.database.trust import quarantine
 from forcebase.digest import content_digest
 from forcebase.errors import InputError
+from forcebase.ingest.made_again import MadeAgain
 from forcebase.integrity.batches import batches
 from forcebase.progress import Progress
-from forcebase.records import Activity, Label, ModelMethod
+from forcebase.records import Activity, Calculation, Label, ModelMethod, Phonon
 from forcebase.records.base import CHECKSUM
 
+CALCULATIONS = Calculation._meta["collection"]
 SEALED_LATE = (ACTIVITIES, MEMBERS, LABELS, TAINTS)
 """Documents that have a checksum from schema version 8 on."""
 AT_ONCE = 500
@@ -50,12 +53,14 @@ class ArchiveReport:
         added: documents that were new, by collection; blobs too.
         known: documents that were there already, and stayed as they are.
         kept_names: names that stand for another record here, and still do.
+        findings: what a model gave elsewhere and not here, one line each.
     """
 
     manifest: Manifest
     added: dict[str, int] = field(default_factory=dict)
     known: dict[str, int] = field(default_factory=dict)
     kept_names: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
 
     def note(self, name: str, added: int, of: int) -> None:
         """Count what was written."""
@@ -78,8 +83,9 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
     """Read an archive into a database, empty or not.
 
     Every digest is checked before anything is written. Records that are there already stay as
-    they are, as do names that stand for another record. Documents pass some at a time; their ids
-    are held at once, and one blob.
+    they are, as do names that stand for another record; what a model gave elsewhere is compared
+    with what it gave here. Documents pass some at a time; their ids are held at once, phonons
+    (without their force constants), and one blob.
 
     Raises:
         InputError: the file is no archive, is of a newer forcebase, or is unsafe; or a dataset's
@@ -97,15 +103,19 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
         arrival = Arrival(db, _ids(archive, ACTIVITIES), path.name)
         arrival.begin()
         _quarantine_models(db, archive, path)
+        held = MadeAgain(db, activity.id)
+        _compare_phonons(db, archive, held)
         total = len(manifest.blobs) + len(ORDER)
         for n, sha256 in enumerate(manifest.blobs):
-            known = sha256 in db.blobs
+            known = sha256 in db.blobs or sha256 in held.unneeded
             if not known:
                 db.blobs.put(archive.read(f"blobs/{sha256}"))
             report.note("blobs", int(not known), 1)
             _tell(progress, n + 1, total)
         for n, name in enumerate(ORDER):
             for some in batches(documents_of(archive, name), AT_ONCE):
+                if name == CALCULATIONS:
+                    held.look_at([bson.decode(raw) for raw in some])
                 if name == LABELS:
                     some = _without_kept(db, some, report)
                 if manifest.schema_version < FIRST_SEALED and name in SEALED_LATE:
@@ -118,6 +128,8 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
             _tell(progress, len(manifest.blobs) + n + 1, total)
         arrival.finish()
         activity.n_records = sum(report.added.values())
+        activity.findings = held.findings
+        report.findings = activity.messages
         activity.wall_time = time.perf_counter() - started
         finish(db, activity, {name: {"n": n} for name, n in sorted(report.added.items())})
     return report
@@ -177,6 +189,15 @@ def _quarantine_models(db: Database, archive: ZipFile, path: Path) -> None:
     known = {found["_id"] for found in db.methods.by_ids(models, {"_id": 1})}
     digest = archive.comment.decode("ascii", "replace")[:10]
     quarantine(db, [model for model in models if model not in known], f"{path.name} ({digest})")
+
+
+def _compare_phonons(db: Database, archive: ZipFile, held: MadeAgain) -> None:
+    """Hold a model's phonons to those of the same name here, whose force constants stay."""
+    found = [Phonon._from_son(bson.decode(raw)) for raw in documents_of(archive, "phonons")]
+    here = {row["_id"] for row in db.phonons.by_ids([p.id for p in found], {"_id": 1})}
+    known = [phonon for phonon in found if phonon.id in here]
+    held.new_phonons(known, lambda sha256: Blob(archive.read(f"blobs/{sha256}")))
+    held.unneeded -= {phonon.force_constants for phonon in found if phonon.id not in here}
 
 
 def _without_kept(db: Database, raw: Iterable[bytes], report: ArchiveReport) -> list[bytes]:

@@ -69,7 +69,13 @@ def import_archives(db: Any, paths: list[Path], bars: Any, as_json: bool) -> Non
     if as_json:
         print_json(
             [
-                {"added": r.added, "known": r.known, "kept_names": r.kept_names, "path": str(path)}
+                {
+                    "added": r.added,
+                    "known": r.known,
+                    "kept_names": r.kept_names,
+                    "findings": r.findings,
+                    "path": str(path),
+                }
                 for path, r in zip(paths, reports, strict=True)
             ]
         )
@@ -78,5 +84,7 @@ def import_archives(db: Any, paths: list[Path], bars: Any, as_json: bool) -> Non
         added = ", ".join(f"{n:,} {name}" for name, n in report.added.items()) or "nothing"
         known = sum(report.known.values())
         say(f"{path}; new: {added}; known: {known:,}.")
+        for finding in report.findings:
+            say(("finding", "yellow"), f" {finding}")
         for name in report.kept_names:
             note(f"{name!r} stands for another record here, and still does.")

@@ -197,6 +197,8 @@ def print_report(report: Any, what: str, as_json: bool) -> None:
         return
     added = ", ".join(f"{n} {name}" for name, n in sorted(report.added.items())) or "nothing"
     say(f"{what}; new: {added}.")
+    for finding in report.findings:
+        say(("finding", "yellow"), f" {finding}")
     for name in report.unknown:
         say(("no record", "yellow"), f" {name}: its output is of no shape that is known")
     for name, text in report.notes:

@@ -17,7 +17,8 @@ def log(
 ) -> None:
     """Show what was imported, collected and compared: when, by whom, and the records it wrote.
 
-    The newest first. An activity that was cut off is unfinished: run the same command again.
+    The newest first. An activity that was cut off is unfinished: run the same command again. A
+    model that did not give again what it gave before is a finding of the activity that asked it.
 
     Examples:
       forcebase log
@@ -34,7 +35,7 @@ def log(
         [
             f"{h.time:%Y-%m-%d %H:%M}" if h.time else "",
             h.user,
-            f"{h.kind} {h.name}",
+            "\n".join([f"{h.kind} {h.name}", *(f"finding: {text}" for text in h.findings)]),
             "\n".join(f"{n:,} {name}" for name, n in h.written.items()),
             words((h.state, STYLES.get(h.state, ""))),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,10 +45,11 @@ def add(
     would run. That of a MACE is opened once, in a process without network, and kept as numbers
     and architecture, from which it is loaded ever after; such a neutral form (`forcebase model
     export --format neutral`) can be added too, and runs nothing. What is in the database already
-    is found again.
+    is found again. Of a MACE with several readout heads one is named, by --head.
 
     Examples:
       forcebase model add mace my.model --name my-mace
+      forcebase model add mace two-heads.model --head pbe
       forcebase model add mace from-a-colleague.safetensors
       forcebase model add sevennet 7net-l3i5 --name l3i5
       forcebase model add chgnet 0.3.0 --name chgnet
@@ -79,7 +81,9 @@ def add(
         "id": model.id,
         "title": model.title,
         "dtype": model.dtype,
+        "head": model.head or "",
         "elements": f"{len(model.elements)}: {', '.join(model.elements[:12])}",
+        "network": _network(model.hyperparameters),
         "package": model.package or "",
         "runs": model.environment.get("where", "here"),
         "weights": model.weights,
@@ -161,20 +165,22 @@ def check(
 ) -> None:
     """Check that forces are the energy's gradient, that symmetry holds, and more.
 
-    The exit code is 6 when a check fails.
+    The exit code is 6 when a check fails. What the model did not give again earlier, when it was
+    asked the same, is told below.
 
     Examples:
       forcebase model check l3i5
       forcebase model check wse2-mace --structure wse2-unit-cell
     """
-    from forcebase.model_library import check_stored_model
+    from forcebase.model_library import check_stored_model, not_reproduced
 
     with open_database() as db:
         method = db.require_model(model)
         chosen = db.require_structure(structure) if structure else None
         report = check_stored_model(db, method, chosen)
+        before = not_reproduced(db, method)
     if as_json:
-        print_json({"model": method.id, **report.as_dict()})
+        print_json({"model": method.id, **report.as_dict(), "not_reproduced": before})
     else:
         rows = [
             [
@@ -189,6 +195,8 @@ def check(
         ]
         columns = ["", "check", "deviation", "tolerance", "unit", "how"]
         print_table(f"{method.title}, {method.dtype}", columns, rows)
+        for text in before:
+            say(("finding", "yellow"), f" {text}")
     if not report.passed:
         raise typer.Exit(ModelError.exit_code)
 
@@ -284,6 +292,17 @@ def environment(
         print_json({"kind": known[kind.lower()], "python": str(python)})
         return
     say(f"{known[kind.lower()]} models run with {python}")
+
+
+def _network(settings: Mapping[str, Any]) -> str:
+    """Of a MACE, as "2 layers of 64 channels, max_L 1, cutoff 5 A"."""
+    if "num_channels" not in settings:
+        return ""
+    layers = settings["num_interactions"]
+    return (
+        f"{layers} layer{'s' if layers != 1 else ''} of {settings['num_channels']} channels, "
+        f"max_L {settings['max_L']}, cutoff {settings['r_max']:g} A"
+    )
 
 
 def _pair(text: str) -> tuple[str, Any]:

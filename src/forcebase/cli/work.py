@@ -154,13 +154,20 @@ def predict(
     dataset: Annotated[str | None, typer.Option(help="Label this dataset's structures.")] = None,
     split: Annotated[str | None, typer.Option(help="Only this split.")] = None,
     structure: Annotated[list[str] | None, typer.Option(help="Or these structures.")] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Label all anew, and compare with what is there.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Label structures with a model; what it labelled before is not computed again.
 
+    With --again it is: an answer that differs from the first by more than its precision allows is
+    said, and kept with the activity; the first stays.
+
     Examples:
       forcebase predict wse2-mace --dataset wse2-pbe@1 --split test
       forcebase predict wse2-mace --structure STRUCTURE
+      forcebase predict wse2-mace --dataset wse2-pbe@1 --split test --again
     """
     from forcebase.actions import predict as predict_structures
     from forcebase.actions import structures_of
@@ -173,7 +180,9 @@ def predict(
             ids += structures_of(db, db.resolve(dataset, "datasets")[1], split)  # type: ignore[arg-type]
         if not ids:
             raise InputError("There is nothing to predict.", hint="Give --dataset or --structure.")
-        n_new = predict_structures(db, method, ids, progress=bars)
+        before = db.calculations.count(method=method.id)
+        predict_structures(db, method, ids, again=again, progress=bars)
+        n_new = db.calculations.count(method=method.id) - before
     _print_summary({"model": method.id, "structures": len(ids), "new": n_new}, as_json)
 
 

@@ -18,24 +18,9 @@ from forcebase.comparison.phonon_protocol import Part, amplitude
 from forcebase.comparison.phonons import compare_phonons
 from forcebase.database.database import Database
 from forcebase.records import ModelMethod, Phonon, Validation
+from forcebase.records.phonon import FOUND
 
-HOW_MADE = frozenset(
-    {
-        "asked",
-        "method",
-        "why_displacements",
-        "code",
-        "precision",
-        "displacement_A",
-        "tolerance_eV_per_A2",
-        "n_displacements",
-        "n_centers",
-        "moved_A",
-        "sum_rule_error_eV_per_A2",
-        "symmetry_error_eV_per_A2",
-        "check",
-    }
-)
+HOW_MADE = frozenset({*FOUND, "asked", "method", "code", "displacement_A", "tolerance_eV_per_A2"})
 """Entries of a protocol that the displacements and the precision change, or that were measured."""
 
 WHAT_A_MODEL_IS = ("kind", "head", "arguments", "package")

@@ -106,7 +106,7 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
     (6, 7): convert_all,  # neutral forms of MACE models
     # checksums of all documents, what activities wrote, job outputs; methods by their rules alone,
-    # equivalences, kinds of energies: records of before keep their ids
+    # equivalences, kinds of energies, predictions by their inputs: records of before keep their ids
     (7, 8): _seal_the_rest,
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from forcebase.database.record_rows import ContentText, fill_rows, quoted, row_d
 from forcebase.errors import InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.records import Calculation, Method, Structure
+from forcebase.records.calculation import BY_INPUTS
 
 AT_ONCE = 4000
 """Calculations laid out and sent together: 6 MB of 12 atoms each."""
@@ -74,6 +76,23 @@ class LabelTable:
             )
         return cls(method, frames, facts, wall_times)
 
+    def take(self, rows: NDArray[np.int64]) -> LabelTable:
+        """Those at `rows`."""
+        times = None if self.wall_times is None else np.asarray(self.wall_times)[rows]
+        return replace(self, frames=self.frames.take(rows), wall_times=times)
+
+    def label(self, i: int) -> tuple[float, NDArray[np.float64], NDArray[np.float64] | None]:
+        """Energy in eV, forces (n, 3) in eV/angstrom, and stress (6,) or None where unknown."""
+        frames = self.frames
+        rows = slice(self._offsets[i], self._offsets[i + 1])
+        stress = frames.stresses[i]
+        known = bool(np.isfinite(stress).all())
+        return float(frames.energies[i]), frames.forces[rows], stress if known else None
+
+    @cached_property
+    def _offsets(self) -> NDArray[np.int64]:
+        return self.frames.offsets
+
     def documents(self, activity: str | None) -> Iterator[list[RawBSONDocument]]:
         """Yield the stored form of the records, some at a time, as `Calculation` would give it.
 
@@ -81,7 +100,7 @@ class LabelTable:
             InputError: a label is NaN, infinite or of the wrong shape, or a structure has not so
                 many atoms; nothing was yielded then.
         """
-        self._check()
+        self.check()
         groups: dict[tuple, list[int]] = {}
         with_stress = np.asarray(np.isfinite(self.frames.stresses).any(axis=1)).tolist()
         # neighbours in the indexes, which are by structure, are written together
@@ -103,12 +122,6 @@ class LabelTable:
         energies = frames.energies[some].astype("<f8")
         stresses = frames.stresses[some].astype("<f8")
         record = self._record(some[0], facts, stressed, activity)
-        # + 0.0 turns -0.0 into 0.0, as the canonical form does
-        values = [
-            quoted(structures),
-            [repr(e) for e in (energies + 0.0).tolist()],
-            quoted(row_digests(forces + 0.0)),
-        ]
         columns = {
             "structure": structures,
             "energy": energies,
@@ -117,11 +130,22 @@ class LabelTable:
             "provenance.edges.0.record": structures,
         }
         if stressed:
-            values.append(quoted(row_digests(stresses + 0.0)))
             columns["stress.data"] = stresses
         if self.wall_times is not None:
             columns["wall_time"] = np.asarray(self.wall_times)[some].astype("<f8")
-        paths = [("calculation", *path) for path in (*OPEN, *([("stress",)] if stressed else []))]
+        if record.identity == BY_INPUTS:
+            paths, values = [("prediction", "structure")], [quoted(structures)]
+        else:
+            paths = [("calculation", *path) for path in (*OPEN, *[("stress",)] * stressed)]
+            # + 0.0 turns -0.0 into 0.0, as the canonical form does
+            values = [
+                quoted(structures),
+                [repr(e) for e in (energies + 0.0).tolist()],
+                *[
+                    quoted(row_digests(labels + 0.0))
+                    for labels in (forces, stresses)[: 1 + stressed]
+                ],
+            ]
         digests = ContentText(record.content(), paths).digests(*values)
         return fill_rows(record, columns, digests)
 
@@ -150,7 +174,13 @@ class LabelTable:
         record.provenance.activity = activity
         return record
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Refuse all where one cannot be written.
+
+        Raises:
+            InputError: a label is NaN, infinite or of the wrong shape, or a structure has not so
+                many atoms.
+        """
         frames = self.frames
         sizes = [self.facts[structure].n_atoms for structure in frames.structures.tolist()]
         if not np.array_equal(frames.n_atoms, sizes) or frames.forces.shape != (sum(sizes), 3):

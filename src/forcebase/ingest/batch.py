@@ -11,6 +11,7 @@ from ase import Atoms
 from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
 
+from forcebase.blob import Blob
 from forcebase.database.access import is_refusal, refusal
 from forcebase.database.acts import begin, fail, finish
 from forcebase.database.collections import RecordCollection, is_too_large
@@ -19,7 +20,9 @@ from forcebase.database.database import Database
 from forcebase.database.label_table import LabelTable
 from forcebase.database.structure_table import StructureTable
 from forcebase.database.written import Written
+from forcebase.digest import bytes_digest
 from forcebase.errors import DatabaseError, ForcebaseError, VersionTakenError
+from forcebase.ingest.made_again import MadeAgain
 from forcebase.records import (
     Activity,
     Calculation,
@@ -54,6 +57,8 @@ class Batch:
     """(text, collection, record)."""
     displaced_cells: list[Atoms] = field(default_factory=list)
     """Of a phonon: supercells whose forces it is made from, labelled here or by earlier imports."""
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    """What a model did not give again; the activity keeps it, with what shows on writing."""
     notes: list[str] = field(default_factory=list)
     """What is to be known of it before it is used, to be said."""
 
@@ -67,6 +72,8 @@ class Batch:
         The activity is written as started first and as finished last; blobs come before the
         records that name them. So a writer killed at any point leaves no record whose parts are
         missing, and the next try finds the activity not done.
+
+        What a model gave before is compared with what it gives now, and not written again.
         """
         written = Written(activity.id)
         begin(db, activity)
@@ -83,13 +90,20 @@ class Batch:
         return added
 
     def _write(self, db: Database, activity: Activity, written: Written) -> dict[str, int]:
+        again = MadeAgain(db, activity.id)
+        calculations = again.new_calculations(self.calculations)
+        labels = [again.new_rows(table) for table in self.label_tables]
+        phonons = again.new_phonons(self.phonons, self._blob)
+        for name, ids in again.own.items():
+            written.take(name, ids)
         for blob in self.blobs:
-            db.blobs.put(blob)
+            if not again.unneeded or bytes_digest(blob) not in again.unneeded:
+                db.blobs.put(blob)
         groups: tuple[_Group, ...] = (
             (db.structures, self.structures, self.structure_tables),
             (db.methods, self.methods, []),
-            (db.calculations, self.calculations, self.label_tables),
-            (db.phonons, self.phonons, []),
+            (db.calculations, calculations, labels),
+            (db.phonons, phonons, []),
             (db.validations, self.validations, []),
         )
         added: dict[str, int] = {}
@@ -99,6 +113,10 @@ class Batch:
             new = collection.add_stored([collection.checked(r) for r in found], written)
             for table in tables:
                 new += collection.add_pieces(table.documents(activity.id), written)
+            if collection is db.calculations and new < len(found) + sum(map(len, tables)):
+                again.new_calculations(calculations)  # another was first in the meantime
+                for table in labels:
+                    again.new_rows(table)
             if new:
                 added[collection.name] = new
         for dataset, members in self.datasets:
@@ -107,10 +125,19 @@ class Batch:
                 added["datasets"] = added.get("datasets", 0) + 1
         for text, collection_name, record_id in self.tags:
             db.labels.tag(text, collection_name, record_id)
-        activity.n_records = len(self.datasets) + sum(
-            len(found) + sum(map(len, tables)) for _, found, tables in groups
-        )
+        activity.findings = [*self.findings, *again.findings]
+        activity.n_records = self._count()
         return added
+
+    def _blob(self, sha256: str) -> Blob:
+        return next(blob for blob in map(Blob, self.blobs) if blob.sha256 == sha256)
+
+    def _count(self) -> int:
+        """Records that came of it, new or not."""
+        parts: list[Sequence[Any]] = [self.structures, self.methods, self.calculations]
+        parts += [self.phonons, self.validations, self.datasets]
+        tables: list[StructureTable | LabelTable] = [*self.structure_tables, *self.label_tables]
+        return sum(map(len, parts)) + sum(map(len, tables))
 
 
 def _write_dataset(

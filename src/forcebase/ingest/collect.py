@@ -34,6 +34,7 @@ class CollectReport:
         unknown: names of jobs whose output is of no known shape.
         failed: (job name, reason) of outputs that could not be used.
         failures: (job name, reason) of jobs in the queue that are new as failed.
+        findings: what models did not give again, one line each.
     """
 
     jobs: int = 0
@@ -42,6 +43,7 @@ class CollectReport:
     unknown: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     """(file or job, what is to be known of its labels)."""
     unread: list[Any] = field(default_factory=list, repr=False)
@@ -104,7 +106,9 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
             if not _is_passed_on(output):
                 report.unknown.append(name)
             return
-        report.add(batch.write(db, _activity(db, job, output)))
+        activity = _activity(db, job, output)
+        report.add(batch.write(db, activity))
+        report.findings += activity.messages
         report.notes += [(name, note) for note in batch.notes]
         report.jobs += 1
         report.names.append(name)

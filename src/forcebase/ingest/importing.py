@@ -208,6 +208,7 @@ def _write(db: Database, file: _Named, results: Iterator[Parsed], report: Import
             id=file.activity, kind="import", name=file.source.path.name, source=file.described
         )
         report.add(parsed.batch.write(db, activity, started))
+        report.findings += activity.messages
         report.files += 1
         report.notes += [(file.source.name, note) for note in parsed.batch.notes]
     except (DatabaseError, DiskFullError):  # not the file's fault, and the next file's too

@@ -127,6 +127,7 @@ def _import_job(
     else:
         link_renewed(db, batch)
         report.add(batch.write(db, activity))
+        report.findings += activity.messages
         report.notes += [(title, note) for note in batch.notes]
         report.jobs += 1
         report.names.append(activity.name)

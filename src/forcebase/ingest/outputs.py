@@ -15,6 +15,7 @@ from forcebase.errors import InputError
 from forcebase.frames import Frames
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
+from forcebase.ingest.made_again import first_phonon, first_relaxation, relaxation_apart
 from forcebase.models.neutral_form import read_neutral
 from forcebase.outputs import (
     CurationOutput,
@@ -27,6 +28,7 @@ from forcebase.outputs import (
 from forcebase.physics.finite_displacement import unit_cell_masses
 from forcebase.records import Calculation, Dataset, DatasetMember, ModelMethod, Phonon, Structure
 from forcebase.records.dataset import DROPPED, SPLITS
+from forcebase.records.phonon import BY_INPUTS
 
 
 def structures_batch(db: Database, output: StructuresOutput) -> Batch:  # noqa: ARG001
@@ -140,14 +142,22 @@ def predictions_batch(db: Database, output: PredictionsOutput) -> Batch:
 
 
 def relaxation_batch(db: Database, output: RelaxationOutput) -> Batch:
-    """A relaxed structure, and the model's labels of it."""
+    """A relaxed structure, and the model's labels of it.
+
+    One that is there already stays what the relaxation gave, and is compared with this one.
+    """
     model = _model(db, cast("dict[str, Any]", output))
     relaxed = _relaxed(db, model, cast("dict[str, Any]", output), output["settings"])
+    energy = float(output["relaxation"]["energy"])
+    first = first_relaxation(db, relaxed)
+    if first is not None and first.id != relaxed.id:
+        apart = relaxation_apart(db, first, relaxed, energy)
+        return Batch(findings=[apart] if apart else [])
     labels = _blob(output["labels"]).arrays()
     calculation = Calculation.of(
         relaxed,
         model,
-        energy=float(output["relaxation"]["energy"]),
+        energy=energy,
         forces=labels["forces"],
         stress=labels["stress"],
         wall_time=output["wall_time"],
@@ -156,26 +166,46 @@ def relaxation_batch(db: Database, output: RelaxationOutput) -> Batch:
 
 
 def phonon_batch(db: Database, output: PhononOutput) -> Batch:
-    """A model's phonon and the relaxed structure it belongs to."""
+    """A model's phonon and the relaxed structure it belongs to, the first if it is there already.
+
+    Where the relaxation ended elsewhere than before, its own end is kept, for the force constants
+    are of that: but not beside a phonon of the same inputs.
+    """
     model = _model(db, cast("dict[str, Any]", output))
     settings = {"fmax_eV_per_A": output["protocol"]["fmax_eV_per_A"]}
     relaxed = _relaxed(db, model, cast("dict[str, Any]", output), settings)
     arrays = _blob(output["force_constants"])
-    phonon = phonon_record(
-        relaxed,
-        model,
-        output["supercell_matrix"],
-        output["primitive_matrix"],
-        unit_cell_masses(relaxed.to_atoms()),
-        arrays,
-        output["protocol"],
-        initial_structure=output["initial_structure"],
-        defect=output["defect"] or {},
-        relaxation=output["relaxation"],
-        findings=output["findings"],
-        wall_time=output["wall_time"],
+
+    def of(structure: Structure, *more: str) -> Phonon:
+        return phonon_record(
+            structure,
+            model,
+            output["supercell_matrix"],
+            output["primitive_matrix"],
+            unit_cell_masses(structure.to_atoms()),
+            arrays,
+            output["protocol"],
+            initial_structure=output["initial_structure"],
+            defect=output["defect"] or {},
+            relaxation=output["relaxation"],
+            findings=[*output["findings"], *more],
+            wall_time=output["wall_time"],
+        )
+
+    first = first_relaxation(db, relaxed) or relaxed
+    phonon = of(first)
+    apart = None
+    if first.id != relaxed.id and first_phonon(db, phonon) is None:
+        energy = float(output["relaxation"]["energy"])
+        apart = relaxation_apart(db, first, relaxed, energy)
+        if apart is not None:
+            first, phonon = relaxed, of(relaxed, apart["message"])
+    return Batch(
+        blobs=[arrays.data],
+        structures=[first],
+        phonons=[phonon],
+        findings=[apart] if apart else [],
     )
-    return Batch(blobs=[arrays.data], structures=[relaxed], phonons=[phonon])
 
 
 def phonon_record(
@@ -202,6 +232,7 @@ def phonon_record(
         force_constants=arrays.sha256,
         protocol=protocol,
         protocol_digest=content_digest(protocol),
+        identity=BY_INPUTS if method.is_model else None,
         **beside,
     )
     phonon.made_from("structure", "structures", structure.id)
@@ -236,6 +267,7 @@ def _relaxed(
                 "method": model.id,
                 **settings,
                 "converged": output["relaxation"]["converged"],
+                "steps": output["relaxation"]["steps"],
             },
             "seed": None,
             "parent": initial.id,

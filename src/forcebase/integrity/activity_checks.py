@@ -27,6 +27,7 @@ REPEAT = {
     "import": "Run the same `forcebase import` again: it completes what is there.",
     "job": "Run `forcebase collect`: it completes what is there.",
 }
+REPRODUCE = "Ask it again (`forcebase predict --again`), and compare versions and machines."
 AGAIN = "Run the same command again: it completes what is there."
 Ids = Mapping[str, list[bytes]]
 
@@ -64,6 +65,7 @@ class Acts:
         for rows in batches(db.activities.raw.find()):
             findings = list(check_seals(Activity, rows))
             for row in rows:
+                findings += _not_reproduced(row)
                 run = row.get("run")
                 if isinstance(run, dict):
                     findings += _check_run(row["_id"], run)
@@ -104,6 +106,13 @@ class Acts:
                 continue
             hint = REPEAT.get(act.kind, AGAIN)
             yield Finding(FindingKind.UNFINISHED, PLACE, activity, words, hint)
+
+
+def _not_reproduced(row: dict[str, Any]) -> Iterator[Finding]:
+    found = row.get("findings")
+    for said in found if isinstance(found, list) else ():
+        words = str(said.get("message", "")) if isinstance(said, dict) else str(said)
+        yield Finding(FindingKind.NOT_REPRODUCED, PLACE, row["_id"], words, REPRODUCE)
 
 
 def _check_run(activity: str, run: dict[str, Any]) -> Iterator[Finding]:

@@ -57,6 +57,8 @@ class FindingKind(Enum):
     """a model no longer gives the answers stored with it, or cannot be loaded"""
     NOT_CHECKED = "not checked"
     """a model whose package is not installed here, or that nobody here has trusted: no damage"""
+    NOT_REPRODUCED = "not reproduced"
+    """a model did not give again what it gave before; the first stays: no damage"""
     SAME_MODEL = "same model"
     """another model has the same numbers, precision and head: no damage"""
     ORPHAN_BLOB = "orphan blob"
@@ -77,6 +79,7 @@ class FindingKind(Enum):
             FindingKind.PARENT_ELSEWHERE,
             FindingKind.NOT_CHECKED,
             FindingKind.SAME_MODEL,
+            FindingKind.NOT_REPRODUCED,
             FindingKind.UNFINISHED,
             FindingKind.LEFT_OVER,
             FindingKind.OUTPUT_GONE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,15 @@ from forcebase.database.database import Database
 from forcebase.records.activity import FAILED, FROM_ARCHIVE, STARTED
 
 NEWEST_FIRST = [("run.started_at", -1), ("finished_at", -1)]
-FIELDS = {"kind": 1, "name": 1, "finished_at": 1, "mended": 1, "run": 1, "wall_time": 1}
+FIELDS = {
+    "kind": 1,
+    "name": 1,
+    "finished_at": 1,
+    "mended": 1,
+    "run": 1,
+    "wall_time": 1,
+    "findings": 1,
+}
 UNFINISHED, RUNNING = "unfinished", "running"
 
 
@@ -29,6 +37,7 @@ class Happening:
         written: collection -> how many records it wrote here.
         state: finished, running, unfinished, or failed; mended where a failed job ended well later.
         reason: why it failed.
+        findings: what a model did not give again, one line each.
     """
 
     id: str
@@ -40,6 +49,7 @@ class Happening:
     written: dict[str, int]
     state: str
     reason: str
+    findings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for `--json`."""
@@ -71,6 +81,7 @@ def _happening(row: dict[str, Any]) -> Happening:
         written=written,
         state=_state(row, run),
         reason=run.get("reason") or "",
+        findings=[finding.get("message", "") for finding in row.get("findings") or ()],
     )
 
 

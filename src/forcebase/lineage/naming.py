@@ -41,5 +41,7 @@ def activity_title(activity: Activity) -> str:
     What was taken from a JobStore has no file with a digest, but a job.
     """
     if activity.kind == "import" and "sha256" in activity.source:
-        return f"import of {activity.name} (sha256 {activity.source['sha256'][:10]})"
-    return f"{activity.kind} {activity.name} ({activity.id[:10]})"
+        told = f"import of {activity.name} (sha256 {activity.source['sha256'][:10]})"
+    else:
+        told = f"{activity.kind} {activity.name} ({activity.id[:10]})"
+    return "; ".join([told, *activity.messages])

@@ -13,6 +13,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from forcebase.errors import ModelError
 from forcebase.models.architecture import ARGUMENTS, CLASSES, GATES
+from forcebase.models.mace_files import what_it_is
 from forcebase.models.mace_package import import_mace
 from forcebase.models.neutral_form import FORMAT, NeutralForm, read_neutral, refused
 
@@ -39,12 +40,13 @@ def describe_network(network: Any) -> NeutralForm:
     name = type(network).__name__
     of_mace = type(network).__module__.startswith("mace.")
     if name not in CLASSES or not of_mace:
-        hint = OTHER_WAY if of_mace else WHICH_FILE
-        raise ModelError(f"It holds {_article(name)}, no MACE of energies.", hint=hint)
-    told: dict[str, Any] = extract_config_mace_model(
+        told = what_it_is(network)
+        hint = OTHER_WAY if of_mace and not told else WHICH_FILE
+        raise ModelError(told or f"It holds {_article(name)}, no MACE of energies.", hint=hint)
+    config: dict[str, Any] = extract_config_mace_model(
         network if name == "ScaleShiftMACE" else _WithScale(network)
     )
-    if told["cueq_config"] is not None or getattr(network, "lammps_mliap", False):
+    if config["cueq_config"] is not None or getattr(network, "lammps_mliap", False):
         raise ModelError(
             "It is a MACE made for cuEquivariance or LAMMPS.",
             hint="Give the file that it was made from, or convert it back to e3nn.",
@@ -52,22 +54,24 @@ def describe_network(network: Any) -> NeutralForm:
     tensors = {
         key: tensor.detach().cpu().numpy().copy() for key, tensor in network.state_dict().items()
     }
-    energies = np.asarray(told["atomic_energies"], dtype=float).reshape(-1, told["num_elements"])
-    elements = [chemical_symbols[int(z)] for z in told["atomic_numbers"]]
-    heads = [str(head) for head in told["heads"]]
+    energies = np.asarray(config["atomic_energies"], dtype=float).reshape(
+        -1, config["num_elements"]
+    )
+    elements = [chemical_symbols[int(z)] for z in config["atomic_numbers"]]
+    heads = [str(head) for head in config["heads"]]
     rows = np.broadcast_to(energies, (len(heads), len(elements)))
     architecture = {
         "format": FORMAT,
         "class": name,
         "dtype": str(network.r_max.dtype).removeprefix("torch."),
         "elements": elements,
-        "cutoff": float(told["r_max"]),
+        "cutoff": float(config["r_max"]),
         "heads": heads,
         "e0s": {
             head: dict(zip(elements, map(float, row), strict=True))
             for head, row in zip(heads, rows, strict=True)
         },
-        "arguments": _plain(told, network, torch),
+        "arguments": _plain(config, network, torch),
     }
     return NeutralForm(architecture, tensors)
 

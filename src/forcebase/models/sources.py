@@ -22,7 +22,7 @@ from forcebase.models.foreign.model import ForeignModel, load_foreign
 from forcebase.models.foreign.process import EngineProcess
 from forcebase.models.golden_probe import make_probe, probe_frames
 from forcebase.models.mace_calculator import LoadedModel, load_mace
-from forcebase.models.neutral_form import is_neutral, read_neutral
+from forcebase.models.neutral_form import NeutralForm, is_neutral, read_neutral
 from forcebase.models.potential import Potential
 from forcebase.outputs import MACE, ModelOutput
 
@@ -99,14 +99,25 @@ def _mace(source: Source) -> ModelOutput:
     weights = _read(Path(source.source))
     neutral = weights if is_neutral(weights) else _converted(weights)
     form = read_neutral(neutral)
-    if source.head and source.head not in form.heads:
-        raise InputError(f"The model has no head {source.head!r}.", hint=f"It has {form.heads}.")
+    _require_head(form, source)
     loaded = load_mace(neutral, bytes_digest(weights), source.dtype, source.head)
     output = _output(source, weights, loaded, None, {})
     output["neutral"] = Blob(neutral)
     output["e0s"] = form.e0s(source.head)
     output["hyperparameters"] = form.settings
     return output
+
+
+def _require_head(form: NeutralForm, source: Source) -> None:
+    """Of several heads one must be named: their answers differ by the method that each learned."""
+    heads = ", ".join(form.heads)
+    if source.head and source.head not in form.heads:
+        raise InputError(f"The model has no head {source.head!r}.", hint=f"It has {heads}.")
+    if len(form.heads) > 1 and not source.head:
+        raise InputError(
+            f"{Path(source.source).name} has {len(form.heads)} readout heads: {heads}.",
+            hint=f"Name one: --head {form.heads[0]}; each is a model of its own.",
+        )
 
 
 def _converted(weights: bytes) -> bytes:

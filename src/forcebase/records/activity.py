@@ -12,6 +12,7 @@ from mongoengine import (
     EmbeddedDocumentField,
     FloatField,
     IntField,
+    ListField,
     StringField,
 )
 
@@ -66,6 +67,7 @@ class Activity(Sealed):
             "name",
             "finished_at",
             "job.uuid",
+            {"fields": ["findings.model"], "sparse": True},
             ["run.started_at", "finished_at"],
         ],
     }
@@ -84,7 +86,15 @@ class Activity(Sealed):
     error = StringField(help_text="of a failure: what the job said")
     mended = BooleanField(help_text="of a failure: the same job ended well later")
     n_records = IntField(help_text="records that came of it")
+    findings = ListField(
+        DictField(), help_text="models that did not reproduce what they gave before: with figures"
+    )
     run = EmbeddedDocumentField(Run, help_text="how it went here, and what it left here")
+
+    @property
+    def messages(self) -> list[str]:
+        """What was found on the way, one line each."""
+        return [finding["message"] for finding in self.findings or ()]
 
     @property
     def reason(self) -> str:

@@ -17,6 +17,10 @@ from forcebase.records.base import DIGEST_PATTERN, Record
 from forcebase.records.method import Method
 from forcebase.records.structure import Structure
 
+BY_INPUTS = 2
+"""Of a model's answer: named by structure and method alone, for its last bits change with threads
+and batches. Records of schemas up to 7 have no number, and are named by their labels too, as those
+of DFT are."""
 RENEWS = "renews"
 """Role of the edge to a calculation of a schema up to 8 that has the same labels."""
 
@@ -73,6 +77,7 @@ class Calculation(Record):
     convergence = DictField(help_text="criteria asked for and what was reached")
     wall_time = FloatField(help_text="s")
     log = StringField(regex=DIGEST_PATTERN, help_text="blob of the code's text output")
+    identity = IntField(help_text="2: named by structure and method; none: by its labels too")
 
     @classmethod
     def of(
@@ -126,6 +131,7 @@ class Calculation(Record):
             stress=tensor,
             max_force=float(np.linalg.norm(array, axis=1).max()),
             converged=converged,
+            identity=BY_INPUTS if method.is_model else None,
             **beside,
         )
         record.made_from("structure", "structures", structure.id)
@@ -136,10 +142,13 @@ class Calculation(Record):
     """What the method's rules gave for this structure, beside mesh, charge and convergence."""
 
     def content(self) -> dict[str, Any]:
-        """Structure, method, labels, and what the method's rules gave; not the time it took.
+        """Structure and method; of DFT also labels and what the method's rules gave.
 
-        What a record does not say is left out, so that those of schemas up to 7 keep their ids.
+        The time it took is no part of it. What a record does not say is left out, so that those of
+        schemas up to 7 keep their ids.
         """
+        if self.identity == BY_INPUTS:
+            return {"prediction": {"structure": self.structure, "method": self.method}}
         kinds = {"energy_kind": self.energy_kind, "free_energy": self.free_energy}
         given = {name: value for name in self.GIVEN if (value := getattr(self, name))}
         if self.charge is not None:

@@ -9,6 +9,21 @@ from mongoengine import DictField, FloatField, IntField, ListField, StringField
 from forcebase.records.array_field import ArrayField
 from forcebase.records.base import DIGEST_PATTERN, Record
 
+BY_INPUTS = 2
+"""Of a model's phonon: named by what it was made from and how, not by the bits of its force
+constants. Records of schemas up to 7 have no number and are named by those too, as DFT's are."""
+FOUND = (
+    "why_displacements",
+    "precision",
+    "n_displacements",
+    "n_centers",
+    "moved_A",
+    "sum_rule_error_eV_per_A2",
+    "symmetry_error_eV_per_A2",
+    "check",
+)
+"""What a protocol says of how it went; all else is what was asked for."""
+
 
 class Phonon(Record):
     """Force constants of one structure; bands, DOS and projections follow on any q-points."""
@@ -47,9 +62,41 @@ class Phonon(Record):
     relaxation = DictField(help_text="steps, energy, max_force, stress, converged")
     findings = ListField(StringField(), help_text="what to know before it is trusted")
     wall_time = FloatField(help_text="s")
+    identity = IntField(help_text="2: named by its inputs and protocol; none: by all that it says")
+
+    @property
+    def start(self) -> str:
+        """Id of the structure that was given: before the relaxation, where there was one."""
+        return str(self.initial_structure or self.structure)
+
+    @property
+    def is_relaxed(self) -> bool:
+        """Whether the relaxation came to its end, as far as the record says."""
+        return bool((self.relaxation or {}).get("converged", True))
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """Of the protocol, what was asked for and how it was done; not how it went."""
+        return {key: value for key, value in self.protocol.items() if key not in FOUND}
+
+    def inputs(self) -> dict[str, Any]:
+        """What decides the force constants, but for their last bits.
+
+        A structure that was not relaxed to the end is one of many on the way, and named itself.
+        """
+        return {
+            "start": self.start,
+            "structure": None if self.is_relaxed else self.structure,
+            "method": self.method,
+            "supercell_matrix": [list(row) for row in self.supercell_matrix],
+            "masses": self.masses,
+            "protocol": self.asked,
+        }
 
     def content(self) -> dict[str, Any]:
-        """Structure, method, cells, masses, protocol and force constants."""
+        """Structure, method, cells, masses, protocol; of DFT the force constants too."""
+        if self.identity == BY_INPUTS:
+            return {"prediction": {"phonon": self.inputs()}}
         return {
             "phonon": {
                 "structure": self.structure,
