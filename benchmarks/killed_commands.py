@@ -157,7 +157,7 @@ def prepare(sides: Sides, n: int) -> None:
 
 
 def _moved(k: int) -> Iterator[Atoms]:
-    """Cells of the data with atoms moved a little, energies to first order, the forces as before."""
+    """Cells of the data, atoms moved a little: energies to first order, forces as before."""
     rng = np.random.default_rng(abs(2 * k + (k < 0)))
     for atoms in read(DATA / "wse2_gpaw_pbe.extxyz", f":{FRAMES}"):
         moves = rng.normal(scale=MOVED, size=atoms.positions.shape)
