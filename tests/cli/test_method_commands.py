@@ -121,7 +121,7 @@ def test_migrating_by_command(db, run, tmp_path):
         0,
         f"The database has schema version {SCHEMA_VERSION}: there is nothing to do.\n",
     )
-    db.raw[META].update_one({"_id": "schema"}, {"$set": {"version": SCHEMA_VERSION - 1}})
+    db.raw[META].replace_one({"_id": "schema"}, {"version": SCHEMA_VERSION - 1})
     code, _, err = run("ls", "methods")
     assert code == 4
     assert f"schema version {SCHEMA_VERSION - 1}; this forcebase writes {SCHEMA_VERSION}" in err

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from forcebase.cli.console import JsonOption, open_database, print_json, print_table, words
+from forcebase.cli.records import MANY
 
 STYLES = {"unfinished": "yellow", "running": "cyan", "failed": "red"}
 
 
 def log(
-    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 30,
+    limit: Annotated[int, typer.Option(min=0, max=MANY, help="At most so many; 0 for all.")] = 30,
     as_json: JsonOption = False,
 ) -> None:
     """Show what was imported, collected and compared: when, by whom, and the records it wrote.

@@ -120,7 +120,8 @@ def stored_version(database: MongoDatabase) -> int | None:
     found = database[META].find_one({"_id": "schema"})
     if found is None:
         return None
-    _require_unedited(database.name, found)
+    if found["version"] <= SCHEMA_VERSION:  # a newer forcebase may seal it otherwise
+        _require_unedited(database.name, found)
     return int(found["version"])
 
 
