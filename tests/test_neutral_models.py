@@ -204,8 +204,9 @@ def test_a_migration_without_mace_leaves_the_record_and_says_so(
         "raise ModuleNotFoundError(\"No module 'mace'\")"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    db = Database(settings)
+    migrate_database(settings, tmp_path / "backups")
     monkeypatch.undo()
+    db = Database(settings)
     assert "forcebase model convert" in caplog.text
     model = db.require_model("quick")
     assert model.neutral is None
@@ -220,13 +221,14 @@ def test_a_migration_without_mace_leaves_the_record_and_says_so(
     db.close()
 
 
-def test_an_edited_record_is_not_sealed_anew_by_the_migration(settings, caplog):
+def test_an_edited_record_is_not_sealed_anew_by_the_migration(settings, caplog, tmp_path):
     restore_backup(settings, OLD / "backup.zip")
     from forcebase.database.connection import open_client
 
     with open_client(settings) as client:
         raw = client[settings.database]["methods"]
         raw.update_one({"kind": "MACE"}, {"$set": {"seed": 99}}, bypass_document_validation=True)
+    migrate_database(settings, tmp_path)
     db = Database(settings)
     assert "was edited after it was written" in caplog.text
     kinds = {finding.kind for finding in verify(db).findings}
