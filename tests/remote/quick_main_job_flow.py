@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from flow_modules import flow_module
 from jobflow import Flow
 
@@ -13,6 +11,6 @@ from forcebase.models.training_settings import QUICK
 
 def build(db: Database, epochs: int = 1) -> Flow:
     module = flow_module("wse2_main_job")
-    module.DEMO = replace(QUICK, threads=1)  # type: ignore[attr-defined]
-    flow: Flow = module.build(db, epochs=epochs)
+    module.DEMO = QUICK  # type: ignore[attr-defined]
+    flow: Flow = module.build(db, epochs=epochs, threads=1)
     return flow
