@@ -76,11 +76,11 @@ class TrainingSettings(MSONable):
     correlation: int = 2
     r_max: float = 5.0
     num_interactions: int = 2
-    epochs: int = 100
+    epochs: int = 170
     eval_interval: int = 3
     batch_size: int | None = None
     lr: float | None = None
-    lr_gamma: float = 0.985
+    lr_gamma: float = 0.99
     energy_weight: float = 100.0
     forces_weight: float = 10.0
     stress_weight: float = 1000.0
