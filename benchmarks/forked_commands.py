@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +38,9 @@ IMPORTED = (
 )
 TICK = 0.01
 FORKS = multiprocessing.get_context("forkserver")
+ONE_AT_ONCE = threading.Lock()
+"""A start looks at all processes that ended, and so does each wait: an exit code is read once, and
+of two threads that read it at the same time one gets 255."""
 
 
 @dataclass(frozen=True)
@@ -106,22 +111,30 @@ def run(
     out = folder / f".{time.time_ns()}-{os.urandom(4).hex()}"
     begun = out.with_suffix(".begun")
     process = FORKS.Process(target=_command, args=(list(words), dict(environment), folder, out))
-    process.start()
-    while not begun.exists() and process.is_alive():
-        time.sleep(TICK / 10)
+    with ONE_AT_ONCE:
+        process.start()
+    while not begun.exists() and not _has_ended(process, TICK / 10):
+        pass
     started = time.perf_counter()
-    process.join(limit if kill_after is None else kill_after)
-    alive = process.is_alive()
+    alive = not _has_ended(process, limit if kill_after is None else kill_after)
     if alive:
-        process.kill()
-        process.join()
+        with ONE_AT_ONCE:
+            process.kill()
+        _has_ended(process, None)
     seconds = time.perf_counter() - started
+    with ONE_AT_ONCE:
+        process.join()
     stuck = alive and kill_after is None
     stdout, stderr = (out.with_suffix(s).read_text() for s in (".out", ".err"))
     for suffix in (".out", ".err", ".begun"):
         out.with_suffix(suffix).unlink()
     code = None if stuck else process.exitcode
     return Ended(code, seconds, stdout, stderr, alive and not stuck)
+
+
+def _has_ended(process: multiprocessing.process.BaseProcess, limit: float | None) -> bool:
+    """Wait, for so many seconds at the longest, without a look at the exit code."""
+    return bool(multiprocessing.connection.wait([process.sentinel], limit))
 
 
 def _command(words: list[str], environment: dict[str, str], folder: Path, out: Path) -> None:

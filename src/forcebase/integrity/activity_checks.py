@@ -60,6 +60,10 @@ class Acts:
         """Ids of those that were cut off, that failed, or that go on while this looks."""
         return {name for name, act in self._acts.items() if act.state in (STARTED, FAILED)}
 
+    def go_on(self, db: Database) -> bool:
+        """Whether any was unfinished when they were read, or began behind that."""
+        return bool(self.unfinished) or db.activities.raw.count_documents({}) != len(self._acts)
+
     def read(self, db: Database) -> Iterator[tuple[int, list[Finding]]]:
         """Hold what each says, and yield (activities, what is wrong with them), some at a time."""
         for rows in batches(db.activities.raw.find()):

@@ -24,7 +24,7 @@ from forcebase.integrity.blob_checks import (
 )
 from forcebase.integrity.block_checks import check_block
 from forcebase.integrity.dataset_checks import check_dataset, check_orphan_members
-from forcebase.integrity.findings import Finding, Verification, left_over
+from forcebase.integrity.findings import ORPHANS, Finding, Verification, left_over
 from forcebase.integrity.label_checks import check_labels
 from forcebase.integrity.model_checks import check_model
 from forcebase.integrity.output_checks import check_outputs
@@ -44,7 +44,7 @@ def verify(db: Database, *, models: bool = True, progress: Progress | None = Non
     Reads only. Memory stays bounded: a thousand records at a time, the ids of one collection's
     records and the digests of all blobs (64 bytes each), an activity's own words (some hundred
     bytes each) and, one dataset after another, the leaves of its members (120 bytes each).
-    What is written meanwhile may show as an orphan: verify again.
+    What others write meanwhile counts as left over until their activity ends, not as an orphan.
 
     Args:
         db: the database.
@@ -78,7 +78,10 @@ class _Run:
 
     def take(self, stage: str, total: int, n: int, findings: Iterable[Finding]) -> None:
         """Count what was looked at, and what was found."""
-        self.report.add(left_over(findings) if self.acts.unfinished else findings)
+        found = list(findings)
+        if any(finding.kind in ORPHANS for finding in found) and self.acts.go_on(self.db):
+            found = list(left_over(found))
+        self.report.add(found)
         done = self.report.checked[stage] = self.report.checked.get(stage, 0) + n
         if self.progress is not None and n:
             self.progress(stage, done, max(total, done), {})
