@@ -44,9 +44,14 @@ def give(output: dict) -> dict:
 
 
 @pytest.fixture(autouse=True)
-def _short_patience_with_writers(monkeypatch):
-    """Or each killed writer of a blob takes 10 s."""
+def _short_patience_with_writers(monkeypatch, db):
+    """Or each killed writer of a blob takes 10 s, and the server keeps its transaction for 60."""
     monkeypatch.setattr(blobs, "WRITER_SECONDS", 0.2)
+    admin, limit = db.client.admin, "transactionLifetimeLimitSeconds"
+    usual = admin.command({"getParameter": 1, limit: 1})[limit]
+    admin.command({"setParameter": 1, limit: 1})
+    yield
+    admin.command({"setParameter": 1, limit: usual})
 
 
 @pytest.fixture
