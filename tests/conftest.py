@@ -23,6 +23,7 @@ import pytest
 from ase.io import read
 from imported_files import ImportedFiles
 from shared_database import SharedDatabase
+from warm_commands import warm_command
 
 from forcebase.database.database import Database
 from forcebase.database.job_store import open_job_store
@@ -64,6 +65,13 @@ def server_home(tmp_path_factory):
     yield home
     EmbeddedServer(home).stop()
     shutil.rmtree(home)  # 300 MB, which pytest would keep
+
+
+@pytest.fixture(scope="session")
+def jf(tmp_path_factory) -> Iterator[Path]:
+    """The program of jobflow-remote with which jobs start at once."""
+    with warm_command("jf", tmp_path_factory.mktemp("warm")) as program:
+        yield program
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from documents import ROOT, Block
-from warm_forcebase import warm_forcebase
+from warm_commands import warm_command
 
 from forcebase.cli.records import parse_filters
 from forcebase.database.connection import open_client
@@ -147,8 +147,8 @@ def _back_up_the_demo(home: Path, folder: Path) -> None:
 @pytest.fixture(scope="session")
 def commands(tmp_path_factory):
     """A folder with a `forcebase` that starts at once; the documents have a hundred of them."""
-    with warm_forcebase(tmp_path_factory.mktemp("warm")) as folder:
-        yield folder
+    with warm_command("forcebase", tmp_path_factory.mktemp("warm")) as program:
+        yield program.parent
 
 
 @pytest.fixture

@@ -171,10 +171,10 @@ def projects(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def _make_site(settings: Settings, folder: Path) -> Site:
+def _make_site(settings: Settings, folder: Path, jf: Path) -> Site:
     """The project of a database, in which failed steps are tried again at once."""
     db = Database(settings)
-    project = ask_often(init_project(settings)[0], settings)
+    project = ask_often(init_project(settings)[0], settings, jf)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -186,18 +186,18 @@ def _make_site(settings: Settings, folder: Path) -> Site:
 
 
 @pytest.fixture
-def site(settings, tmp_path, projects) -> Iterator[Site]:
+def site(settings, tmp_path, projects, jf) -> Iterator[Site]:
     """A fresh database of the session's server, which is not to be killed."""
-    made = _make_site(settings, tmp_path)
+    made = _make_site(settings, tmp_path, jf)
     yield made
     made.end()
 
 
 @pytest.fixture
-def own_site(tmp_path, projects) -> Iterator[Site]:
+def own_site(tmp_path, projects, jf) -> Iterator[Site]:
     """A server of its own, to be killed."""
     settings = Settings(home=tmp_path / "home")
-    made = _make_site(settings, tmp_path)
+    made = _make_site(settings, tmp_path, jf)
     yield made
     made.end()
     EmbeddedServer(settings.home).stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,12 @@ from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 
 pytestmark = pytest.mark.faults
+
+
+@pytest.fixture(scope="session")
+def jf() -> Path:
+    """Jobs start as they do elsewhere: it takes seconds, in which they can be killed."""
+    return Path(sys.executable).with_name("jf")
 
 
 def test_a_killed_job(site, here, spreading, record_ids):

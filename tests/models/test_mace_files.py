@@ -12,7 +12,7 @@ from mace.calculators.lammps_mliap_mace import LAMMPS_MLIAP_MACE
 from mace.modules import AtomicDipolesMACE
 
 from forcebase.errors import ModelError
-from forcebase.models.conversion import convert_mace
+from forcebase.models.mace_conversion import convert_file
 from forcebase.models.mace_files import what_it_is
 
 GIVEN = Path(__file__).parents[1] / "data" / "models"
@@ -45,14 +45,17 @@ def files(random_network):
     }
 
 
-def test_each_is_named_with_the_file_that_is_needed(files) -> None:
+def test_each_is_named_with_the_file_that_is_needed(files, tmp_path) -> None:
+    """Asked in this process, which these files do nothing to."""
     for words, data in files.items():
+        (tmp_path / "given").write_bytes(data)
         with pytest.raises(ModelError) as caught:
-            convert_mace(data)
+            convert_file(tmp_path / "given", tmp_path / "target")
         assert words in caught.value.message
         assert "NAME.model, which MACE's training writes" in caught.value.message
         assert "\n" not in caught.value.message
         assert caught.value.message.endswith(".")
+        assert not (tmp_path / "target").exists()
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,9 @@ def projects(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def remote(db, settings, projects):
+def remote(db, settings, projects, jf):
     """The project of the test's database."""
-    project = ask_often(init_project(settings)[0], settings)
+    project = ask_often(init_project(settings)[0], settings, jf)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -1,8 +1,9 @@
-"""A project of jobflow-remote whose runner asks often, so that tests need not wait for it."""
+"""A project of jobflow-remote whose runner asks often and whose jobs start at once."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from forcebase.remote.project import RemoteProject, find_project
 from forcebase.settings import Settings
@@ -12,8 +13,14 @@ DELAYS = ("delay_checkout", "delay_check_run_status", "delay_advance_status", "d
 OTHERS = {"delta_retry": "[0.5, 0.5, 0.5]", "delay_refresh_limited": "1", "max_wait": "2"}
 
 
-def ask_often(project: RemoteProject, settings: Settings) -> RemoteProject:
-    """Write short delays into the project's file, and give the project anew."""
+def ask_often(project: RemoteProject, settings: Settings, jf: Path) -> RemoteProject:
+    """Write short delays into the project's file, and give the project anew.
+
+    Args:
+        project: of this machine.
+        settings: of its database.
+        jf: program in the place of jobflow-remote's, for all jobs but those of batches.
+    """
     text = project.path.read_text()
     for name in DELAYS:
         text, n = re.subn(rf"\b{name}: \S+", f"{name}: 0.2", text)
@@ -21,5 +28,8 @@ def ask_often(project: RemoteProject, settings: Settings) -> RemoteProject:
     for name, value in OTHERS.items():
         text, n = re.subn(rf"\b{name}: .*", f"{name}: {value}", text, count=1)
         assert n == 1, name
+    here = re.compile(r"^    scheduler_type: shell$", re.MULTILINE)
+    text, n = here.subn(rf"\g<0>\n    execution_cmd: {jf} -fe execution run {{}}", text)
+    assert n == 3
     project.path.write_text(text)
     return find_project(settings, project.name)

@@ -13,9 +13,9 @@ NEEDS = ("remote", "faults", "dft", "training", "slurm", "browser")
 """Markers that say what a test needs."""
 NOTHING = "nothing more"
 NEEDED, GROUPS = "needs", "groups"
-TOGETHER = ("faults", "remote", "slurm")
-"""Tests of one of these never run beside another of it: they start processes and wait for them."""
-FIRST = (*TOGETHER, "dft", "training")
+TOGETHER = "slurm"
+"""Its tests never run beside another of them: a machine has one Slurm."""
+FIRST = ("remote", "faults", TOGETHER, "dft", "training")
 
 
 @pytest.hookimpl(trylast=True)
@@ -37,11 +37,10 @@ def _rank(item: pytest.Item) -> int:
 
 
 def _group(item: pytest.Item) -> str:
-    """That of what it needs, or its file: its tests share what the file makes once."""
-    for need in reversed(TOGETHER):  # Slurm's are of the queue too
-        if item.get_closest_marker(need):
-            return need
-    return str(item.path.relative_to(item.config.rootpath))
+    """That of its file, whose tests share what the file makes once, and of what it needs."""
+    if item.get_closest_marker(TOGETHER):
+        return TOGETHER
+    return f"{item.path.relative_to(item.config.rootpath)} {_needs(item)[0]}"
 
 
 def _needs(item: pytest.Item) -> list[str]:

@@ -1,11 +1,11 @@
-"""`forcebase` for shells, without the seconds that its imports take: each command is a fork.
+"""`forcebase` and `jf` without the seconds that their imports take: each command is a fork.
 
 A server has everything imported, computes nothing itself, and forks for each command; a small
-program named `forcebase`, first on PATH, gives it the arguments, the folder, the environment and
-its own input and output, and ends as the command ends. Signals reach the command, and it does not
-outlive the program. How a fresh interpreter starts is tested elsewhere.
+program of the command's name gives it the arguments, the folder, the environment and its own input
+and output, and ends as the command ends. Signals reach the command, and it does not outlive the
+program. How a fresh interpreter starts is tested elsewhere.
 
-    python warm_forcebase.py SOCKET     # the server; it says "ready"
+    python warm_commands.py forcebase SOCKET     # the server; it says "ready"
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 HEAVY = ("matplotlib.pyplot", "mace.calculators", "mace.data")
 """What commands import as they go."""
-LEFT_OUT = ("forcebase.remote.submission", "forcebase.remote.worker_store")
+QUEUE = ("forcebase.remote.submission", "forcebase.remote.worker_store")
 """They import jobflow-remote, which looks for its projects in the HOME of its first import."""
+OF_JOBS = ("jobflow_remote.cli", "jobflow_remote.jobs.run", *QUEUE)
+"""What `jf execution run` imports besides."""
 CLIENT = """#!{python} -IS
 import json, os, signal, socket, sys
 server = socket.socket(socket.AF_UNIX)
@@ -50,23 +52,23 @@ sys.exit(code)
 
 
 @contextmanager
-def warm_forcebase(folder: Path) -> Iterator[Path]:
-    """Start a server and give the folder that is to be first on PATH."""
+def warm_command(name: str, folder: Path) -> Iterator[Path]:
+    """Start a server of `forcebase` or `jf`, and give the program, alone in its folder."""
     address = folder / "socket"
     commands = folder / "bin"
     commands.mkdir()
-    client = commands / "forcebase"
+    client = commands / name
     client.write_text(CLIENT.format(python=sys.executable, address=str(address)))
     client.chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, "-W", "ignore", __file__, str(address)],
+        [sys.executable, "-W", "ignore", __file__, name, str(address)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )
     try:
         assert server.stdout is not None
         assert b"ready\n" in server.stdout  # after what packages print when they are imported
-        yield commands
+        yield client
     finally:
         server.kill()
         server.wait()
@@ -76,15 +78,16 @@ def main() -> None:
     """Import everything, then fork for each connection until killed."""
     import forcebase
 
+    command, address = sys.argv[1:]
     for module in pkgutil.walk_packages(forcebase.__path__, "forcebase."):
-        if not module.name.endswith("__main__") and module.name not in LEFT_OUT:
+        if not module.name.endswith("__main__") and module.name not in QUEUE:
             importlib.import_module(module.name)
-    for name in HEAVY:
+    for name in (*HEAVY, *(OF_JOBS if command == "jf" else ())):
         importlib.import_module(name)
-    assert "jobflow_remote" not in sys.modules
+    assert ("jobflow_remote" in sys.modules) == (command == "jf")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for commands
     with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(sys.argv[1])
+        listening.bind(address)
         listening.listen(16)
         print("ready", flush=True)
         while True:
@@ -92,12 +95,12 @@ def main() -> None:
             if os.fork() == 0:
                 listening.close()
                 with contextlib.suppress(OSError):  # the program is gone
-                    _serve(connection)
+                    _serve(connection, command)
                 os._exit(0)
             connection.close()
 
 
-def _serve(connection: socket.socket) -> None:
+def _serve(connection: socket.socket, command: str) -> None:
     """Fork the command, tell its number, wait for its end or for that of the program."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     start, fds, _, _ = socket.recv_fds(connection, 8, 3)
@@ -107,7 +110,7 @@ def _serve(connection: socket.socket) -> None:
     pid = os.fork()
     if pid == 0:
         connection.close()
-        _run(*json.loads(asked), fds)
+        _run(command, *json.loads(asked), fds)
     for fd in fds:
         os.close(fd)
     connection.sendall(b"%d\n" % pid)
@@ -119,7 +122,9 @@ def _serve(connection: socket.socket) -> None:
     connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 
-def _run(arguments: list[str], folder: str, environment: dict[str, str], fds: list[int]) -> None:
+def _run(
+    command: str, arguments: list[str], folder: str, environment: dict[str, str], fds: list[int]
+) -> None:
     """Be the command."""
     code = 1
     try:
@@ -129,11 +134,9 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], fds: li
         os.environ.clear()
         os.environ.update(environment)
         sys.path[0:1] = [p for p in environment.get("PYTHONPATH", "").split(os.pathsep) if p]
-        sys.argv = ["forcebase", *arguments]
+        sys.argv = [command, *arguments]
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        from forcebase.cli.start import main as run
-
-        run()
+        _entry_point(command)()
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -145,6 +148,18 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], fds: li
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _entry_point(command: str) -> Callable[[], None]:
+    if command == "forcebase":
+        from forcebase.cli.start import main as run
+
+        return run
+    import jobflow_remote
+    from jobflow_remote.cli.jf import app
+
+    jobflow_remote.SETTINGS = jobflow_remote.JobflowRemoteSettings()  # of this environment
+    return app
 
 
 if __name__ == "__main__":
