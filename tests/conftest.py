@@ -31,6 +31,7 @@ from forcebase.database.server import EmbeddedServer
 from forcebase.frames import Frames
 from forcebase.makers import training as makers_training
 from forcebase.makers.training import MACETrainMaker, split_frames
+from forcebase.models import conversion
 from forcebase.models.mace_calculator import LoadedModel, load_mace
 from forcebase.models.mace_training import Epoch, TrainedModel, train_mace
 from forcebase.models.training_settings import QUICK, TrainingSettings
@@ -72,6 +73,18 @@ def jf(tmp_path_factory) -> Iterator[Path]:
     """The program of jobflow-remote with which jobs start at once."""
     with warm_command("jf", tmp_path_factory.mktemp("warm")) as program:
         yield program
+
+
+@pytest.fixture(scope="session")
+def _convert(tmp_path_factory) -> Iterator[Path]:
+    with warm_command("convert", tmp_path_factory.mktemp("warm")) as program:
+        yield program
+
+
+@pytest.fixture
+def warm_conversions(_convert, monkeypatch) -> None:
+    """MACE's files are opened in a process that need not import MACE first."""
+    monkeypatch.setattr(conversion, "COMMAND", (str(_convert),))
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from forcebase.ingest.outputs import model_batch
 from forcebase.models.evaluation import evaluate
 from forcebase.records import Activity, Calculation
 
+pytestmark = pytest.mark.usefixtures("warm_conversions")
 COMMAND = Path(sys.executable).parent / "forcebase"
 ADRIFT = """
 from ase.calculators.emt import EMT

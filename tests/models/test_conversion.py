@@ -66,6 +66,7 @@ def test_what_the_process_finds_in_its_environment(monkeypatch, tmp_path) -> Non
     assert found["HOME"] == str(tmp_path)
 
 
+@pytest.mark.usefixtures("warm_conversions")
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -143,6 +144,7 @@ def test_a_confined_process_has_no_network_and_little_of_the_rest(tmp_path) -> N
         assert done.returncode == 0
 
 
+@pytest.mark.usefixtures("warm_conversions")
 def test_a_report_that_a_pickle_wrote_is_not_believed(monkeypatch) -> None:
     """It ran in the process, so it can write what it likes there; here that is checked."""
     lie = """{"deviation": 0.0, "confined": true}"""

@@ -14,6 +14,7 @@ from forcebase.models.mace_training import _write_split, train_mace
 from forcebase.models.training_choice import choose_by_cells, has_stress
 from forcebase.models.training_settings import QUICK
 
+pytestmark = pytest.mark.training
 E0S = {"W": -10.0, "Se": -3.0}
 SETTINGS = replace(QUICK, epochs=2)
 

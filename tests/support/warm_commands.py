@@ -1,9 +1,10 @@
-"""`forcebase` and `jf` without the seconds that their imports take: each command is a fork.
+"""Commands without the seconds that their imports take: each is a fork.
 
-A server has everything imported, computes nothing itself, and forks for each command; a small
-program of the command's name gives it the arguments, the folder, the environment and its own input
-and output, and ends as the command ends. Signals reach the command, and it does not outlive the
-program. How a fresh interpreter starts is tested elsewhere.
+They are `forcebase`, `jf`, and `convert`, which opens a MACE's file for its conversion. A server
+has everything imported, computes nothing itself, and forks for each command; a small program of the
+command's name gives it the arguments, the folder, the environment and its own input and output, and
+ends as the command ends. Signals reach the command, and it does not outlive the program. How a
+fresh interpreter starts is tested elsewhere.
 
     python warm_commands.py forcebase SOCKET     # the server; it says "ready"
 """
@@ -53,7 +54,7 @@ sys.exit(code)
 
 @contextmanager
 def warm_command(name: str, folder: Path) -> Iterator[Path]:
-    """Start a server of `forcebase` or `jf`, and give the program, alone in its folder."""
+    """Start a server of a command, and give the command's program, alone in its folder."""
     address = folder / "socket"
     commands = folder / "bin"
     commands.mkdir()
@@ -155,6 +156,10 @@ def _entry_point(command: str) -> Callable[[], None]:
         from forcebase.cli.start import main as run
 
         return run
+    if command == "convert":
+        from forcebase.models.mace_conversion import main as convert
+
+        return convert
     import jobflow_remote
     from jobflow_remote.cli.jf import app
 

@@ -16,6 +16,7 @@ from forcebase.models.neutral_form import LARGEST_FILE, read_neutral
 from forcebase.safety.json_text import parse_json
 from forcebase.scratch import scratch_folder
 
+COMMAND = (sys.executable, "-m", "forcebase.models.mace_conversion")
 WALL_SECONDS = 1800
 LARGEST_REPORT = 1 << 16
 ERRORS: dict[str, type[ForcebaseError]] = {
@@ -91,10 +92,9 @@ def convert_mace(weights: bytes) -> Converted:
 
 def _run(folder: Path) -> tuple[int, str]:
     """Run the conversion to its end, with all that it started."""
-    command = [sys.executable, "-m", "forcebase.models.mace_conversion"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, "source", "target", "report"],
+            [*COMMAND, "source", "target", "report"],
             cwd=folder,
             stdin=subprocess.PIPE,  # closes when this process dies: see parent_pipe
             stdout=log,
