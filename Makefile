@@ -19,9 +19,9 @@ hash := \#
 HAS_LIBXC := $(shell echo '$(hash)include <xc.h>' | cc -E - >/dev/null 2>&1 && echo yes)
 comma := ,
 DEV := $(VENV)/.installed-dev$(if $(HAS_LIBXC),-dft)
-# A worker for each core, each with a database server of its own; tests that start processes and
-# wait for them keep to one worker; one that crashes ends the run. make test WORKERS=0 runs them one after another, in one process.
-WORKERS ?= logical
+# A worker more than there are cores, for most of the time is waiting, each with a database server of
+# its own; one that crashes ends the run. make test WORKERS=0 runs all in one process.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + os.cpu_count())')
 PYTEST := $(RUN)/pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadscope --max-worker-restart=0
 QUICK := not remote and not faults and not dft and not training and not slurm and not browser
 EXTRAS := dev$(if $(HAS_LIBXC),$(comma)dft)
