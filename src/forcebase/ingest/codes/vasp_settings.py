@@ -87,6 +87,7 @@ DEFAULTS: dict[str, Any] = {
     "lreal": False,
     "lasph": False,
     "addgrid": False,
+    "voskown": 0.0,
     "lmaxpaw": -100.0,
     "lcompat": False,
     "gga_compat": True,
