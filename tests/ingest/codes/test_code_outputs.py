@@ -354,10 +354,10 @@ def test_aims_with_its_input_repeated(tmp_path):
 def test_a_folder_of_all_codes_becomes_records_once(db):
     report = import_paths(db, [CODES], options=ALL)
     assert report.failed == []
-    assert report.files == 9
+    assert report.files == 10
     assert {m.code for m in db.methods.find()} == {"abinit", "cp2k", "gpaw", "quantum espresso"}
     again = import_paths(db, [CODES], options=ALL)
-    assert (again.files, len(again.unchanged), again.added) == (0, 9, {})
+    assert (again.files, len(again.unchanged), again.added) == (0, 10, {})
 
 
 def test_outcar_is_left_where_vasprun_lies_beside_it(db, tmp_path):
@@ -372,7 +372,12 @@ def test_outcar_is_left_where_vasprun_lies_beside_it(db, tmp_path):
     [
         ("quantum_espresso/si.pwo.gz", "Exchange-correlation=", "Hubbard\n Exchange-correlation="),
         ("abinit/wse2.abo.gz", " znucl ", " usepawu           1\n            znucl "),
-        ("gpaw/si.txt.gz", "Input parameters:", "Input parameters:\n  setups={'Si': ':p,4.0'},"),
+        ("gpaw/si.txt.gz", "Input parameters:", "Input parameters:\n  setups={'Si': ':p,x'},"),
+        (
+            "gpaw/si.txt.gz",
+            "Input parameters:",
+            "Input parameters:\n  setups={0: ':p,4.0', 'Si': 'paw'},",
+        ),
     ],
 )
 def test_hubbard_terms_are_refused_where_they_are_not_told(tmp_path, file, old, new):

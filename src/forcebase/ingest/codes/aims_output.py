@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
+from forcebase.ingest.codes.hubbard import join, shell_of, term
 from forcebase.ingest.codes.telling import telling
 from forcebase.ingest.codes.text import first, integers, required
 from forcebase.ingest.codes.version_breaks import era
@@ -29,7 +30,6 @@ TOLD = (
     "plus_u_petukhov_mixing",
 )
 DEFAULTS = {"override_relativity": False, "spin": "none"}
-SHELLS = "spdf"
 BASIS = (
     *("nucleus", "l_hartree", "cut_pot", "basis_dep_cutoff", "radial_base", "radial_multiplier"),
     *(
@@ -145,7 +145,7 @@ def _hubbard(text: str) -> dict[str, dict[str, Any]]:
         if len(words) > 1 and words[0] == "species":
             species = re.sub(r"[\d_].*", "", words[1])
         if len(words) > 3 and words[0] == "plus_u" and species:
-            found[species] = {"u_eV": float(words[3]), "j_eV": 0.0, "l": SHELLS.find(words[2])}
+            join(found, species, term(float(words[3]), 0.0, shell_of(words[2])))
     return found
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from forcebase.ingest.codes.telling import telling
+from forcebase.ingest.codes.telling import plain, telling
 from forcebase.ingest.codes.text import first, integers
 
 NOT_RECORDED = "not recorded"
 TOLD = (
     *("ecutwfc", "ecutrho", "occupations", "smearing", "degauss", "nspin", "noncolin", "lspinorb"),
     *("input_dft", "vdw_corr", "london", "lda_plus_u", "lda_plus_u_kind", "ts_vdw", "xdm"),
+    "u_projection_type",
 )
 DEFAULTS: dict[str, Any] = {
     "tefield": False,
@@ -77,7 +78,7 @@ MERGED = ("control_variables", "electron_control", "ion_control", "cell_control"
 """Parts of the XML's input that change no answer, or that other rules tell."""
 
 
-OF_FUNCTIONAL = ("dft/functional", "dft/vdW", "dft/hybrid")
+OF_FUNCTIONAL = ("dft/functional", "dft/vdW", "dft/hybrid", "dft/dftU")
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,14 @@ class PwInput:
         mesh: of k-points, () where there is none.
         shift: in steps of it.
         total: muB that the cell was held at.
+        projectors: of Hubbard terms.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
     mesh: tuple[int, ...] = ()
     shift: tuple[float, ...] = (0.0, 0.0, 0.0)
     total: float | None = None
+    projectors: str = "atomic"
 
 
 def input_beside(path: Path, text: str) -> PwInput:
@@ -112,6 +115,7 @@ def input_beside(path: Path, text: str) -> PwInput:
         mesh,
         shift,
         None if total is None else float(str(total).lower().replace("d", "e")),
+        str(plain(asked.get("u_projection_type", "atomic"))),
     )
 
 

@@ -43,11 +43,13 @@ def pw_rules(
     spin: str,
     dispersion: str,
     spin_orbit: bool,
+    plus_u: Mapping[str, Any],
     asked: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Rules of a method of pw.x, in one form for its text and its XML.
 
     Args:
+        plus_u: scheme of the Hubbard terms; empty where there are none.
         asked: settings of the input that are not the default, by the names of the input.
     """
     names = {name.lower(): value for name, value in asked.items()}
@@ -81,7 +83,7 @@ def pw_rules(
         "dispersion": dispersion,
         "dispersion_parameters": dispersion_parameters,
         "spin_orbit": spin_orbit,
-        "plus_u": {},
+        "plus_u": dict(plus_u),
         "corrections": corrections,
         "settings": {**names, **era("quantum espresso", version)},
     }

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, ionic_steps
 from forcebase.ingest.codes.gpaw_rules import gpaw_rules
-from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
+from forcebase.ingest.codes.hubbard import of_setups
+from forcebase.ingest.codes.text import first, integers, required, rows
 from forcebase.safety.ase_files import read_images
 from forcebase.units import voigt
 
@@ -31,6 +32,8 @@ POINT = r"^\|? +\d+:? +\|? *\(? *(-?\d\.\d+),? +(-?\d\.\d+),? +(-?\d\.\d+)\)? +\
 """A k-point of GPAW's old list or new table, and its weight."""
 VECTOR = rf"\( *{NUMBER}, +{NUMBER}, +{NUMBER}\)"
 THREE = rf"{NUMBER}[ ,|]+{NUMBER}[ ,|]+{NUMBER}"
+SETUP = r"\w*:[spdf],[-\d.]+(?:,\d)?(?:;[spdf],[-\d.]+(?:,\d)?)*|[\w.-]+"
+"""A name of a setup, with Hubbard terms or without, where it stands without quotes."""
 PAIR = r"^ {2}(\w+):\n {4}name:[^\n]*\n {4}id: +(\w+)"
 
 
@@ -43,7 +46,6 @@ def read_gpaw_text(path: Path) -> CodeOutput:
         InputError: it is cut off before the first result, or is of an unknown kind.
     """
     text = path.read_text(errors="replace")
-    refuse_plus_u(r"setups.*:[spdf],", text)
     asked = _asked(text)
     if "fixdensity" in asked or re.search(r"bands[:=] ?.*fixed density", text):
         raise InputError("it is not self-consistent: its density was fixed.")
@@ -53,7 +55,9 @@ def read_gpaw_text(path: Path) -> CodeOutput:
         images = read_images(path, "gpaw-out")
         # the old text says so only where it fails
         steps = ionic_steps(images, "Did not converge" not in text)
-    method = _method(text, asked)
+    symbols = {symbol for step in steps[:1] for symbol in step.atoms.symbols}
+    plus_u = of_setups(_asked_setups(text), symbols)
+    method = _method(text, asked, bool(plus_u))
     spin = method["spin"] != "none"
     return CodeOutput(
         method=method,
@@ -65,6 +69,7 @@ def read_gpaw_text(path: Path) -> CodeOutput:
         code_version=_version(text),
         libxc_version=first(r"[Ll]ibxc: +(\d+[\w.]*)", text, str, None),
         potentials=_setups(text),
+        plus_u=plus_u,
         charge=first(r"^ *(?:Total )?Charge: +(-?[\d.]+)(?: +# \|e\|)? *$", text, float, 0.0),
         asked_moments=_initial_moments(text) if spin else None,
         found_total=_total_moment(text),
@@ -137,7 +142,18 @@ def _version(text: str) -> str:
     return required(r"^ *\|__ ?\|[ |_/\\]+(?:- )? *(\d+\.\d+\S*)", text, "GPAW's version")
 
 
-def _method(text: str, asked: dict[str, str]) -> dict[str, Any]:
+def _asked_setups(text: str) -> Any:
+    """The names of setups that were asked for: of all elements, or of each one."""
+    asked = first(r"^ {2}setups[=:] *(\{[^}]*\}|[^\n]+?),?$", text, str, "")
+    if not asked.startswith("{"):
+        return asked.strip("'\"")
+    quoted = re.findall(r"['\"]?(\w+)['\"]?: *(['\"])(.*?)\2", asked)
+    if quoted:
+        return {key: value for key, _, value in quoted}
+    return dict(re.findall(rf"(\w+): *({SETUP})", asked))
+
+
+def _method(text: str, asked: dict[str, str], plus_u: bool) -> dict[str, Any]:
     cutoff = first(r"^Cutoff: +([\d.]+) eV", text, float, None)
     cutoff = cutoff or first(r"[Pp]lane-?waves?.*?[Cc]utoff: +([\d.]+) eV", text, float, None)
     cutoff = cutoff or first(r"ecut[:=] *([\d.]+)", text, float, None)
@@ -155,6 +171,7 @@ def _method(text: str, asked: dict[str, str]) -> dict[str, Any]:
         spin=_spin(text),
         spin_orbit="soc=True" in text,
         asked=asked,
+        plus_u=plus_u,
     )
 
 
@@ -242,8 +259,8 @@ def read_gpw(path: Path) -> CodeOutput:
     if "gpaw_version" not in reader:
         raise InputError("it is a restart file of a GPAW before 1.0.", hint="Import its text.")
     parameters = reader.parameters.asdict()
-    _gpw_hubbard(parameters)
     images = read_images(path, "gpw")
+    plus_u = of_setups(parameters.get("setups") or "", set(images[-1].symbols))
     found = ionic_steps(images, True)
     moments = images[-1].calc.results.get("magmoms") if images[-1].calc is not None else None
     if moments is not None and found:
@@ -257,7 +274,7 @@ def read_gpw(path: Path) -> CodeOutput:
     gamma = isinstance(points, dict) and points.get("gamma")
     even = [n % 2 == 0 and not gamma for n in mesh]
     return CodeOutput(
-        method=_gpw_method(reader.gpaw_version, parameters, mode, n_spins),
+        method=_gpw_method(reader.gpaw_version, parameters, mode, n_spins, bool(plus_u)),
         steps=found,
         k_mesh=mesh,
         k_shift=tuple(0.5 if apart else 0.0 for apart in even) or (0.0, 0.0, 0.0),
@@ -265,13 +282,14 @@ def read_gpw(path: Path) -> CodeOutput:
         convergence=dict(parameters.get("convergence") or {}),
         code_version=reader.gpaw_version,
         potentials=_default_setups(images[-1], parameters),
+        plus_u=plus_u,
         charge=float(parameters.get("charge") or 0.0),
         asked_moments=images[-1].get_initial_magnetic_moments() if n_spins == 2 else None,
     )
 
 
 def _gpw_method(
-    version: str, parameters: dict[str, Any], mode: dict[str, Any], n_spins: int
+    version: str, parameters: dict[str, Any], mode: dict[str, Any], n_spins: int, plus_u: bool
 ) -> dict[str, Any]:
     cutoff = float(mode.get("ecut", 340.0)) if mode["name"] == "pw" else None
     spacing, points = parameters.get("h") or DEFAULT_SPACING, parameters.get("gpts")
@@ -290,6 +308,7 @@ def _gpw_method(
         spin="collinear" if n_spins == 2 else "none",
         spin_orbit=bool(parameters.get("soc", False)),
         asked={k: v for k, v in parameters.items() if v is not None},
+        plus_u=plus_u,
     )
 
 
@@ -297,16 +316,10 @@ def _default_setups(atoms: Atoms, parameters: dict[str, Any]) -> dict[str, dict[
     """Names of GPAW's own data sets, where no others were asked for."""
     xc = parameters.get("xc", "LDA")
     name = xc["name"] if isinstance(xc, dict) else str(xc)
-    if parameters.get("setups") or not re.fullmatch(r"LDA|PBE|revPBE|RPBE|PBEsol", name):
+    setups = parameters.get("setups") or {}
+    names = setups.values() if isinstance(setups, dict) else [setups]
+    own = all(str(setup).partition(":")[0] in ("", "paw") for setup in names)
+    if not own or not re.fullmatch(r"LDA|PBE|revPBE|RPBE|PBEsol", name):
         return {}
     library = name if name == "LDA" else "PBE" if name != "revPBE" else "revPBE"
     return {symbol: {"name": f"{symbol}.{library}"} for symbol in sorted(set(atoms.symbols))}
-
-
-def _gpw_hubbard(parameters: dict[str, Any]) -> None:
-    """Refuse Hubbard terms, which stand in the names of setups.
-
-    Raises:
-        InputError: there are some.
-    """
-    refuse_plus_u(r":[spdf],", str(parameters.get("setups") or ""))

@@ -23,6 +23,7 @@ def gpaw_rules(
     spin: str,
     spin_orbit: bool,
     asked: Mapping[str, Any],
+    plus_u: bool = False,
 ) -> dict[str, Any]:
     """Rules of a GPAW method, in one form for its text, its restart files and their makers."""
     among = {
@@ -43,7 +44,7 @@ def gpaw_rules(
         "dispersion": "none",
         "dispersion_parameters": {},
         "spin_orbit": spin_orbit,
-        "plus_u": {},
+        "plus_u": {"scheme": "Dudarev"} if plus_u else {},
         "corrections": corrections,
         "settings": {**telling("gpaw", asked, told=TOLD), **era("gpaw", version)},
     }

@@ -141,7 +141,9 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
         ),
         Group(
             CALCULATION,
-            "tot_charge starting_magnetization* tot_magnetization starting_charge*",
+            "tot_charge starting_magnetization* tot_magnetization starting_charge* "
+            "hubbard_u* hubbard_j* hubbard_alpha* hubbard_beta* hubbard_l* hubbard_n* "
+            "hubbard_occ*",
         ),
     ),
     "abinit": (
