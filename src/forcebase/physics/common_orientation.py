@@ -78,7 +78,8 @@ def farthest_stresses(
     """
     best = (0.0, 0, 0, "")
     inside = [i for i, same in enumerate(aligned) if same]
-    groups = [(inside, np.array([stresses[i] for i in inside]), COMPONENTS)]
+    groups: list[tuple[list[int], Array, tuple[str, ...]]] = []
+    groups.append((inside, np.array([stresses[i] for i in inside]), COMPONENTS))
     if len(inside) < len(stresses):
         every = np.array([principal_stresses(stress) for stress in stresses])
         groups.append((list(range(len(stresses))), every, (PRINCIPAL,) * 3))
