@@ -211,3 +211,108 @@ def test_spin_is_read_where_a_code_says_it(twin, aims):
 )  # fmt: skip
 def test_what_is_no_ground_state_is_refused(twin, code, output, asked, said):
     assert said in twin(code, output, asked)
+
+
+TEXT_XC = "     Exchange-correlation="
+HYBRID = (
+    '<hybrid><qpoint_grid nqx1="1" nqx2="1" nqx3="1"/><ecutfock>{}</ecutfock>'
+    "<exx_fraction>0.25</exx_fraction><screening_parameter>0.106</screening_parameter>"
+    "<exxdiv_treatment>gygi-baldereschi</exxdiv_treatment>"
+    "<x_gamma_extrapolation>true</x_gamma_extrapolation><ecutvcut>0.0</ecutvcut></hybrid>"
+)
+EXX = (
+    "                           (   1",
+    "     EXX-fraction              =        0.25\n                           (   1",
+)
+DISPERSION = "<vdW><vdw_corr>{}</vdw_corr>{}</vdW>"
+D3_TEXT = "     DFT-D3 Dispersion Correction (3-body terms):\n"
+D2_TEXT = "     Parameters for Dispersion (Grimme-D2) Correction:\n"
+D3_XML = "<dftd3_version>{}</dftd3_version><dftd3_threebody>true</dftd3_threebody>"
+SAWTOOTH = (
+    "<electric_field><electric_potential>sawtooth_potential</electric_potential>"
+    "<dipole_correction>true</dipole_correction>"
+    "<electric_field_direction>3</electric_field_direction></electric_field></input>"
+)
+END = "</functional>"
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "xml", "rules"),
+    [
+        (
+            [(TEXT_XC, D3_TEXT + TEXT_XC)],
+            "vdw_corr='dft-d3'",
+            [(END, END + DISPERSION.format("grimme-d3", D3_XML.format(3)))],
+            {"dispersion": "D3", "dispersion_parameters": {}},
+        ),
+        (
+            [(TEXT_XC, D3_TEXT + TEXT_XC)],
+            "vdw_corr='dft-d3', dftd3_version=4",
+            [(END, END + DISPERSION.format("grimme-d3", D3_XML.format(4)))],
+            {"dispersion": "D3", "dispersion_parameters": {"dftd3_version": 4.0}},
+        ),
+        (
+            [(TEXT_XC, D2_TEXT + TEXT_XC)],
+            "london=.true.",
+            [(END, END + DISPERSION.format("grimme-d2", "<london_s6>7.5e-1</london_s6>"))],
+            {"dispersion": "D2"},
+        ),
+        (
+            [(f"{TEXT_XC} PBE", f"{TEXT_XC} HSE"), EXX],
+            "input_dft='hse'",
+            [("<functional>PBE", "<functional>HSE"), (END, END + HYBRID.format("32.0"))],
+            {"functional": "HSE", "functional_parameters": {"exchange_fraction": 0.25}},
+        ),
+        (
+            [(f"{TEXT_XC} PBE", f"{TEXT_XC} HSE"), EXX],
+            "input_dft='hse', ecutfock = 40",
+            [("<functional>PBE", "<functional>HSE"), (END, END + HYBRID.format("20.0"))],
+            {"functional": "HSE"},
+        ),
+        (
+            [("Marzari-Vanderbilt smearing", "gaussian smearing")],
+            "",
+            [(">mv</smearing>", ">gaussian</smearing>")],
+            {},
+        ),
+        (
+            [(f"{TEXT_XC} PBE", f"{TEXT_XC}  SLA  PW   PBX  PBC ( 1  4  3  4 0 0)")],
+            "",
+            [],
+            {"functional": "PBE"},
+        ),
+        (
+            [],
+            "tefield = .true., dipfield=.true., edir=3",
+            [("</input>", SAWTOOTH)],
+            {"corrections": {"dipfield": True, "edir": 3.0, "tefield": True}},
+        ),
+    ],
+)
+def test_text_and_xml_of_one_run_of_pw_are_of_one_method(twin, text, asked, xml, rules):
+    """However each of them spells it, and whether it says what is pw.x's own."""
+    change = [("&SYSTEM\n", f"&SYSTEM\n {asked}\n")] if asked else []
+    (method, _), (same, _) = twin("pw", text, change), twin("xml", xml)
+    assert {name: getattr(method, name) for name in rules} == rules
+    assert method.rules() == same.rules()
+    assert method.id == same.id
+    if text or asked:
+        plain = twin("pw")[0]
+        assert (method.id == plain.id) == (rules == {"functional": "PBE"})
+
+
+def test_a_dispersion_correction_of_pw_is_seen_without_its_input(twin):
+    """Grimme's of 2006 stands in a title of its own, and was taken for none."""
+    lost = ("Reading input from si.pwi", "Reading input from other.pwi")
+    found = [twin("pw", [(TEXT_XC, more + TEXT_XC), lost])[0] for more in ("", D2_TEXT, D3_TEXT)]
+    assert [method.dispersion for method in found] == ["none", "D2", "D3"]
+
+
+def test_tetrahedra_of_pw_are_no_fixed_occupations(twin):
+    line = "number of k points=    14  Marzari-Vanderbilt smearing, width (Ry)=  0.0100"
+    for said in ("tetrahedra", "tetrahedra_opt"):
+        asked = [("occupations = 'smearing'", f"occupations = '{said}'")]
+        method, _ = twin("pw", [(line, "number of k points=    14 (tetrahedron method)")], asked)
+        assert method.smearing["type"] == said
+    fixed, _ = twin("pw", [(line, "number of k points=    14")], [("'smearing'", "'fixed'")])
+    assert fixed.smearing["type"] == "fixed"

@@ -23,17 +23,19 @@ from forcebase.ingest.codes.code_output import (
 )
 from forcebase.ingest.codes.espresso_hubbard import hubbard_of_text, hubbard_of_xml
 from forcebase.ingest.codes.espresso_input import input_beside, settings_of_xml
-from forcebase.ingest.codes.espresso_rules import pw_rules
+from forcebase.ingest.codes.espresso_rules import (
+    dispersion_of,
+    functional_of,
+    pw_rules,
+    smearing_of,
+)
 from forcebase.ingest.codes.text import first, required, rows
 from forcebase.safety.ase_files import read_images
 from forcebase.units import voigt
 
-SMEARING = {
-    "mv": "Marzari-Vanderbilt",
-    "mp": "Methfessel-Paxton",
-    "fd": "Fermi-Dirac",
-    "gaussian": "Gaussian",
-}
+DISPERSION = (
+    r"^ +(?:Parameters for Dispersion \()?(DFT-D\d?|Grimme-D\d|Tkatchenko-Scheffler|TS-vdW|MBD|XDM)"
+)
 POINT = r"^ +k\( *\d+\) = \( *(\S+) +(\S+) +(\S+?)\), wk = +(\S+)"
 
 
@@ -58,10 +60,10 @@ def read_pw_text(path: Path) -> CodeOutput:
     scheme, plus_u = hubbard_of_text(text, asked.projectors)
     mesh, shift = asked.mesh, asked.shift
     smeared = re.search(r"= +\d+ +([\w-]+) smearing, width \(Ry\)= +([\d.]+)", text)
-    smearing: dict[str, Any] = {"type": "fixed", "width_eV": 0.0}
+    smearing: dict[str, Any] = {"type": _occupations(text, asked.occupations), "width_eV": 0.0}
     if smeared:
         smearing = {
-            "type": smeared.group(1),
+            "type": smearing_of(smeared.group(1)),
             "width_eV": round(float(smeared.group(2)) * Rydberg, 9),
             "energy": FREE_ENERGY,
         }
@@ -73,15 +75,19 @@ def read_pw_text(path: Path) -> CodeOutput:
     return CodeOutput(
         method=pw_rules(
             version=version,
-            functional=required(r"Exchange-correlation *= +(\S.*?) *$", text, "the functional"),
+            functional=functional_of(
+                required(r"Exchange-correlation *= +(\S.*?) *$", text, "the functional")
+            ),
             cutoff=_rydbergs(r"kinetic-energy cutoff +=", text),
             density_cutoff=_rydbergs(r"charge density cutoff +=", text),
             smearing=smearing,
             spin=spin,
-            dispersion=first(r"^ +(DFT-D\d?|Grimme-D\d|Tkatchenko-\w+|XDM)", text, str, "none"),
+            dispersion=dispersion_of(
+                first(DISPERSION, text, str, "") if asked.dispersion is None else asked.dispersion
+            ),
             spin_orbit="with spin-orbit" in text,
             plus_u=scheme,
-            asked=asked.settings,
+            asked={**asked.settings, **_exchange(text)},
         ),
         steps=steps,
         k_mesh=mesh,
@@ -97,6 +103,19 @@ def read_pw_text(path: Path) -> CodeOutput:
         asked_total=asked.total,
         found_total=_last(r"total magnetization += +(-?[\d.]+) Bohr", text),
     )
+
+
+def _exchange(text: str) -> dict[str, float]:
+    """Share of exact exchange, where there is any."""
+    share = first(r"EXX-fraction += +([\d.]+)", text, float, None)
+    return {} if share is None else {"exx_fraction": share}
+
+
+def _occupations(text: str, asked: str | None) -> str:
+    """Without smearing: fixed ones, of tetrahedra, or from the input, which the text may name."""
+    if asked is not None and asked != "smearing":
+        return asked
+    return "tetrahedra" if "(tetrahedron method)" in text else "fixed"
 
 
 def _last(pattern: str, text: str) -> float | None:
@@ -242,18 +261,18 @@ def _xml_method(root: ElementTree.Element, scheme: dict[str, Any]) -> dict[str, 
     asked = _text(root, "input/bands/occupations", "fixed")
     return pw_rules(
         version=_version(root),
-        functional=_text(root, "input/dft/functional", "unknown"),
+        functional=functional_of(_text(root, "input/dft/functional", "unknown")),
         cutoff=_hartrees(root, "ecutwfc"),
         density_cutoff=_hartrees(root, "ecutrho"),
         smearing={"type": asked, "width_eV": 0.0}
         if smearing is None
         else {
-            "type": SMEARING.get(str(smearing.text), str(smearing.text)),
+            "type": smearing_of(str(smearing.text)),
             "width_eV": round(float(smearing.attrib["degauss"]) * Hartree, 9),
             "energy": FREE_ENERGY,
         },
         spin=_spin_of_xml(root),
-        dispersion=_text(root, "input/dft/vdW/vdw_corr", "none"),
+        dispersion=dispersion_of(_text(root, "input/dft/vdW/vdw_corr", "none")),
         spin_orbit=_text(root, "input/spin/spinorbit", "false") == "true",
         plus_u=scheme,
         asked=settings_of_xml(root),
