@@ -316,3 +316,48 @@ def test_tetrahedra_of_pw_are_no_fixed_occupations(twin):
         assert method.smearing["type"] == said
     fixed, _ = twin("pw", [(line, "number of k points=    14")], [("'smearing'", "'fixed'")])
     assert fixed.smearing["type"] == "fixed"
+
+
+XC = "xc=XC(name='PBE')"
+
+
+def test_numbers_of_a_functional_of_gpaw_are_kept(twin):
+    """As GPAW 26.7 repeats them; hybrids of unlike shares were one method."""
+    changes = {
+        "usual": "xc=XC(name='HSE06')",
+        "told": "xc=XC(name='HSE06', fraction=0.25, omega=0.11)",
+        "yaml": "xc: {name: HSE06, fraction: 0.25, backend: pw}",
+        "more": "xc=XC(name='HSE06', fraction=0.3, omega=0.11)",
+        "pbe0": "xc=XC(name='PBE0')",
+    }
+    found = {name: twin("gpaw", [(XC, new)])[0] for name, new in changes.items()}
+    assert found["usual"].id == found["told"].id == found["yaml"].id != found["more"].id
+    assert found["usual"].functional == "HSE06"
+    assert found["usual"].functional_parameters["exchange_fraction"] == 0.25
+    assert found["usual"].functional_parameters["screening_per_A"] == pytest.approx(
+        0.2079, abs=1e-4
+    )
+    assert "30 % exchange" in found["more"].title
+    assert found["pbe0"].functional_parameters == {"exchange_fraction": 0.25}
+    assert twin("gpaw")[0].functional_parameters == {}
+
+
+def test_families_of_data_sets_of_gpaw_are_a_rule(twin):
+    start = "Input parameters:\n"
+    plain = twin("gpaw")[0]
+    for setups, library in (
+        ("'sg15'", "sg15"),
+        ("{'Si': 'hgh'}", "gpaw-data+hgh"),
+        ("{'default': 'hgh.sc'}", "hgh.sc"),
+        ("{'Si': 'paw'}", "gpaw-data"),
+    ):
+        method, _ = twin("gpaw", [(start, f"{start}  setups={setups},\n")])
+        assert method.pseudopotentials["library"] == library
+        assert (method.id == plain.id) == (library == "gpaw-data")
+
+
+def test_a_larger_basis_for_cells_that_change_is_a_rule_of_abinit(twin):
+    line = "            znucl "
+    plain = twin("abinit")[0]
+    method, _ = twin("abinit", [(line, f"          dilatmx      1.05\n{line}")])
+    assert method.id != plain.id

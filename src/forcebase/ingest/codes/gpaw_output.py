@@ -160,12 +160,10 @@ def _method(text: str, asked: dict[str, str], plus_u: bool) -> dict[str, Any]:
     spacing = first(r"^ +h[:=] *([\d.]+)", text, float, DEFAULT_SPACING)
     points = first(r"^ +gpts[:=] *[\[(]([^\])]+)", text, integers, ())
     named = first(r"^ +basis[:=] *\{?(?:'default': *)?'?([\w.()+-]+)", text, str, "")
-    functional = first(r"^xc functional:\n {2}name: (\S+)", text, str, "") or required(
-        r"xc[:=] *(?:XC\(name=|\{'name': )?'?\"?([\w+-]+)", text, "the functional"
-    )
     return gpaw_rules(
         version=_version(text),
-        functional="LDA" if functional == "None" else functional,
+        xc=_functional(text),
+        setups=_asked_setups(text),
         basis=_basis(_mode(text), cutoff, spacing, points, named),
         smearing=_smearing(text),
         spin=_spin(text),
@@ -173,6 +171,17 @@ def _method(text: str, asked: dict[str, str], plus_u: bool) -> dict[str, Any]:
         asked=asked,
         plus_u=plus_u,
     )
+
+
+def _functional(text: str) -> Any:
+    """The functional that was asked for, with its numbers; or the name that GPAW prints."""
+    asked = first(r"^ {2}xc[:=] *(?:XC\(|\{)([^})]*)[})]", text, str, "")
+    if asked:
+        pairs = re.findall(r"['\"]?(\w+)['\"]?[=:] *['\"]?([^,'\"\n]+)", asked)
+        return dict(pairs)
+    named = first(r"^ {2}xc[:=] *['\"]?([\w+-]+)", text, str, "")
+    printed = first(r"^xc functional:\n {2}name: (\S+)", text, str, "")
+    return named or printed or required(r"xc[:=] *['\"]?([\w+-]+)", text, "the functional")
 
 
 def _setups(text: str) -> dict[str, dict[str, Any]]:
@@ -299,7 +308,8 @@ def _gpw_method(
     occupations = parameters.get("occupations") or {}
     return gpaw_rules(
         version=version,
-        functional=xc["name"] if isinstance(xc, dict) else str(xc),
+        xc=xc,
+        setups=parameters.get("setups"),
         basis=_basis(mode["name"], cutoff, float(spacing), [] if points is None else points, named),
         smearing={
             "type": str(occupations.get("name", "default")).replace("fermi-dirac", "Fermi-Dirac"),

@@ -166,7 +166,7 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
         ),
         Group(
             IONS,
-            "ionmov optcell ntime tolmxf tolmxde strtarget strfact strprecon dilatmx dtion "
+            "ionmov optcell ntime tolmxf tolmxde strtarget strfact strprecon dtion "
             "ecutsm_ mdtemp mdwall noseinert vis iatfix* natfix* vel bmass qmass restartxf "
             "geoopt moldyn",
         ),
