@@ -246,6 +246,16 @@ def test_moments_of_vectors_are_read_too():
     assert moments.shape == (2, 3)
 
 
+def test_a_run_with_spin_orbit_begins_with_vasps_own_moments(edited):
+    """1 muB along each axis where no MAGMOM is set; two such runs may be replicates."""
+    on = [(f'name="{name}"> F ', f'name="{name}"> T ') for name in ("LNONCOLLINEAR", "LSORBIT")]
+    method, one = read(edited(*on, folder="one"))
+    _, other = read(edited(*on, (" 6 6 6 ", " 8 8 8 "), folder="other"))
+    assert method.spin == "noncollinear"
+    assert one.magnetic["asked_moments"] == [[1.0, 1.0, 1.0]] * 2
+    assert alike(one.magnetic, other.magnetic)
+
+
 def test_unknown_settings_tell_apart_and_lists_say_why():
     assert telling("vasp", {"NCORE": 4, "LTOMORROW": "T", "PREC": "n"}) == {
         "ltomorrow": True,

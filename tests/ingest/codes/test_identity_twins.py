@@ -361,3 +361,15 @@ def test_a_larger_basis_for_cells_that_change_is_a_rule_of_abinit(twin):
     plain = twin("abinit")[0]
     method, _ = twin("abinit", [(line, f"          dilatmx      1.05\n{line}")])
     assert method.id != plain.id
+
+
+def test_keywords_of_aims_that_stand_alone_are_rules(aims):
+    """A dipole correction has no value behind it, and was lost."""
+    plain = aims()[0]
+    field = aims(more="  use_dipole_correction\n")[0]
+    assert field.corrections == {"use_dipole_correction": True}
+    mbd = aims(more="  many_body_dispersion\n")[0]
+    other = aims(more="  many_body_dispersion beta=0.81\n")[0]
+    assert mbd.dispersion == other.dispersion == "many_body_dispersion"
+    assert other.dispersion_parameters == {"beta": 0.81}
+    assert len({method.id for method in (plain, field, mbd, other)}) == 4

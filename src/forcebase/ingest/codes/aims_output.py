@@ -14,13 +14,18 @@ from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
 from forcebase.ingest.codes.hubbard import join, shell_of, term
-from forcebase.ingest.codes.telling import telling
+from forcebase.ingest.codes.telling import plain, telling
 from forcebase.ingest.codes.text import first, integers, required
 from forcebase.ingest.codes.version_breaks import era
 from forcebase.safety.ase_files import read_images
 
 EXCHANGE = ("hse_unit", "hybrid_xc_coeff", "lc_dielectric_constant")
 FIELDS = ("homogeneous_field", "evaluate_work_function", "use_dipole_correction", "solvent", "mpe_")
+SWITCHES = (
+    *("use_dipole_correction", "evaluate_work_function", "include_spin_orbit"),
+    *("vdw_correction_hirshfeld", "many_body_dispersion", "many_body_dispersion_nl", "d4"),
+)
+"""Keywords that may stand alone."""
 TOLD = (
     "xc",
     "spin",
@@ -105,6 +110,8 @@ def _asked(text: str) -> dict[str, str]:
     species = ""
     for line in lines:
         words = re.sub(r"#.*", "", line).split()
+        if len(words) == 1 and (echo or words[0] in SWITCHES):
+            words.append(".true.")
         if len(words) < 2 or not re.fullmatch(r"[a-z]\w*", words[0]):
             if "-----------" in line and found and echo:
                 break
@@ -180,6 +187,14 @@ def _total(text: str) -> float | None:
     return float(found[-1]) if found else None
 
 
+def _of_dispersion(words: str) -> dict[str, Any]:
+    """What stands behind the keyword of a dispersion correction, as "beta=0.81 k_grid=2:2:2"."""
+    pairs = dict(re.findall(r"(\w+) *= *(\S+)", words))
+    rest = re.sub(r"\w+ *= *\S+", "", words).strip()
+    options = {"options": rest} if plain(rest) not in (True, "", 1.0) else {}
+    return {name: plain(value) for name, value in {**pairs, **options}.items()}
+
+
 def _method(text: str, version: str) -> dict[str, Any]:
     for pattern, what in (
         (r"qpe_calc", "GW"),
@@ -208,7 +223,7 @@ def _method(text: str, version: str) -> dict[str, Any]:
         "smearing": {"type": kind, "width_eV": width, "energy": FREE_ENERGY},
         "spin": first(r"^ *spin +(\w+)", text, str, "none"),
         "dispersion": dispersion,
-        "dispersion_parameters": {},
+        "dispersion_parameters": _of_dispersion(asked.get(dispersion, "")),
         "spin_orbit": bool(re.search(r"^ *include_spin_orbit", text, re.MULTILINE)),
         "plus_u": {"scheme": asked.get("plus_u_petukhov_mixing", "aims' own")}
         if _hubbard(text)

@@ -110,14 +110,17 @@ def total_charge(tags: Tags, asked: Tags, types: Sequence[AtomType]) -> float | 
 
 
 def asked_moments(tags: Tags, n_atoms: int) -> NDArray[np.float64] | None:
-    """(n,) or (n, 3) muB that MAGMOM gives each atom; 1 is VASP's own; None without spin."""
+    """(n,) or (n, 3) muB that MAGMOM gives each atom; 1, and 1 along each axis, are VASP's own.
+
+    None without spin.
+    """
     noncollinear = any(plain(tags.get(n, False)) is True for n in ("LNONCOLLINEAR", "LSORBIT"))
     if not noncollinear and plain(tags.get("ISPIN", 1)) != 2:
         return None
     shape = (n_atoms, 3) if noncollinear else (n_atoms,)
     given = np.array(_numbers(tags.get("MAGMOM")), dtype=float)
-    if given.size == 0 and not noncollinear:
-        return np.ones(n_atoms)
+    if given.size == 0:
+        return np.ones(shape)
     return given.reshape(shape) if given.size == np.prod(shape) else None
 
 
