@@ -246,6 +246,15 @@ def test_moments_of_vectors_are_read_too():
     assert moments.shape == (2, 3)
 
 
+@pytest.mark.parametrize("change", [{"LEPSILON": "T"}, {"IBRION": 8}])
+def test_linear_response_whose_steps_are_all_alike_is_read(edited, change):
+    """Its electronic steps have three energies each: pymatgen looks for one that has more."""
+    method, calculation = read(edited(asked(**change)))
+    assert method.id == case("vasp_base")[0].id
+    assert calculation.energy == pytest.approx(case("vasp_base")[1].energy)
+    assert calculation.converged
+
+
 def test_a_run_with_spin_orbit_begins_with_vasps_own_moments(edited):
     """1 muB along each axis where no MAGMOM is set; two such runs may be replicates."""
     on = [(f'name="{name}"> F ', f'name="{name}"> T ') for name in ("LNONCOLLINEAR", "LSORBIT")]
