@@ -142,6 +142,8 @@ def test_unlike_potentials_and_u_are_an_error(db, made):
         recipe(db, frames, "alike:charge=any")
     assert "potential of Si (name): PAW_PBE Si 05Jan2001 (1, as" in failure.value.message
     assert "U of Si: none (1, as" in failure.value.message
+    assert "potentials.Si.name=TITLE" in failure.value.hint
+    assert "charge" not in failure.value.hint
 
 
 def test_a_hash_that_only_some_have_tells_nothing_apart(db, made):
