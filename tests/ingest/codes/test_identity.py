@@ -239,6 +239,21 @@ tot          0.250   1.600   0.000   1.850
 """
 
 
+@pytest.mark.parametrize(
+    ("total", "order"), [("0.0000001", "none"), ("1.8500000", "ferromagnetic")]
+)
+def test_a_total_that_is_told_is_the_states_where_no_moments_are(edited, total, order):
+    """Silicon with spin, begun with VASP's 1 muB each, was called a ferromagnet of 2 muB."""
+    path = edited(('name="ISPIN"> 1 ', 'name="ISPIN"> 2 '))
+    line = f" number of electron       8.0000000 magnetization       {total}\n"
+    path.with_name("OUTCAR").write_text(line)
+    _, calculation = read(path)
+    assert calculation.magnetic["order"] == order
+    assert calculation.magnetic["total"] == pytest.approx(float(total), abs=1e-4)
+    assert calculation.magnetic["asked_moments"] == [1.0, 1.0]
+    assert calculation.magnetic["of"] == ("total" if order == "none" else "asked")
+
+
 def test_moments_of_vectors_are_read_too():
     table = OUTCAR_TABLE.replace("number of electron", "")
     axes = "".join(table.replace("(x)", f"({axis})") for axis in "xyz")
