@@ -373,3 +373,47 @@ def test_keywords_of_aims_that_stand_alone_are_rules(aims):
     assert mbd.dispersion == other.dispersion == "many_body_dispersion"
     assert other.dispersion_parameters == {"beta": 0.81}
     assert len({method.id for method in (plain, field, mbd, other)}) == 4
+
+
+def test_numbers_of_a_functional_and_small_thresholds_of_cp2k_are_kept(twin):
+    """PBEsol is a parametrisation of PBE in CP2K; thresholds below 5e-11 were all zero."""
+    plain = twin("cp2k")[0]
+    functional, end = "&XC_FUNCTIONAL PBE\n", "&END PBE\n"
+    sol, orig = (
+        twin("cp2k", asked=[(functional, f"{functional}&PBE\nPARAMETRIZATION {name}\n{end}")])[0]
+        for name in ("PBESOL", "ORIG")
+    )
+    assert sol.id != plain.id == orig.id
+    tight, tighter = (
+        twin("cp2k", asked=[("EPS_DEFAULT 1.0E-8", f"EPS_DEFAULT {x}")])[0]
+        for x in ("1.0E-12", "1.0E-14")
+    )
+    assert tight.id != tighter.id
+    assert tighter.settings["qs eps_default"] == 1e-14
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("&MGRID\n", "&MGRID\n NGRIDS 4\n"),
+        ("&XC\n", "&XC\n DENSITY_CUTOFF 1.0E-10\n"),
+    ],
+)
+def test_what_is_cp2ks_own_value_tells_nothing_apart(twin, old, new):
+    assert twin("cp2k", asked=[(old, new)])[0].id == twin("cp2k")[0].id
+
+
+def test_memory_and_files_of_cp2k_tell_nothing_apart(twin):
+    start = "&XC\n"
+    hybrid = "&HF\n FRACTION 0.25\n&MEMORY\n MAX_MEMORY {}\n&END MEMORY\n&END HF\n"
+    pair = (
+        "&VDW_POTENTIAL\n POTENTIAL_TYPE PAIR_POTENTIAL\n&PAIR_POTENTIAL\n TYPE DFTD3(BJ)\n"
+        " PARAMETER_FILE_NAME {}\n R_CUTOFF {}\n&END PAIR_POTENTIAL\n&END VDW_POTENTIAL\n"
+    )
+
+    def method(more):
+        return twin("cp2k", asked=[(start, start + more)])[0].id
+
+    assert method(hybrid.format(2000)) == method(hybrid.format(4000))
+    here, there = (method(pair.format(file, 15)) for file in ("d3.dat", "/opt/d3.dat"))
+    assert here == there != method(pair.format("d3.dat", 25))

@@ -34,7 +34,19 @@ FIELD = re.compile(
     r"|SURF_DIP_DIR|SURF_DIP_POS)\b",
     re.IGNORECASE,
 )
-DEFAULTS = {"force_eval/dft/qs/eps_default": 1e-10, "force_eval/dft/poisson/periodic": "xyz"}
+DEFAULTS = {
+    "force_eval/dft/qs/eps_default": 1e-10,
+    "force_eval/dft/poisson/periodic": "xyz",
+    "force_eval/dft/poisson/poisson_solver": "periodic",
+    "force_eval/dft/mgrid/ngrids": 4.0,
+    "force_eval/dft/xc/density_cutoff": 1e-10,
+    "force_eval/dft/xc/gradient_cutoff": 1e-10,
+    "force_eval/dft/xc/tau_cutoff": 1e-10,
+    "force_eval/dft/xc/xc_functional/pbe/parametrization": "orig",
+    "force_eval/dft/xc/xc_functional/pbe/scale_x": 1.0,
+    "force_eval/dft/xc/xc_functional/pbe/scale_c": 1.0,
+}
+"""CP2K's own values."""
 STATIC = ("ENERGY", "ENERGY_FORCE")
 POINT = r"^ BRILLOUIN\| +\d+ +([\d.]+) +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+)"
 

@@ -264,11 +264,16 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
     ),
     "cp2k": (
         Group(
+            PARALLEL,
+            "force_eval/dft/xc/hf/memory/* force_eval/dft/xc/hf/load_balance/*",
+        ),
+        Group(
             NAMES,
             "global/* force_eval/subsys/* force_eval/dft/basis_set_file_name motion/* "
             "ext_restart/* force_eval/dft/potential_file_name force_eval/method "
             "force_eval/stress_tensor debug/* force_eval/dft/wfn_restart_file_name "
-            "force_eval/dft/sort_basis multiple_force_evals/*",
+            "force_eval/dft/sort_basis multiple_force_evals/* "
+            "force_eval/dft/xc/vdw_potential/*/parameter_file_name",
         ),
         Group(
             OUTPUT,
@@ -299,7 +304,7 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
             "told by other rules of the method",
             "force_eval/dft/mgrid/cutoff force_eval/dft/mgrid/rel_cutoff "
             "force_eval/dft/qs/method force_eval/dft/scf/smear* force_eval/dft/plus_u_method "
-            "force_eval/dft/xc/xc_functional*",
+            "force_eval/dft/xc/xc_functional",
         ),
     ),
 }
