@@ -16,6 +16,7 @@ from forcebase.errors import InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, IonicStep
 from forcebase.ingest.codes.cp2k_input import element, flattened, hubbard_terms, keyword, kinds
+from forcebase.ingest.codes.harmless import is_harmless
 from forcebase.ingest.codes.telling import telling
 from forcebase.ingest.codes.text import first, integers, required, rows
 from forcebase.ingest.codes.version_breaks import era
@@ -327,7 +328,11 @@ def _method(run: Any, text: str, version: str) -> dict[str, Any]:
 
 def _shortened(settings: dict[str, str], of: str = "cp2k") -> dict[str, Any]:
     """Those that tell methods apart, by the last parts of their paths."""
-    plain_names = {k.lower(): v for k, v in settings.items() if "/PRINT/" not in k.upper()}
+    plain_names = {
+        k.lower(): v
+        for k, v in settings.items()
+        if "/PRINT/" not in k.upper() and not is_harmless("cp2k", k)
+    }
     found = telling(of, plain_names, DEFAULTS)
     return {re.sub(r"^force_eval/(dft/)?", "", k).replace("/", " "): v for k, v in found.items()}
 
