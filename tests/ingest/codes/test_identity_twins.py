@@ -417,3 +417,17 @@ def test_memory_and_files_of_cp2k_tell_nothing_apart(twin):
     assert method(hybrid.format(2000)) == method(hybrid.format(4000))
     here, there = (method(pair.format(file, 15)) for file in ("d3.dat", "/opt/d3.dat"))
     assert here == there != method(pair.format("d3.dat", 25))
+
+
+def test_smearings_and_keywords_of_aims_in_any_spelling(aims):
+    """A kind with a hyphen was taken for aims' own; keywords in capitals were not seen."""
+    plain = aims()[0]
+    paxton = aims(more="  occupation_type methfessel-paxton 0.1 1\n")[0]
+    assert paxton.smearing["type"] == "methfessel-paxton 1"
+    assert paxton.smearing["width_eV"] == 0.1
+    assert aims(more="  occupation_type gaussian 0.01\n")[0].id == plain.id
+    assert aims(more="  RI_method V\n")[0].settings == {"ri_method": "v"}
+    assert aims(more="  KS_method parallel\n")[0].id == plain.id
+    hybrid = aims(more="  hybrid_xc_coeff 0.3\n")[0]
+    assert hybrid.functional_parameters == {"exchange_fraction": 0.3}
+    assert "30 % exchange" in hybrid.title

@@ -26,6 +26,8 @@ SWITCHES = (
     *("vdw_correction_hirshfeld", "many_body_dispersion", "many_body_dispersion_nl", "d4"),
 )
 """Keywords that may stand alone."""
+CAPITAL = ("RI_method", "KS_method", "RI_full_output")
+"""Keywords that do not begin in lower case, as all others do."""
 TOLD = (
     "xc",
     "spin",
@@ -112,7 +114,8 @@ def _asked(text: str) -> dict[str, str]:
         words = re.sub(r"#.*", "", line).split()
         if len(words) == 1 and (echo or words[0] in SWITCHES):
             words.append(".true.")
-        if len(words) < 2 or not re.fullmatch(r"[a-z]\w*", words[0]):
+        named = words and (re.fullmatch(r"[a-z]\w*", words[0]) or words[0] in CAPITAL)
+        if len(words) < 2 or not named:
             if "-----------" in line and found and echo:
                 break
             continue
@@ -187,6 +190,15 @@ def _total(text: str) -> float | None:
     return float(found[-1]) if found else None
 
 
+def _smearing(text: str) -> tuple[str, float]:
+    """Kind, with the order of Methfessel and Paxton's, and width in eV; aims' own where none is."""
+    asked = first(r"^ *occupation_type +(\S.*?) *(?:#.*)?$", text, str.split, [])
+    if len(asked) < 2:
+        return "gaussian", 0.01
+    order = f" {asked[2]}" if len(asked) > 2 else ""
+    return f"{asked[0].lower()}{order}", float(asked[1])
+
+
 def _of_dispersion(words: str) -> dict[str, Any]:
     """What stands behind the keyword of a dispersion correction, as "beta=0.81 k_grid=2:2:2"."""
     pairs = dict(re.findall(r"(\w+) *= *(\S+)", words))
@@ -203,18 +215,21 @@ def _method(text: str, version: str) -> dict[str, Any]:
     ):
         if re.search(rf"^ *{pattern}", _control(text), re.MULTILINE):
             raise InputError(f"it is a run of {what}: it gives no labels of a ground state.")
-    smearing = re.search(r"^ *occupation_type +(\w+) +([\d.Ee+-]+)", text, re.MULTILINE)
-    kind, width = (smearing.group(1), float(smearing.group(2))) if smearing else ("gaussian", 0.01)
+    kind, width = _smearing(text)
     asked = _asked(text)
     exchange = {name: asked[name] for name in EXCHANGE if name in asked}
+    share = exchange.pop("hybrid_xc_coeff", None)
     fields = {name: asked[name] for name in FIELDS if name in asked}
     dispersion = first(
         r"^ *(vdw_correction_hirshfeld|many_body_dispersion\w*|d4)", text, str, "none"
     )
     return {
         "code": "fhi-aims",
-        "functional": required(r"^ *xc +(\S.*?) *$", text, "the functional (xc)"),
-        "functional_parameters": telling("fhi-aims", exchange),
+        "functional": required(r"^ *xc +(\S.*?) *$", text, "the functional (xc)").lower(),
+        "functional_parameters": {
+            **({} if share is None else {"exchange_fraction": plain(share)}),
+            **telling("fhi-aims", exchange),
+        },
         "basis": {
             "type": "numeric atomic orbitals",
             "relativistic": first(r"^ *relativistic +(\S.*?) *$", text, str, "none"),
