@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, ionic_steps
-from forcebase.ingest.codes.gpaw_rules import gpaw_rules
+from forcebase.ingest.codes.gpaw_rules import gpaw_rules, smearing_of
 from forcebase.ingest.codes.hubbard import of_setups
 from forcebase.ingest.codes.text import first, integers, required, rows
 from forcebase.safety.ase_files import read_images
@@ -30,6 +30,7 @@ DEFAULT_SPACING = 0.2
 """angstrom; of GPAW's grid where none is asked for."""
 POINT = r"^\|? +\d+:? +\|? *\(? *(-?\d\.\d+),? +(-?\d\.\d+),? +(-?\d\.\d+)\)? +\|? *(\d\.\d+)"
 """A k-point of GPAW's old list or new table, and its weight."""
+HELD = "Fixed magnetic moment"
 VECTOR = rf"\( *{NUMBER}, +{NUMBER}, +{NUMBER}\)"
 THREE = rf"{NUMBER}[ ,|]+{NUMBER}[ ,|]+{NUMBER}"
 SETUP = r"\w*:[spdf],[-\d.]+(?:,\d)?(?:;[spdf],[-\d.]+(?:,\d)?)*|[\w.-]+"
@@ -72,6 +73,7 @@ def read_gpaw_text(path: Path) -> CodeOutput:
         plus_u=plus_u,
         charge=first(r"^ *(?:Total )?Charge: +(-?[\d.]+)(?: +# \|e\|)? *$", text, float, 0.0),
         asked_moments=_initial_moments(text) if spin else None,
+        asked_total=first(rf"{HELD}: +(-?[\d.]+)", text, float, None) if spin else None,
         found_total=_total_moment(text),
         k_rule=_density_rule(asked.get("kpts", "")),
     )
@@ -247,8 +249,11 @@ def _mode(text: str) -> str:
 
 def _smearing(text: str) -> dict[str, Any]:
     width = first(r"^ +width: ([\d.]+)", text, float, 0.0)
-    kind = first(r"^(?:occupation numbers|Occupation numbers):\n? *([\w-]+)", text, str, "")
-    return {"type": kind or "fixed", "width_eV": width}
+    block = text.partition("ccupation numbers:")[2].partition("\n\n")[0]
+    held = re.sub(rf"{HELD}.*", "", block)
+    return smearing_of(
+        first(r"^\s*([\w-]+)", held, str, ""), width, first(r"^ +order: (\d+)", block, int, None)
+    )
 
 
 def _spin(text: str) -> str:
@@ -271,7 +276,10 @@ def read_gpw(path: Path) -> CodeOutput:
     images = read_images(path, "gpw")
     plus_u = of_setups(parameters.get("setups") or "", set(images[-1].symbols))
     found = ionic_steps(images, True)
-    moments = images[-1].calc.results.get("magmoms") if images[-1].calc is not None else None
+    results = images[-1].calc.results if images[-1].calc is not None else {}
+    moments, found_total = results.get("magmoms"), results.get("magmom")
+    asked = images[-1].get_initial_magnetic_moments()
+    held = (parameters.get("occupations") or {}).get("fixmagmom")
     if moments is not None and found:
         found[-1] = replace(found[-1], moments=np.asarray(moments, dtype=float))
     n_spins = len(reader.wave_functions.eigenvalues)
@@ -293,7 +301,9 @@ def read_gpw(path: Path) -> CodeOutput:
         potentials=_default_setups(images[-1], parameters),
         plus_u=plus_u,
         charge=float(parameters.get("charge") or 0.0),
-        asked_moments=images[-1].get_initial_magnetic_moments() if n_spins == 2 else None,
+        asked_moments=asked if n_spins == 2 else None,
+        asked_total=float(asked.sum()) if n_spins == 2 and held else None,
+        found_total=found_total if n_spins == 2 else None,
     )
 
 
@@ -311,10 +321,11 @@ def _gpw_method(
         xc=xc,
         setups=parameters.get("setups"),
         basis=_basis(mode["name"], cutoff, float(spacing), [] if points is None else points, named),
-        smearing={
-            "type": str(occupations.get("name", "default")).replace("fermi-dirac", "Fermi-Dirac"),
-            "width_eV": float(occupations.get("width", 0.0)),
-        },
+        smearing=smearing_of(
+            str(occupations.get("name", "default")),
+            float(occupations.get("width", 0.0)),
+            occupations.get("order"),
+        ),
         spin="collinear" if n_spins == 2 else "none",
         spin_orbit=bool(parameters.get("soc", False)),
         asked={k: v for k, v in parameters.items() if v is not None},

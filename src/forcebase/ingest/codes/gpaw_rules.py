@@ -25,6 +25,9 @@ HYBRIDS = {
     "YS-PBE0": (0.25, 0.165),
 }
 """Share of exact exchange and screening, 1/bohr, that GPAW gives them where none are asked for."""
+SMEARING = {
+    name.lower(): name for name in ("Fermi-Dirac", "Methfessel-Paxton", "Marzari-Vanderbilt")
+}
 NEUTRAL = ("name", "backend", "type", "kernel")
 """Of a functional: what says no number that it depends on."""
 
@@ -47,6 +50,19 @@ def functional_of(xc: Any) -> tuple[str, dict[str, Any]]:
     if omega:
         parameters["screening_per_A"] = round(omega / Bohr, 6)
     return name, {**parameters, **telling("gpaw", numbers)}
+
+
+def smearing_of(name: str, width: float, order: int | None = None) -> dict[str, Any]:
+    """One name for a smearing, whether GPAW prints it or an input asks for it.
+
+    Args:
+        name: as "fermi-dirac"; "" where occupations are fixed.
+        width: eV.
+        order: of Methfessel and Paxton's.
+    """
+    kind = SMEARING.get(name.lower(), name or "fixed")
+    number = f" {order or 0}" if kind == "Methfessel-Paxton" else ""
+    return {"type": f"{kind}{number}", "width_eV": width}
 
 
 def library_of(setups: Any) -> str:
