@@ -166,6 +166,7 @@ def test_a_name_that_vasp_cut_is_the_element_of_its_potential():
         asked(IBRION=2, NSW=10, ISIF=3, EDIFFG=-0.01),
         asked(ISYM=0, LORBIT=11, NEDOS=1000, LMAXMIX=4, AMIX=0.1),
         asked(NELECT=8.0),
+        asked(LMIXTAU="T", LMAXFOCK=4, VOSKOWN=0),
     ],
 )
 def test_what_changes_no_rule_leaves_the_method(edited, change):

@@ -70,7 +70,7 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
         Group(
             ALGORITHM,
             "algo ialgo nelmin nelmdl nelm amix bmix amin amix_mag bmix_mag imix mixpre "
-            "maxmix wc mremove ldiag lsubrot weimin ebreak deper nrmm time turbo irestart "
+            "maxmix lmixtau wc mremove ldiag lsubrot weimin ebreak deper nrmm time turbo irestart "
             "nreboot nmin eref enini lmaxmix nbands nbandslow nbandshigh lfockace "
             "lorbitalreal lreal_compat nelmall nstorb kblowup",
         ),

@@ -99,6 +99,7 @@ DEFAULTS: dict[str, Any] = {
     "i_constrained_m": 0.0,
     "icorelevel": 0.0,
     "precfock": ("normal", ""),
+    "lmaxfock": 4.0,
     "nkredx": 1.0,
     "nkredy": 1.0,
     "nkredz": 1.0,
