@@ -23,6 +23,7 @@ from forcebase.ingest.importing import import_paths
 from forcebase.integrity.taint import remove_taint, set_taint, stale_among
 from forcebase.physics.magnetic_state import described
 from forcebase.records import Activity, Calculation, DFTMethod, Structure
+from forcebase.units import voigt
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
 RULES = {
@@ -141,6 +142,8 @@ def test_unlike_potentials_and_u_are_an_error(db, made):
         recipe(db, frames, "alike:charge=any")
     assert "potential of Si (name): PAW_PBE Si 05Jan2001 (1, as" in failure.value.message
     assert "U of Si: none (1, as" in failure.value.message
+    assert "potentials.Si.name=TITLE" in failure.value.hint
+    assert "charge" not in failure.value.hint
 
 
 def test_a_hash_that_only_some_have_tells_nothing_apart(db, made):
@@ -159,6 +162,33 @@ def test_one_crystal_whose_cells_disagree_is_a_finding_with_figures(db, made):
     assert "2.5 meV/atom apart" in energy
     assert "(2 atoms, 4x4x4)" in energy
     assert "1.00 meV/A^3 apart" in stress
+
+
+@pytest.mark.parametrize("component", [0, 5])
+def test_stresses_of_one_crystal_are_compared_by_component(db, made, component):
+    """A shear has no mean, and xx may be off while yy and zz make up for it."""
+    stress = np.zeros(6)
+    stress[component] = 1e-3
+    if component == 0:
+        stress[1:3] = -5e-4
+    frames = made((SMALL, -10.0, {}), (LARGE, -40.0, {"stress": stress.tolist()}))
+    (finding,) = recipe(db, frames).findings
+    assert f"1.00 meV/A^3 apart ({'xx' if component == 0 else 'xy'})" in finding
+
+
+def test_stresses_of_turned_cells_are_compared_by_what_turning_leaves(db, made):
+    """A uniaxial stress along x in one cell is one along another axis in a turned one."""
+    turned = LARGE.copy()
+    turned.rotate(30, (1, 1, 0), rotate_cell=True)
+    tensor = np.diag([3e-3, 0, 0])
+    rotation = np.linalg.solve(LARGE.cell.array, turned.cell.array)
+    same = voigt(rotation.T @ tensor @ rotation)
+    stress = {"stress": [3e-3, 0, 0, 0, 0, 0]}
+    frames = made((SMALL, -10.0, stress), (turned, -40.0, {"stress": same.tolist()}))
+    assert "findings" not in recipe(db, frames).query
+    other = {"stress": (2 * same).tolist()}
+    frames = made((SMALL, -10.0, stress), (turned, -40.001, other))
+    assert any("(principal values, for the cells" in said for said in recipe(db, frames).findings)
 
 
 def test_one_crystal_whose_cells_agree_is_no_finding(db, made):

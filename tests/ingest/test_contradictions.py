@@ -255,6 +255,40 @@ def test_the_description_says_how_atoms_were_run(folder):
     assert found.calculations[-1].forces.tolist() == [[0.0, 0.0, 0.0]]
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_moments_under_a_method_without_spin_are_refused(folder, way):
+    """They were lost, and the state called that of a calculation without spin."""
+    moments = np.array([1.5, -1.5] * 4)
+    frames = [relabelled(atoms, magmoms=moments) for atoms in crystals(3)]
+    said = parsed(way(folder, frames)).reason
+    assert "1.5 muB" in said
+    assert "spin: collinear" in said
+    text = (folder / "method.yaml").read_text()
+    (folder / "method.yaml").write_text(text.replace("spin: none", "spin: collinear"))
+    (path,) = folder.glob("cells.*")
+    found = parsed(path).batch
+    assert {c.magnetic["order"] for c in found.calculations} == {"antiferromagnetic"}
+    nothing = [relabelled(atoms, magmoms=0 * moments) for atoms in crystals(3)]
+    (folder / "method.yaml").write_text(text)
+    path.unlink()
+    assert parsed(way(folder, nothing)).batch is not None
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("isolated_atoms: {spin: collinear}", "files"),
+        ("keys: {stress: null}", "files"),
+        ("charge: 1", "calculation"),
+    ],
+)
+def test_what_a_description_says_in_the_wrong_place_is_not_lost(folder, line, place):
+    with (folder / "method.yaml").open("a") as file:
+        file.write(f"{line}\n")
+    said = parsed(as_extxyz(folder, [relabelled(a) for a in crystals(3)])).reason
+    assert f"put it below `{place}" in said
+
+
 def test_one_atom_of_a_crystal_is_not_isolated(folder):
     atoms = bulk("Cu")
     atoms.calc = EMT()

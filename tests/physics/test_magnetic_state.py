@@ -56,3 +56,12 @@ def test_a_run_that_left_its_order_is_said():
     assert "ended ferromagnetic" in left_order(described([1.0, -1.0], [0.9, 0.95]))
     assert left_order(described([1.0, -1.0], None)) is None
     assert left_order(described(None, np.array([1.0, 1.0]))) is None
+
+
+def test_a_total_alone_tells_whether_moments_of_one_direction_are_left():
+    begun = np.ones(100)
+    assert described(begun, None, 0.003)["order"] == "none"
+    one_centre = described(begun, None, 1.0)  # of a defect, among a hundred atoms begun alike
+    assert (one_centre["order"], one_centre["total"]) == ("ferromagnetic", 1.0)
+    assert described([1.0, -1.0], None, 0.0)["order"] == "antiferromagnetic"
+    assert described(begun, None)["total"] == 100.0

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_stress
+from ase.calculators.morse import MorsePotential
 from ase.io import read
 
 from forcebase.physics.labelled_cell import LabelledCell
@@ -155,15 +156,47 @@ def test_an_equation_of_state_has_no_constant_pressure():
 
 def test_wrong_forces_are_not_blamed_on_right_stresses():
     cells = [replace(cell, forces=-cell.forces) for cell in loud()]
-    assert "forces do not" in check_stress(cells).doubt
+    found = check_stress(cells)
+    assert "forces do not" in found.doubt
+    assert "gradients" in found.doubt
+    assert found.what == "forces"
+    atomic = check_stress([replace(cell, forces=cell.forces / 51.4221) for cell in loud()])
+    assert "the forces are in Hartree/bohr" in atomic.doubt
 
 
-def loud():
+def test_wrong_energies_are_not_blamed_on_stresses_or_taken_for_a_constant():
+    """Forces and stresses agree; the crystal may be under pressure, which looks like a constant."""
+    for cells in (loud(), loud(5.0), ionic()):
+        assert check_stress(cells).doubt == ""
+        n = len(cells[0].numbers)
+        for size, reason in ((27.2114, "in Hartree"), (n, "per atom")):
+            found = check_stress([replace(cell, energy=cell.energy / size) for cell in cells])
+            assert found.what == "energies"
+            assert f"the energies are {reason}" in found.doubt
+
+
+def ionic():
+    """Rock salt of a Morse potential, under 15 GPa."""
+    made = []
+    rng = np.random.default_rng(3)
+    for k in range(10):
+        atoms = bulk("NaCl", "rocksalt", a=5.6, cubic=True)
+        strain = rng.normal(scale=0.01, size=(3, 3))
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
+        atoms.rattle(0.03, seed=k)
+        atoms.calc = MorsePotential(epsilon=0.3, r0=2.8, rho0=6, rcut1=5, rcut2=6)
+        labels = (atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress())
+        made.append(LabelledCell(atoms.numbers, atoms.cell.array, atoms.positions, *labels))
+    return made
+
+
+def loud(pressure_strain=0.0):
     made = []
     for k in range(10):
         rng = np.random.default_rng(k)
         atoms = bulk("Cu", cubic=True)
         strain = rng.normal(scale=0.01, size=(3, 3))
+        strain -= pressure_strain / 100 * np.eye(3)
         atoms.set_cell(atoms.cell.array @ (np.eye(3) + (strain + strain.T) / 2), scale_atoms=True)
         atoms.rattle(0.05, seed=k)
         atoms.calc = EMT()

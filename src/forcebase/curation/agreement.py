@@ -37,7 +37,7 @@ def check_agreement(members: Frames) -> list[str]:
             hint=HINT,
         )
     forces, stresses = check_forces(cells), check_stress(cells)
-    for doubt, what in ((forces.doubt, "forces"), (stresses.doubt, "stresses")):
+    for doubt, what in ((forces.doubt, "forces"), (stresses.doubt, stresses.what)):
         if doubt:
             raise InputError(
                 f"The {what} of the dataset's records are not right: {doubt}", hint=HINT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -91,8 +91,7 @@ class Alike(Step):
         if unlike:
             raise MixedMethodsError(
                 f"The candidates differ in what their method gave them. {'; '.join(unlike)}.",
-                hint="Ask for one: `charge=0` among the filters, or `--step alike:charge=any`, "
-                "`--step alike:magnetic=any`; unlike potentials and U need datasets of their own.",
+                hint=_hint(unlike),
                 fields=unlike,
             )
         return dropped
@@ -130,6 +129,21 @@ def unlike_fields(
         among = {n: e for n, e in known.items() if symbol in e["elements"]}
         found += _unlike(f"U of {symbol}", among, _hubbard_of(symbol))
     return found
+
+
+def _hint(unlike: Sequence[str]) -> str:
+    """The next step, by the fields that are unlike."""
+    ways = []
+    if any(field.startswith("charge") for field in unlike):
+        ways.append("`charge=0` among the filters or `--step alike:charge=any`")
+    if any(field.startswith("magnetic") for field in unlike):
+        ways.append("`--step alike:magnetic=ORDER`, or `any`")
+    own = [field.split()[2].rstrip(":") for field in unlike if field.startswith(("pot", "U of"))]
+    if own:
+        symbol, of_u = own[0], not any(field.startswith("pot") for field in unlike)
+        name = f"plus_u.{symbol}.u_eV=4" if of_u else f"potentials.{symbol}.name=TITLE"
+        ways.append(f"`{name}` among the filters, for unlike potentials and U need datasets apart")
+    return f"Ask for one: {'; '.join(ways)}."
 
 
 def _hubbard_of(symbol: str) -> Callable[[Mapping[str, Any]], str]:

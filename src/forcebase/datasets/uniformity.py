@@ -16,6 +16,7 @@ from forcebase.database.equivalences import equal_methods, mixed, resting_on
 from forcebase.database.pieces import in_pieces
 from forcebase.errors import MixedMethodsError
 from forcebase.frames import Frames
+from forcebase.physics.common_orientation import farthest_stresses, is_multiple
 from forcebase.physics.same_crystal import SAME_VOLUME, same_crystals
 from forcebase.records.calculation import RENEWS
 from forcebase.records.method_differences import NOT_RECORDED
@@ -23,7 +24,7 @@ from forcebase.records.method_differences import NOT_RECORDED
 SAME_ENERGY = 1e-3
 """eV/atom, of one crystal in cells of several sizes or meshes."""
 SAME_STRESS = 5e-4
-"""eV/angstrom^3, of each component in a cell of the same orientation; of the trace otherwise."""
+"""eV/angstrom^3, of each component in cells that are not turned; of principal values otherwise."""
 FIELDS = ("potentials", "plus_u", "charge", "magnetic", "k_spacing", "k_mesh", "k_rule", "elements",
           "code_version", "method", "findings")  # fmt: skip
 LARGEST = 500
@@ -243,7 +244,6 @@ def _disagreement(
     frames: Frames, group: Sequence[int], given: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     energies = {i: frames.energies[i] / frames.n_atoms[i] for i in group}
-    pressures = {i: frames.stresses[i][:3].mean() for i in group}
     low, high = (f(group, key=lambda i: energies[i]) for f in (min, max))
     found = []
     if energies[high] - energies[low] > SAME_ENERGY:
@@ -251,16 +251,24 @@ def _disagreement(
             f"one crystal has energies that are {1e3 * (energies[high] - energies[low]):.1f} "
             f"meV/atom apart: {_named(frames, low, given)} and {_named(frames, high, given)}"
         )
-    known = [i for i in group if np.isfinite(pressures[i])]
+    known = sorted(
+        (i for i in group if np.isfinite(frames.stresses[i]).all()), key=lambda i: frames.n_atoms[i]
+    )
     if len(known) > 1:
-        low, high = (f(known, key=lambda i: pressures[i]) for f in (min, max))
-        if pressures[high] - pressures[low] > SAME_STRESS:
+        smallest = _cell(frames, known[0])
+        aligned = [is_multiple(smallest, _cell(frames, i)) for i in known]
+        apart, low, high, what = farthest_stresses([frames.stresses[i] for i in known], aligned)
+        if apart > SAME_STRESS:
             found.append(
-                f"one crystal has stresses that are "
-                f"{1e3 * (pressures[high] - pressures[low]):.2f} meV/A^3 apart: "
-                f"{_named(frames, low, given)} and {_named(frames, high, given)}"
+                f"one crystal has stresses that are {1e3 * apart:.2f} meV/A^3 apart ({what}): "
+                f"{_named(frames, known[low], given)} and {_named(frames, known[high], given)}"
             )
     return found
+
+
+def _cell(frames: Frames, i: int) -> tuple[Any, Any, Any]:
+    rows = slice(frames.offsets[i], frames.offsets[i + 1])
+    return frames.numbers[rows], frames.cells[i], frames.positions[rows]
 
 
 def _named(frames: Frames, i: int, given: Mapping[str, Mapping[str, Any]]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from forcebase.errors import InputError
-from forcebase.ingest.described_method import Described, described_method
+from forcebase.ingest.described_method import GIVEN, Described, described_method
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records import DFTMethod
 from forcebase.safety.yaml_text import read_yaml
@@ -96,6 +96,7 @@ def read_description(source: Path, name: str, listed: bool = True) -> FileDescri
         content = read_yaml(source, whole=True)
         if not isinstance(content, dict) or not isinstance(content.get("method"), dict):
             raise ValueError("it has no `method` with fields.")
+        _refuse_misplaced(content, name)
         described = described_method(content["method"], content.get("calculation"))
         files = content.get("files") or {}
         if listed and files and name not in files:
@@ -112,6 +113,20 @@ def read_description(source: Path, name: str, listed: bool = True) -> FileDescri
             f"{source.name} beside {name} cannot be used: {error}",
             hint="data/wse2_gpaw/method.yaml is an example.",
         ) from None
+
+
+def _refuse_misplaced(content: dict[str, Any], name: str) -> None:
+    """Refuse what is said beside `method` where it would be lost.
+
+    Raises:
+        ValueError: it belongs below another key.
+    """
+    of_files = {one.name for one in fields(FileDescription)} - {"described"}
+    for key in content:
+        if key in of_files:
+            raise ValueError(f"`{key}` stands at its top: put it below `files: {{{name}: ...}}`.")
+        if key in GIVEN:
+            raise ValueError(f"`{key}` stands at its top: put it below `calculation`.")
 
 
 def archives_of_logs(folder: Path) -> set[Path]:

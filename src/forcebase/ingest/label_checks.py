@@ -21,6 +21,8 @@ FORCE_HINT = (
     "Write the forces in eV/angstrom, -dE/dx, in the order of the atoms, and of the calculation "
     "that gave the energy (eV, whole cell)."
 )
+ENERGY_HINT = "Write the energies in eV, of the whole cell: those that the forces derive from."
+HINTS = {"stresses": STRESS_HINT, "forces": FORCE_HINT, "energies": ENERGY_HINT}
 FROZEN_HINT = (
     "Write the forces that the code computed (ASE: `get_forces(apply_constraint=False)`), or leave "
     "these structures out."
@@ -51,7 +53,7 @@ def check_labels(batch: Batch, say_unchecked: bool = False) -> None:
             raise InputError(forces.doubt, hint=FORCE_HINT)
         stresses = check_stress(cells)
         if stresses.doubt:
-            raise InputError(stresses.doubt, hint=STRESS_HINT)
+            raise InputError(stresses.doubt, hint=HINTS[stresses.what])
         if stresses.note:
             batch.notes.append(stresses.note)
         if say_unchecked and len(cells) > 1 and not forces.pairs and not stresses.pairs:

@@ -18,7 +18,7 @@ from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import mesh_spacing
-from forcebase.ingest.described_method import said_by_atoms
+from forcebase.ingest.described_method import MOMENTS, said_by_atoms
 from forcebase.ingest.description import FileDescription, describe
 from forcebase.ingest.label_checks import FROZEN_HINT
 from forcebase.ingest.label_keys import chosen_keys, is_free_energy, label
@@ -32,6 +32,8 @@ from forcebase.safety.limits import ARCHIVE_BYTES, ARCHIVE_FILES, FILE_BYTES
 from forcebase.safety.names import fill_name
 from forcebase.units import voigt
 
+SMALLEST_MOMENT = 1e-3
+"""muB; smaller ones are none."""
 NO_LABEL = "Name the keys in method.yaml, or leave this structure out."
 
 
@@ -104,6 +106,8 @@ def _add_frame(
         atoms = _boxed(atoms)
         if method.id not in {known.id for known in batch.methods}:
             batch.methods.append(method)
+    if not alone:
+        _refuse_unsaid_spin(atoms, method)
     _refuse_constrained(atoms, np.asarray(forces, dtype=float))
     structure = Structure.from_atoms(
         atoms,
@@ -176,10 +180,33 @@ def _method_of_atoms(atoms: Atoms, description: FileDescription) -> DFTMethod:
 
 
 def _has_spin(atoms: Atoms) -> bool:
+    return max(
+        _largest_moment(atoms), float(np.abs(atoms.get_initial_magnetic_moments()).max())
+    ) > (SMALLEST_MOMENT)
+
+
+def _largest_moment(atoms: Atoms) -> float:
+    """muB, of all that a frame says were found; 0 where it says none."""
     results = atoms.calc.results if atoms.calc is not None else {}
-    moments = [results.get("magmom"), results.get("magmoms"), atoms.get_initial_magnetic_moments()]
+    moments = [results.get("magmom"), results.get("magmoms")]
     moments += [atoms.info.get(key) for key in ("magmom", "total_magmom", "REF_magmom")]
-    return any(m is not None and np.abs(np.asarray(m, dtype=float)).max() > 1e-3 for m in moments)
+    moments += [atoms.arrays.get(key) for key in MOMENTS]
+    sizes = [np.abs(np.asarray(m, dtype=float)).max() for m in moments if m is not None]
+    return float(max(sizes, default=0.0))
+
+
+def _refuse_unsaid_spin(atoms: Atoms, method: DFTMethod) -> None:
+    """A frame with moments is of no method without spin.
+
+    Raises:
+        InputError: it would lose its moments.
+    """
+    moment = _largest_moment(atoms)
+    if method.spin == "none" and moment > SMALLEST_MOMENT:
+        raise InputError(
+            f"it has magnetic moments (up to {moment:.3g} muB), and its method is without spin.",
+            hint="Write `spin: collinear` in method.yaml, or describe these structures apart.",
+        )
 
 
 def _refuse_constrained(atoms: Atoms, forces: NDArray[np.float64]) -> None:

@@ -21,7 +21,7 @@ from forcebase.safety.files import compression, require_whole_text, unpacked
 from forcebase.safety.limits import bounded, check_size
 from forcebase.scratch import scratch_folder
 
-BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML, FileKind.VASPRUN)
+BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML, FileKind.VASPRUN, FileKind.OUTCAR)
 """Outputs whose runs keep trajectories, inputs or pseudopotentials in files beside them."""
 TEXTS = (
     FileKind.OUTCAR,

@@ -232,21 +232,33 @@ def _meaning(slope: float, n: int, n_atoms: set[int]) -> str:
     return (
         f"between {n} pairs of frames of one cell, energies and forces contradict each other: the "
         f"slope of the energy against the work of the forces is {slope:.3g}, not 1"
-        f"{_reason(slope, n_atoms)}."
+        f"{mistakes_of(slope, n_atoms)}."
     )
 
 
-def _reason(slope: float, n_atoms: set[int]) -> str:
-    """The known mistakes that give this slope, the nearest first; some are near each other."""
+def mistakes_of(slope: float, n_atoms: set[int], what: str = "") -> str:
+    """Name the known mistakes that give a slope, the nearest first; some are near each other.
+
+    Args:
+        slope: of the energy against the work of the forces.
+        n_atoms: in the cells.
+        what: "energies" or "forces", where the others are known to be right.
+
+    Returns:
+        ": the forces are in Hartree/bohr", or "" where none is known to give it.
+    """
     size = max(abs(slope), 1e-9)
     known = {**MISTAKES, **({1 / min(n_atoms): "the energies are per atom"} if n_atoms else {})}
     if slope > 0:
         del known[1.0]
+    right = {"energies": "the forces", "forces": "the energies"}.get(what)
     likely = sorted(
         (abs(float(np.log(size / mistake))), name)
         for mistake, name in known.items()
-        if abs(float(np.log(size / mistake))) < NAMED
+        if abs(float(np.log(size / mistake))) < NAMED and not (right and name.startswith(right))
     )
+    if not likely and what:
+        return ""
     if not likely:
         shuffled = ": the forces seem to be of other atoms or frames, or in another order"
         return shuffled if size < TOLERANCE else ""

@@ -66,21 +66,31 @@ def described(
         total: of the cell at its end, muB.
 
     Returns:
-        {} where neither is known.
+        {} where neither is known. `of` says whether the class is of the moments found, of those
+        asked for, or of the total that was found: moments that began all along one direction and
+        have no sum in the end are none.
     """
     known = found if found is not None else asked
     if known is None:
         return {}
-    state = magnetic_state(known, total if found is not None or asked is None else None)
+    state = magnetic_state(known, total)
+    of = "found" if found is not None else "asked"
+    if found is None and total is not None and _vanished(state):
+        state, of = magnetic_state(np.zeros(np.shape(known)), total), "total"
     return {
         **state,
-        "of": "found" if found is not None else "asked",
+        "of": of,
         **{
             name: np.round(np.asarray(value, dtype=float), 4).tolist()
             for name, value in (("asked_moments", asked), ("moments", found))
             if value is not None
         },
     }
+
+
+def _vanished(state: Mapping[str, Any]) -> bool:
+    """Whether moments that were asked for along one direction have no sum in the end."""
+    return state["order"] == FERRO and float(state["total"]) < SAME_TOTAL
 
 
 def left_order(state: Mapping[str, Any]) -> str | None:

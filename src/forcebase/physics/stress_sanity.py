@@ -10,6 +10,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from forcebase.physics.force_sanity import mistakes_of
 from forcebase.physics.labelled_cell import LabelledCell
 from forcebase.units import KBAR_TO_EV_PER_A3
 
@@ -67,11 +68,14 @@ class StressCheck:
         pressure: eV/angstrom^3 by which all stresses differ from what the energies say, as they do
             where the basis is too small (Pulay); 0 where no such constant is seen.
         pairs: of neighbouring cells that say something.
+        what: the labels that are in doubt: "stresses", or "forces" or "energies" where two of the
+            three agree.
     """
 
     doubt: str
     pressure: float
     pairs: int
+    what: str = "stresses"
 
     @property
     def note(self) -> str:
@@ -91,6 +95,7 @@ class _Pair:
     """Two neighbouring cells: what the energy changes by, and what is said of it, eV.
 
     Attributes:
+        n_atoms: of each cell.
         energy: difference.
         by_forces: work of the forces beside the strain.
         diagonal: work of the stresses xx, yy, zz.
@@ -99,6 +104,7 @@ class _Pair:
         error: what the trapezoidal rule may be off by.
     """
 
+    n_atoms: int
     energy: float
     by_forces: float
     diagonal: float
@@ -145,9 +151,11 @@ def _judged(
     pairs: list[_Pair], left: NDArray[np.float64], work: NDArray[np.float64]
 ) -> StressCheck:
     n = len(pairs)
-    for apart in (_forces_apart, _shear_order, _shears_apart) if n >= MANY else ():
+    looks = {_energies_apart: "energies", _forces_apart: "forces"}
+    looks |= dict.fromkeys((_shear_order, _shears_apart), "stresses")
+    for apart, what in looks.items() if n >= MANY else ():
         if doubt := apart(pairs):
-            return StressCheck(doubt, 0.0, n)
+            return StressCheck(doubt, 0.0, n, what)
     slope, error = _slope(left, work)
     doubtful = abs(slope - 1) > max(TOLERANCE, ERRORS * error)
     pressure, bound = _pressure(pairs)
@@ -156,6 +164,7 @@ def _judged(
     of_slope = float(((left - slope * work) ** 2).sum())
     # of two readings with one number each, the one that leaves less; a known unit comes first
     constant = n >= MANY and rest < (of_slope if _unit(slope) is None else of_slope / 2)
+    constant = constant and _is_one_beside_a_constant(left, work, volume)
     if doubtful and not (constant and abs(pressure) < LARGEST_PRESSURE):
         return StressCheck(_meaning(slope, n), 0.0, n)
     errors = np.array([pair.error for pair in pairs])
@@ -172,6 +181,20 @@ def _slope(left: NDArray[np.float64], work: NDArray[np.float64]) -> tuple[float,
     slope = float(left @ work / (work @ work))
     spread = float(np.linalg.norm(left - slope * work) / np.linalg.norm(work))
     return slope, spread / np.sqrt(max(len(work) - 1, 1))
+
+
+def _is_one_beside_a_constant(
+    left: NDArray[np.float64], work: NDArray[np.float64], volume: NDArray[np.float64]
+) -> bool:
+    """Whether the slope may be 1 where a constant pressure takes its part of the energy."""
+    both = np.stack([work, volume], axis=1)
+    squares = both.T @ both
+    if np.linalg.matrix_rank(squares) < 2:
+        return True
+    slope = np.linalg.solve(squares, both.T @ left)
+    spread = float(((left - both @ slope) ** 2).sum()) / max(len(left) - 2, 1)
+    error = float(np.sqrt(spread * np.linalg.inv(squares)[0, 0]))
+    return bool(abs(slope[0] - 1) <= max(TOLERANCE, ERRORS * error))
 
 
 def _pressure(pairs: list[_Pair]) -> tuple[float, float]:
@@ -223,6 +246,26 @@ def _shears_apart(pairs: list[_Pair]) -> str:
     )
 
 
+def _energies_apart(pairs: list[_Pair]) -> str:
+    """Whether the energies contradict the forces and the stresses, which agree with each other."""
+    energy = np.array([pair.energy for pair in pairs])
+    found = _two_slopes(pairs, energy, np.array([[pair.by_forces, pair.work] for pair in pairs]))
+    if found is None:
+        return ""
+    slopes, errors, share = found
+    if share > EXPLAINED or (slopes <= ERRORS * errors).any() or np.ptp(np.log(slopes)) > NEAR:
+        return ""
+    slope = float(np.exp(np.log(slopes).mean()))
+    reason = mistakes_of(slope, {pair.n_atoms for pair in pairs}, "energies")
+    if abs(slope - 1) <= max(TOLERANCE, ERRORS * float(errors.max())) or not reason:
+        return ""
+    return (
+        f"between {len(pairs)} pairs of neighbouring cells, the forces and the stresses agree with "
+        f"each other and the energies do not: their slope against the work of both is {slope:.3g}, "
+        f"not 1{reason}."
+    )
+
+
 def _forces_apart(pairs: list[_Pair]) -> str:
     """Whether the forces contradict the energies, which the stresses agree with."""
     energy = np.array([pair.energy for pair in pairs])
@@ -237,7 +280,7 @@ def _forces_apart(pairs: list[_Pair]) -> str:
     return (
         f"between {len(pairs)} pairs of neighbouring cells, the stresses agree with the energies "
         f"and the forces do not: the slope of the energy against their work is {slope:.3g}, not "
-        f"1{': they are gradients, -F' if abs(slope + 1) < NEAR else ''}."
+        f"1{mistakes_of(float(slope), {pair.n_atoms for pair in pairs}, 'forces')}."
     )
 
 
@@ -313,6 +356,7 @@ def _stress_pairs(cells: Sequence[LabelledCell]) -> Iterator[_Pair]:
         shears = [np.outer(v * s[3:], 2 * e[[1, 0, 0], [2, 2, 1]]) for v, s, e in ends]
         change = diagonals[1] - diagonals[0] + float(np.trace(shears[1] - shears[0]))
         yield _Pair(
+            n_atoms=len(one.numbers),
             energy=float(other.energy - one.energy),
             by_forces=by_forces,
             diagonal=sum(diagonals) / 2,

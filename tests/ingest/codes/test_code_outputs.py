@@ -328,7 +328,7 @@ def test_outcar_of_ase():
     assert calculation.code_version == "5.3.3"
     assert calculation.potentials == {"Ni": {"name": "PAW_PBE Ni 02Aug2007"}}
     assert calculation.charge == 0.0
-    assert calculation.magnetic["total"] == 18.0
+    assert calculation.magnetic == {}  # it prints neither moments nor its INCAR
 
 
 def test_aims_without_its_first_part_is_refused_as_it_does_not_say_its_method():
@@ -354,10 +354,10 @@ def test_aims_with_its_input_repeated(tmp_path):
 def test_a_folder_of_all_codes_becomes_records_once(db):
     report = import_paths(db, [CODES], options=ALL)
     assert report.failed == []
-    assert report.files == 9
+    assert report.files == 12
     assert {m.code for m in db.methods.find()} == {"abinit", "cp2k", "gpaw", "quantum espresso"}
     again = import_paths(db, [CODES], options=ALL)
-    assert (again.files, len(again.unchanged), again.added) == (0, 9, {})
+    assert (again.files, len(again.unchanged), again.added) == (0, 12, {})
 
 
 def test_outcar_is_left_where_vasprun_lies_beside_it(db, tmp_path):
@@ -372,7 +372,12 @@ def test_outcar_is_left_where_vasprun_lies_beside_it(db, tmp_path):
     [
         ("quantum_espresso/si.pwo.gz", "Exchange-correlation=", "Hubbard\n Exchange-correlation="),
         ("abinit/wse2.abo.gz", " znucl ", " usepawu           1\n            znucl "),
-        ("gpaw/si.txt.gz", "Input parameters:", "Input parameters:\n  setups={'Si': ':p,4.0'},"),
+        ("gpaw/si.txt.gz", "Input parameters:", "Input parameters:\n  setups={'Si': ':p,x'},"),
+        (
+            "gpaw/si.txt.gz",
+            "Input parameters:",
+            "Input parameters:\n  setups={0: ':p,4.0', 'Si': 'paw'},",
+        ),
     ],
 )
 def test_hubbard_terms_are_refused_where_they_are_not_told(tmp_path, file, old, new):
@@ -457,3 +462,16 @@ def test_gpaw_restart_files_tell_basis_grid_spin_and_points(tmp_path):
     text = batch_of(tmp_path / "dzp.txt").methods[0]
     assert text.basis == methods["dzp"].basis
     assert text.smearing["type"] == methods["dzp"].smearing["type"]
+
+
+def test_smearings_and_held_moments_of_metals_by_gpaw():
+    """The line of a moment that is held stood for the smearing, and an order was lost."""
+    folder = CODES / "gpaw_metal"
+    paxton, held = (batch_of(folder / f"al_{name}.txt.gz") for name in ("mp1", "fix"))
+    assert paxton.methods[0].smearing == {"type": "Methfessel-Paxton 1", "width_eV": 0.1}
+    assert held.methods[0].smearing == {"type": "Fermi-Dirac", "width_eV": 0.1}
+    magnetic = held.calculations[0].magnetic
+    assert (magnetic["constrained_total"], magnetic["total"]) == (1.0, 1.0)
+    (calculation,) = paxton.calculations
+    assert calculation.free_energy != calculation.energy
+    assert calculation.energy_kind == "extrapolated"

@@ -166,6 +166,7 @@ def test_a_name_that_vasp_cut_is_the_element_of_its_potential():
         asked(IBRION=2, NSW=10, ISIF=3, EDIFFG=-0.01),
         asked(ISYM=0, LORBIT=11, NEDOS=1000, LMAXMIX=4, AMIX=0.1),
         asked(NELECT=8.0),
+        asked(LMIXTAU="T", LMAXFOCK=4, VOSKOWN=0),
     ],
 )
 def test_what_changes_no_rule_leaves_the_method(edited, change):
@@ -239,11 +240,45 @@ tot          0.250   1.600   0.000   1.850
 """
 
 
+@pytest.mark.parametrize(
+    ("total", "order"), [("0.0000001", "none"), ("1.8500000", "ferromagnetic")]
+)
+def test_a_total_that_is_told_is_the_states_where_no_moments_are(edited, total, order):
+    """Silicon with spin, begun with VASP's 1 muB each, was called a ferromagnet of 2 muB."""
+    path = edited(('name="ISPIN"> 1 ', 'name="ISPIN"> 2 '))
+    line = f" number of electron       8.0000000 magnetization       {total}\n"
+    path.with_name("OUTCAR").write_text(line)
+    _, calculation = read(path)
+    assert calculation.magnetic["order"] == order
+    assert calculation.magnetic["total"] == pytest.approx(float(total), abs=1e-4)
+    assert calculation.magnetic["asked_moments"] == [1.0, 1.0]
+    assert calculation.magnetic["of"] == ("total" if order == "none" else "asked")
+
+
 def test_moments_of_vectors_are_read_too():
     table = OUTCAR_TABLE.replace("number of electron", "")
     axes = "".join(table.replace("(x)", f"({axis})") for axis in "xyz")
     (moments,) = found_moments(axes, 2)
     assert moments.shape == (2, 3)
+
+
+@pytest.mark.parametrize("change", [{"LEPSILON": "T"}, {"IBRION": 8}])
+def test_linear_response_whose_steps_are_all_alike_is_read(edited, change):
+    """Its electronic steps have three energies each: pymatgen looks for one that has more."""
+    method, calculation = read(edited(asked(**change)))
+    assert method.id == case("vasp_base")[0].id
+    assert calculation.energy == pytest.approx(case("vasp_base")[1].energy)
+    assert calculation.converged
+
+
+def test_a_run_with_spin_orbit_begins_with_vasps_own_moments(edited):
+    """1 muB along each axis where no MAGMOM is set; two such runs may be replicates."""
+    on = [(f'name="{name}"> F ', f'name="{name}"> T ') for name in ("LNONCOLLINEAR", "LSORBIT")]
+    method, one = read(edited(*on, folder="one"))
+    _, other = read(edited(*on, (" 6 6 6 ", " 8 8 8 "), folder="other"))
+    assert method.spin == "noncollinear"
+    assert one.magnetic["asked_moments"] == [[1.0, 1.0, 1.0]] * 2
+    assert alike(one.magnetic, other.magnetic)
 
 
 def test_unknown_settings_tell_apart_and_lists_say_why():

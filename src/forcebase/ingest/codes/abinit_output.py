@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
+from forcebase.ingest.codes.hubbard import join, term
 from forcebase.ingest.codes.telling import telling
-from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
+from forcebase.ingest.codes.text import first, integers, required, rows
 from forcebase.ingest.codes.version_breaks import era
 from forcebase.safety.ase_files import read_images
 
@@ -32,6 +33,7 @@ TOLD = ("ecut", "pawecutdg", "occopt", "tsmear", "ixc", "nspden", "nsppol", "nsp
 DEFAULTS: dict[str, Any] = {"usepaw": 1.0, "usexcnhat": -1.0, "pawspnorb": 0.0, "nsppol": 1.0}
 SMEARING = {1: "fixed", 2: "fixed", 3: "Fermi-Dirac", 7: "Gaussian"}
 COLD = {4: "Marzari-Vanderbilt", 5: "Marzari-Vanderbilt (monotonic)", 6: "Methfessel-Paxton"}
+SCHEMES = {1: "FLL", 2: "AMF", 4: "FLL without exchange splitting"}
 POINT = r"([\d.E+-]+) +([\d.E+-]+) +([\d.E+-]+)"
 
 
@@ -43,7 +45,6 @@ def read_abinit_text(path: Path) -> CodeOutput:
             apart, or it did not end.
     """
     text = path.read_text(errors="replace")
-    refuse_plus_u(r"^ +usepawu +[1-9]", text)
     if text.count("== DATASET ") > 1 or text.count("cartesian coordinates (angstrom) at end") > 1:
         raise InputError(
             "it holds several datasets or geometries, which ASE does not tell apart.",
@@ -59,7 +60,8 @@ def read_abinit_text(path: Path) -> CodeOutput:
     if steps:
         steps[0] = replace(steps[0], moments=_site_moments(text))
     version = required(r"^\.Version (\S+) of ABINIT", text, "ABINIT's version")
-    method = _method(text, version)
+    plus_u = _hubbard(text)
+    method = _method(text, version, bool(plus_u))
     return CodeOutput(
         method=method,
         steps=steps,
@@ -74,6 +76,7 @@ def read_abinit_text(path: Path) -> CodeOutput:
         wall_time=first(r"Overall time at end.*wall= +([\d.]+)", text, float, None),
         code_version=version,
         potentials=_pseudopotentials(text),
+        plus_u=plus_u,
         charge=first(r"electrons: \{.*?charge: *(-?[\d.E+-]+)", text, float, None)
         or first(r"^ +(?:cell)?charge +(-?[\d.E+-]+)", text, float, 0.0),
         asked_moments=None if method["spin"] == "none" else _asked_moments(text),
@@ -131,7 +134,7 @@ def _echo(text: str) -> dict[str, str]:
     return {name: re.sub(r" (Hartree|Bohr|eV)\b", "", value) for name, value in found}
 
 
-def _method(text: str, version: str) -> dict[str, Any]:
+def _method(text: str, version: str, plus_u: bool) -> dict[str, Any]:
     occupation = first(r"^ +occopt +(\d+)", text, int, 1)
     width = first(r"^ +tsmear +([\d.E+-]+)", text, float, 0.01) if occupation > 2 else 0.0
     number = required(r"- ixc=(-?\d+)", text, "the functional (ixc)")
@@ -164,13 +167,45 @@ def _method(text: str, version: str) -> dict[str, Any]:
         ),
         "dispersion_parameters": telling("abinit", vdw, told=["vdw_xc"]),
         "spin_orbit": first(r"^ +nspinor +(\d)", text, int, 1) == 2,
-        "plus_u": {},
+        "plus_u": _scheme(text) if plus_u else {},
         "corrections": telling("abinit", among),
         "settings": {
             **telling("abinit", echo, DEFAULTS, (*TOLD, *FIELDS, *vdw)),
             **era("abinit", version),
         },
     }
+
+
+def _scheme(text: str) -> dict[str, Any]:
+    kind = first(r"^[-P ] +usepawu +(\d+)", text, int, 0)
+    return {"scheme": SCHEMES.get(kind, f"usepawu {kind}")}
+
+
+def _hubbard(text: str) -> dict[str, dict[str, Any]]:
+    """Symbol -> upawu, jpawu and lpawu of its type of atoms.
+
+    Raises:
+        InputError: there are Hubbard terms, and not all of these for each type.
+    """
+    if not first(r"^[-P ] +usepawu +(\d+)", text, int, 0):
+        return {}
+    echo = _echo(text)
+    symbols = [chemical_symbols[round(float(z))] for z in echo.get("znucl", "").split()]
+    shells = echo.get("lpawu", "").split()
+    u, j = (_energies(echo.get(name, "0"), len(symbols)) for name in ("upawu", "jpawu"))
+    if not symbols or not len(shells) == len(u) == len(j) == len(symbols):
+        raise InputError("it has Hubbard terms (usepawu), whose U and l it does not tell.")
+    found: dict[str, dict[str, Any]] = {}
+    for symbol, shell, one, other in zip(symbols, shells, u, j, strict=True):
+        if int(shell) >= 0 and (one or other):
+            join(found, symbol, term(one, other, int(shell)))
+    return found
+
+
+def _energies(text: str, n: int) -> list[float]:
+    """eV; one number holds for all types."""
+    numbers = [float(x) * Hartree for x in re.findall(r"-?\d+\.?\d*(?:E[+-]?\d+)?", text)]
+    return numbers * n if len(numbers) == 1 else numbers
 
 
 def _points(text: str) -> str:

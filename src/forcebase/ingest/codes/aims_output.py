@@ -13,13 +13,21 @@ from numpy.typing import NDArray
 from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, ionic_steps
-from forcebase.ingest.codes.telling import telling
+from forcebase.ingest.codes.hubbard import join, shell_of, term
+from forcebase.ingest.codes.telling import plain, telling
 from forcebase.ingest.codes.text import first, integers, required
 from forcebase.ingest.codes.version_breaks import era
 from forcebase.safety.ase_files import read_images
 
 EXCHANGE = ("hse_unit", "hybrid_xc_coeff", "lc_dielectric_constant")
 FIELDS = ("homogeneous_field", "evaluate_work_function", "use_dipole_correction", "solvent", "mpe_")
+SWITCHES = (
+    *("use_dipole_correction", "evaluate_work_function", "include_spin_orbit"),
+    *("vdw_correction_hirshfeld", "many_body_dispersion", "many_body_dispersion_nl", "d4"),
+)
+"""Keywords that may stand alone."""
+CAPITAL = ("RI_method", "KS_method", "RI_full_output")
+"""Keywords that do not begin in lower case, as all others do."""
 TOLD = (
     "xc",
     "spin",
@@ -29,7 +37,6 @@ TOLD = (
     "plus_u_petukhov_mixing",
 )
 DEFAULTS = {"override_relativity": False, "spin": "none"}
-SHELLS = "spdf"
 BASIS = (
     *("nucleus", "l_hartree", "cut_pot", "basis_dep_cutoff", "radial_base", "radial_multiplier"),
     *(
@@ -105,7 +112,10 @@ def _asked(text: str) -> dict[str, str]:
     species = ""
     for line in lines:
         words = re.sub(r"#.*", "", line).split()
-        if len(words) < 2 or not re.fullmatch(r"[a-z]\w*", words[0]):
+        if len(words) == 1 and (echo or words[0] in SWITCHES):
+            words.append(".true.")
+        named = words and (re.fullmatch(r"[a-z]\w*", words[0]) or words[0] in CAPITAL)
+        if len(words) < 2 or not named:
             if "-----------" in line and found and echo:
                 break
             continue
@@ -145,7 +155,7 @@ def _hubbard(text: str) -> dict[str, dict[str, Any]]:
         if len(words) > 1 and words[0] == "species":
             species = re.sub(r"[\d_].*", "", words[1])
         if len(words) > 3 and words[0] == "plus_u" and species:
-            found[species] = {"u_eV": float(words[3]), "j_eV": 0.0, "l": SHELLS.find(words[2])}
+            join(found, species, term(float(words[3]), 0.0, shell_of(words[2])))
     return found
 
 
@@ -180,6 +190,23 @@ def _total(text: str) -> float | None:
     return float(found[-1]) if found else None
 
 
+def _smearing(text: str) -> tuple[str, float]:
+    """Kind, with the order of Methfessel and Paxton's, and width in eV; aims' own where none is."""
+    asked = first(r"^ *occupation_type +(\S.*?) *(?:#.*)?$", text, str.split, [])
+    if len(asked) < 2:
+        return "gaussian", 0.01
+    order = f" {asked[2]}" if len(asked) > 2 else ""
+    return f"{asked[0].lower()}{order}", float(asked[1])
+
+
+def _of_dispersion(words: str) -> dict[str, Any]:
+    """What stands behind the keyword of a dispersion correction, as "beta=0.81 k_grid=2:2:2"."""
+    pairs = dict(re.findall(r"(\w+) *= *(\S+)", words))
+    rest = re.sub(r"\w+ *= *\S+", "", words).strip()
+    options = {"options": rest} if plain(rest) not in (True, "", 1.0) else {}
+    return {name: plain(value) for name, value in {**pairs, **options}.items()}
+
+
 def _method(text: str, version: str) -> dict[str, Any]:
     for pattern, what in (
         (r"qpe_calc", "GW"),
@@ -188,18 +215,21 @@ def _method(text: str, version: str) -> dict[str, Any]:
     ):
         if re.search(rf"^ *{pattern}", _control(text), re.MULTILINE):
             raise InputError(f"it is a run of {what}: it gives no labels of a ground state.")
-    smearing = re.search(r"^ *occupation_type +(\w+) +([\d.Ee+-]+)", text, re.MULTILINE)
-    kind, width = (smearing.group(1), float(smearing.group(2))) if smearing else ("gaussian", 0.01)
+    kind, width = _smearing(text)
     asked = _asked(text)
     exchange = {name: asked[name] for name in EXCHANGE if name in asked}
+    share = exchange.pop("hybrid_xc_coeff", None)
     fields = {name: asked[name] for name in FIELDS if name in asked}
     dispersion = first(
         r"^ *(vdw_correction_hirshfeld|many_body_dispersion\w*|d4)", text, str, "none"
     )
     return {
         "code": "fhi-aims",
-        "functional": required(r"^ *xc +(\S.*?) *$", text, "the functional (xc)"),
-        "functional_parameters": telling("fhi-aims", exchange),
+        "functional": required(r"^ *xc +(\S.*?) *$", text, "the functional (xc)").lower(),
+        "functional_parameters": {
+            **({} if share is None else {"exchange_fraction": plain(share)}),
+            **telling("fhi-aims", exchange),
+        },
         "basis": {
             "type": "numeric atomic orbitals",
             "relativistic": first(r"^ *relativistic +(\S.*?) *$", text, str, "none"),
@@ -208,7 +238,7 @@ def _method(text: str, version: str) -> dict[str, Any]:
         "smearing": {"type": kind, "width_eV": width, "energy": FREE_ENERGY},
         "spin": first(r"^ *spin +(\w+)", text, str, "none"),
         "dispersion": dispersion,
-        "dispersion_parameters": {},
+        "dispersion_parameters": _of_dispersion(asked.get(dispersion, "")),
         "spin_orbit": bool(re.search(r"^ *include_spin_orbit", text, re.MULTILINE)),
         "plus_u": {"scheme": asked.get("plus_u_petukhov_mixing", "aims' own")}
         if _hubbard(text)

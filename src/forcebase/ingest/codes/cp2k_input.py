@@ -25,7 +25,7 @@ def flattened(section: Any, path: str = "") -> list[tuple[str, str]]:
     for name, inner in section.subsections.items():
         for one in inner if isinstance(inner, list) else [inner]:
             values = getattr(one, "section_parameters", None) or []
-            here = f"{path}{name}"
+            here = f"{path}{name.split()[0]}"  # pymatgen puts a section's parameter behind its name
             if values:
                 found.append((here, " ".join(map(str, values))))
             found += flattened(one, f"{here}/")

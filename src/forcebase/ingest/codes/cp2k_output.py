@@ -16,6 +16,7 @@ from forcebase.errors import InputError
 from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.codes.code_output import FREE_ENERGY, CodeOutput, IonicStep
 from forcebase.ingest.codes.cp2k_input import element, flattened, hubbard_terms, keyword, kinds
+from forcebase.ingest.codes.harmless import is_harmless
 from forcebase.ingest.codes.telling import telling
 from forcebase.ingest.codes.text import first, integers, required, rows
 from forcebase.ingest.codes.version_breaks import era
@@ -34,7 +35,19 @@ FIELD = re.compile(
     r"|SURF_DIP_DIR|SURF_DIP_POS)\b",
     re.IGNORECASE,
 )
-DEFAULTS = {"force_eval/dft/qs/eps_default": 1e-10, "force_eval/dft/poisson/periodic": "xyz"}
+DEFAULTS = {
+    "force_eval/dft/qs/eps_default": 1e-10,
+    "force_eval/dft/poisson/periodic": "xyz",
+    "force_eval/dft/poisson/poisson_solver": "periodic",
+    "force_eval/dft/mgrid/ngrids": 4.0,
+    "force_eval/dft/xc/density_cutoff": 1e-10,
+    "force_eval/dft/xc/gradient_cutoff": 1e-10,
+    "force_eval/dft/xc/tau_cutoff": 1e-10,
+    "force_eval/dft/xc/xc_functional/pbe/parametrization": "orig",
+    "force_eval/dft/xc/xc_functional/pbe/scale_x": 1.0,
+    "force_eval/dft/xc/xc_functional/pbe/scale_c": 1.0,
+}
+"""CP2K's own values."""
 STATIC = ("ENERGY", "ENERGY_FORCE")
 POINT = r"^ BRILLOUIN\| +\d+ +([\d.]+) +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+)"
 
@@ -315,7 +328,11 @@ def _method(run: Any, text: str, version: str) -> dict[str, Any]:
 
 def _shortened(settings: dict[str, str], of: str = "cp2k") -> dict[str, Any]:
     """Those that tell methods apart, by the last parts of their paths."""
-    plain_names = {k.lower(): v for k, v in settings.items() if "/PRINT/" not in k.upper()}
+    plain_names = {
+        k.lower(): v
+        for k, v in settings.items()
+        if "/PRINT/" not in k.upper() and not is_harmless("cp2k", k)
+    }
     found = telling(of, plain_names, DEFAULTS)
     return {re.sub(r"^force_eval/(dft/)?", "", k).replace("/", " "): v for k, v in found.items()}
 

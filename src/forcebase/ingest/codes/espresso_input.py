@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from forcebase.ingest.codes.telling import telling
+from forcebase.ingest.codes.telling import plain, telling
 from forcebase.ingest.codes.text import first, integers
 
 NOT_RECORDED = "not recorded"
 TOLD = (
     *("ecutwfc", "ecutrho", "occupations", "smearing", "degauss", "nspin", "noncolin", "lspinorb"),
     *("input_dft", "vdw_corr", "london", "lda_plus_u", "lda_plus_u_kind", "ts_vdw", "xdm"),
+    "u_projection_type",
 )
 DEFAULTS: dict[str, Any] = {
     "tefield": False,
@@ -33,6 +34,20 @@ DEFAULTS: dict[str, Any] = {
     "block": False,
     "domag": False,
     "screening_parameter": 0.106,
+    "exxdiv_treatment": "gygi-baldereschi",
+    "x_gamma_extrapolation": True,
+    "ecutvcut": 0.0,
+    "nqx1": 1.0,
+    "nqx2": 1.0,
+    "nqx3": 1.0,
+    "london_s6": 0.75,
+    "london_rcut": 200.0,
+    "dftd3_version": 3.0,
+    "dftd3_threebody": True,
+    "xdm_a1": 0.6836,
+    "xdm_a2": 1.5045,
+    "ts_vdw_econv_thr": 1e-6,
+    "ts_vdw_isolated": False,
     "real_space": False,
     "cell_factor": 0.0,
     "qcutz": 0.0,
@@ -77,7 +92,7 @@ MERGED = ("control_variables", "electron_control", "ion_control", "cell_control"
 """Parts of the XML's input that change no answer, or that other rules tell."""
 
 
-OF_FUNCTIONAL = ("dft/functional", "dft/vdW", "dft/hybrid")
+OF_FUNCTIONAL = ("dft/functional", "dft/vdW", "dft/hybrid", "dft/dftU")
 
 
 @dataclass(frozen=True)
@@ -89,12 +104,18 @@ class PwInput:
         mesh: of k-points, () where there is none.
         shift: in steps of it.
         total: muB that the cell was held at.
+        projectors: of Hubbard terms.
+        dispersion: correction, as it names it; None where there is no input.
+        occupations: None where there is no input.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
     mesh: tuple[int, ...] = ()
     shift: tuple[float, ...] = (0.0, 0.0, 0.0)
     total: float | None = None
+    projectors: str = "atomic"
+    dispersion: str | None = None
+    occupations: str | None = None
 
 
 def input_beside(path: Path, text: str) -> PwInput:
@@ -112,7 +133,17 @@ def input_beside(path: Path, text: str) -> PwInput:
         mesh,
         shift,
         None if total is None else float(str(total).lower().replace("d", "e")),
+        str(plain(asked.get("u_projection_type", "atomic"))),
+        _dispersion(asked),
+        str(plain(asked.get("occupations", "fixed"))),
     )
+
+
+def _dispersion(asked: dict[str, str]) -> str:
+    """By `vdw_corr`, or by the switches of before it."""
+    switches = {"london": "grimme-d2", "xdm": "xdm", "ts_vdw": "ts"}
+    old = (name for switch, name in switches.items() if plain(asked.get(switch, False)) is True)
+    return str(plain(asked["vdw_corr"])) if "vdw_corr" in asked else next(old, "none")
 
 
 def namelists(content: str) -> dict[str, str]:
@@ -121,9 +152,9 @@ def namelists(content: str) -> dict[str, str]:
     for block in re.findall(r"^\s*&\w+(.*?)^\s*/", content, re.MULTILINE | re.DOTALL):
         lines = [re.sub(r"!.*", "", line) for line in block.splitlines()]
         for name, value in re.findall(
-            r"([\w()\d, ]+?)\s*=\s*('[^']*'|\"[^\"]*\"|[^,\s]+)", "\n".join(lines)
+            r"(\w+ *(?:\([\d, ]+\))?)\s*=\s*('[^']*'|\"[^\"]*\"|[^,\s]+)", "\n".join(lines)
         ):
-            found[name.strip().lower()] = value
+            found[re.sub(r"\s", "", name).lower()] = value
     return found
 
 
@@ -144,6 +175,11 @@ def settings_of_xml(root: ElementTree.Element) -> dict[str, Any]:
             asked[OF_XML[path]] = value
         elif part not in MERGED and "/".join(path.split("/")[1:3]) not in OF_FUNCTIONAL:
             asked[path.removeprefix("input/").replace("/", "_")] = value
+    if "ecutfock" in asked:  # in Hartree here, in Rydberg in an input
+        asked["ecutfock"] = 2 * float(asked["ecutfock"])
+    grid = root.find("input/dft/hybrid/qpoint_grid")
+    if grid is not None:
+        asked |= grid.attrib
     potential = asked.pop("electric_potential", "none")
     if potential != "none":
         asked["tefield" if potential == "sawtooth_potential" else "electric_potential"] = (

@@ -21,18 +21,21 @@ from forcebase.ingest.codes.code_output import (
     IonicStep,
     ionic_steps,
 )
+from forcebase.ingest.codes.espresso_hubbard import hubbard_of_text, hubbard_of_xml
 from forcebase.ingest.codes.espresso_input import input_beside, settings_of_xml
-from forcebase.ingest.codes.espresso_rules import pw_rules
-from forcebase.ingest.codes.text import first, refuse_plus_u, required, rows
+from forcebase.ingest.codes.espresso_rules import (
+    dispersion_of,
+    functional_of,
+    pw_rules,
+    smearing_of,
+)
+from forcebase.ingest.codes.text import first, required, rows
 from forcebase.safety.ase_files import read_images
 from forcebase.units import voigt
 
-SMEARING = {
-    "mv": "Marzari-Vanderbilt",
-    "mp": "Methfessel-Paxton",
-    "fd": "Fermi-Dirac",
-    "gaussian": "Gaussian",
-}
+DISPERSION = (
+    r"^ +(?:Parameters for Dispersion \()?(DFT-D\d?|Grimme-D\d|Tkatchenko-Scheffler|TS-vdW|MBD|XDM)"
+)
 POINT = r"^ +k\( *\d+\) = \( *(\S+) +(\S+) +(\S+?)\), wk = +(\S+)"
 
 
@@ -47,7 +50,6 @@ def read_pw_text(path: Path) -> CodeOutput:
         InputError: the text does not say its set-up, or is of no self-consistent ground state.
     """
     text = path.read_text(errors="replace")
-    refuse_plus_u(r"LDA\+U|DFT\+U|Hubbard", text)
     if "Band Structure Calculation" in text:
         raise InputError("it is not self-consistent: its density was fixed (nscf or bands).")
     if re.search(r"Program NEB|nudged elastic band", text, re.IGNORECASE):
@@ -55,12 +57,13 @@ def read_pw_text(path: Path) -> CodeOutput:
     images = read_images(path, "espresso-out")
     failed = "convergence NOT achieved" in text
     asked = input_beside(path, text)
+    scheme, plus_u = hubbard_of_text(text, asked.projectors)
     mesh, shift = asked.mesh, asked.shift
     smeared = re.search(r"= +\d+ +([\w-]+) smearing, width \(Ry\)= +([\d.]+)", text)
-    smearing: dict[str, Any] = {"type": "fixed", "width_eV": 0.0}
+    smearing: dict[str, Any] = {"type": _occupations(text, asked.occupations), "width_eV": 0.0}
     if smeared:
         smearing = {
-            "type": smeared.group(1),
+            "type": smearing_of(smeared.group(1)),
             "width_eV": round(float(smeared.group(2)) * Rydberg, 9),
             "energy": FREE_ENERGY,
         }
@@ -72,14 +75,19 @@ def read_pw_text(path: Path) -> CodeOutput:
     return CodeOutput(
         method=pw_rules(
             version=version,
-            functional=required(r"Exchange-correlation *= +(\S.*?) *$", text, "the functional"),
+            functional=functional_of(
+                required(r"Exchange-correlation *= +(\S.*?) *$", text, "the functional")
+            ),
             cutoff=_rydbergs(r"kinetic-energy cutoff +=", text),
             density_cutoff=_rydbergs(r"charge density cutoff +=", text),
             smearing=smearing,
             spin=spin,
-            dispersion=first(r"^ +(DFT-D\d?|Grimme-D\d|Tkatchenko-\w+|XDM)", text, str, "none"),
+            dispersion=dispersion_of(
+                first(DISPERSION, text, str, "") if asked.dispersion is None else asked.dispersion
+            ),
             spin_orbit="with spin-orbit" in text,
-            asked=asked.settings,
+            plus_u=scheme,
+            asked={**asked.settings, **_exchange(text)},
         ),
         steps=steps,
         k_mesh=mesh,
@@ -89,11 +97,25 @@ def read_pw_text(path: Path) -> CodeOutput:
         wall_time=first(r"PWSCF +:.*?([\d.]+)s WALL", text, float, None),
         code_version=version,
         potentials=_pseudopotentials_of_text(text),
+        plus_u=plus_u,
         charge=_charge_of_text(text),
         asked_moments=None if spin == "none" else _asked_moments_of_text(text),
         asked_total=asked.total,
         found_total=_last(r"total magnetization += +(-?[\d.]+) Bohr", text),
     )
+
+
+def _exchange(text: str) -> dict[str, float]:
+    """Share of exact exchange, where there is any."""
+    share = first(r"EXX-fraction += +([\d.]+)", text, float, None)
+    return {} if share is None else {"exx_fraction": share}
+
+
+def _occupations(text: str, asked: str | None) -> str:
+    """Without smearing: fixed ones, of tetrahedra, or from the input, which the text may name."""
+    if asked is not None and asked != "smearing":
+        return asked
+    return "tetrahedra" if "(tetrahedron method)" in text else "fixed"
 
 
 def _last(pattern: str, text: str) -> float | None:
@@ -164,7 +186,7 @@ def read_pw_xml(path: Path) -> CodeOutput:
         InputError: the file is cut off, or has no forces.
     """
     root = ElementTree.parse(path).getroot()
-    refuse_plus_u("dftU", " ".join(node.tag for node in root.findall("input/dft/*")))
+    scheme, plus_u = hubbard_of_xml(root)
     kind = _text(root, "input/control_variables/calculation", "scf")
     if kind in ("nscf", "bands"):
         raise InputError(f"it is not self-consistent: its density was fixed ({kind}).")
@@ -181,7 +203,7 @@ def read_pw_xml(path: Path) -> CodeOutput:
     sizes = () if mesh is None else tuple(int(mesh.attrib[f"nk{i}"]) for i in (1, 2, 3))
     shift = () if mesh is None else tuple(int(mesh.attrib[f"k{i}"]) / 2 for i in (1, 2, 3))
     return CodeOutput(
-        method=_xml_method(root),
+        method=_xml_method(root, scheme),
         steps=found,
         k_mesh=sizes,
         k_shift=shift or (0.0, 0.0, 0.0),
@@ -195,6 +217,7 @@ def read_pw_xml(path: Path) -> CodeOutput:
         wall_time=float(_text(root, "timing_info/total/wall", "0")) or None,
         code_version=_version(root),
         potentials=_pseudopotentials_of_xml(root, path),
+        plus_u=plus_u,
         charge=round(float(_text(root, "input/bands/tot_charge", "0")), 6) + 0.0,
         asked_total=_held_total(root),
         asked_moments=_asked_moments_of_xml(root),
@@ -233,24 +256,25 @@ def _asked_moments_of_xml(root: ElementTree.Element) -> NDArray[np.float64] | No
     return np.sign([shares.get(atom.attrib["name"], 0.0) for atom in atoms]) if atoms else None
 
 
-def _xml_method(root: ElementTree.Element) -> dict[str, Any]:
+def _xml_method(root: ElementTree.Element, scheme: dict[str, Any]) -> dict[str, Any]:
     smearing = root.find("input/bands/smearing")
     asked = _text(root, "input/bands/occupations", "fixed")
     return pw_rules(
         version=_version(root),
-        functional=_text(root, "input/dft/functional", "unknown"),
+        functional=functional_of(_text(root, "input/dft/functional", "unknown")),
         cutoff=_hartrees(root, "ecutwfc"),
         density_cutoff=_hartrees(root, "ecutrho"),
         smearing={"type": asked, "width_eV": 0.0}
         if smearing is None
         else {
-            "type": SMEARING.get(str(smearing.text), str(smearing.text)),
+            "type": smearing_of(str(smearing.text)),
             "width_eV": round(float(smearing.attrib["degauss"]) * Hartree, 9),
             "energy": FREE_ENERGY,
         },
         spin=_spin_of_xml(root),
-        dispersion=_text(root, "input/dft/vdW/vdw_corr", "none"),
+        dispersion=dispersion_of(_text(root, "input/dft/vdW/vdw_corr", "none")),
         spin_orbit=_text(root, "input/spin/spinorbit", "false") == "true",
+        plus_u=scheme,
         asked=settings_of_xml(root),
     )
 

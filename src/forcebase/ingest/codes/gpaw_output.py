@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, ionic_steps
-from forcebase.ingest.codes.gpaw_rules import gpaw_rules
-from forcebase.ingest.codes.text import first, integers, refuse_plus_u, required, rows
+from forcebase.ingest.codes.gpaw_rules import gpaw_rules, smearing_of
+from forcebase.ingest.codes.hubbard import of_setups
+from forcebase.ingest.codes.text import first, integers, required, rows
 from forcebase.safety.ase_files import read_images
 from forcebase.units import voigt
 
@@ -29,8 +30,11 @@ DEFAULT_SPACING = 0.2
 """angstrom; of GPAW's grid where none is asked for."""
 POINT = r"^\|? +\d+:? +\|? *\(? *(-?\d\.\d+),? +(-?\d\.\d+),? +(-?\d\.\d+)\)? +\|? *(\d\.\d+)"
 """A k-point of GPAW's old list or new table, and its weight."""
+HELD = "Fixed magnetic moment"
 VECTOR = rf"\( *{NUMBER}, +{NUMBER}, +{NUMBER}\)"
 THREE = rf"{NUMBER}[ ,|]+{NUMBER}[ ,|]+{NUMBER}"
+SETUP = r"\w*:[spdf],[-\d.]+(?:,\d)?(?:;[spdf],[-\d.]+(?:,\d)?)*|[\w.-]+"
+"""A name of a setup, with Hubbard terms or without, where it stands without quotes."""
 PAIR = r"^ {2}(\w+):\n {4}name:[^\n]*\n {4}id: +(\w+)"
 
 
@@ -43,7 +47,6 @@ def read_gpaw_text(path: Path) -> CodeOutput:
         InputError: it is cut off before the first result, or is of an unknown kind.
     """
     text = path.read_text(errors="replace")
-    refuse_plus_u(r"setups.*:[spdf],", text)
     asked = _asked(text)
     if "fixdensity" in asked or re.search(r"bands[:=] ?.*fixed density", text):
         raise InputError("it is not self-consistent: its density was fixed.")
@@ -53,7 +56,9 @@ def read_gpaw_text(path: Path) -> CodeOutput:
         images = read_images(path, "gpaw-out")
         # the old text says so only where it fails
         steps = ionic_steps(images, "Did not converge" not in text)
-    method = _method(text, asked)
+    symbols = {symbol for step in steps[:1] for symbol in step.atoms.symbols}
+    plus_u = of_setups(_asked_setups(text), symbols)
+    method = _method(text, asked, bool(plus_u))
     spin = method["spin"] != "none"
     return CodeOutput(
         method=method,
@@ -65,8 +70,10 @@ def read_gpaw_text(path: Path) -> CodeOutput:
         code_version=_version(text),
         libxc_version=first(r"[Ll]ibxc: +(\d+[\w.]*)", text, str, None),
         potentials=_setups(text),
+        plus_u=plus_u,
         charge=first(r"^ *(?:Total )?Charge: +(-?[\d.]+)(?: +# \|e\|)? *$", text, float, 0.0),
         asked_moments=_initial_moments(text) if spin else None,
+        asked_total=first(rf"{HELD}: +(-?[\d.]+)", text, float, None) if spin else None,
         found_total=_total_moment(text),
         k_rule=_density_rule(asked.get("kpts", "")),
     )
@@ -137,25 +144,46 @@ def _version(text: str) -> str:
     return required(r"^ *\|__ ?\|[ |_/\\]+(?:- )? *(\d+\.\d+\S*)", text, "GPAW's version")
 
 
-def _method(text: str, asked: dict[str, str]) -> dict[str, Any]:
+def _asked_setups(text: str) -> Any:
+    """The names of setups that were asked for: of all elements, or of each one."""
+    asked = first(r"^ {2}setups[=:] *(\{[^}]*\}|[^\n]+?),?$", text, str, "")
+    if not asked.startswith("{"):
+        return asked.strip("'\"")
+    quoted = re.findall(r"['\"]?(\w+)['\"]?: *(['\"])(.*?)\2", asked)
+    if quoted:
+        return {key: value for key, _, value in quoted}
+    return dict(re.findall(rf"(\w+): *({SETUP})", asked))
+
+
+def _method(text: str, asked: dict[str, str], plus_u: bool) -> dict[str, Any]:
     cutoff = first(r"^Cutoff: +([\d.]+) eV", text, float, None)
     cutoff = cutoff or first(r"[Pp]lane-?waves?.*?[Cc]utoff: +([\d.]+) eV", text, float, None)
     cutoff = cutoff or first(r"ecut[:=] *([\d.]+)", text, float, None)
     spacing = first(r"^ +h[:=] *([\d.]+)", text, float, DEFAULT_SPACING)
     points = first(r"^ +gpts[:=] *[\[(]([^\])]+)", text, integers, ())
     named = first(r"^ +basis[:=] *\{?(?:'default': *)?'?([\w.()+-]+)", text, str, "")
-    functional = first(r"^xc functional:\n {2}name: (\S+)", text, str, "") or required(
-        r"xc[:=] *(?:XC\(name=|\{'name': )?'?\"?([\w+-]+)", text, "the functional"
-    )
     return gpaw_rules(
         version=_version(text),
-        functional="LDA" if functional == "None" else functional,
+        xc=_functional(text),
+        setups=_asked_setups(text),
         basis=_basis(_mode(text), cutoff, spacing, points, named),
         smearing=_smearing(text),
         spin=_spin(text),
         spin_orbit="soc=True" in text,
         asked=asked,
+        plus_u=plus_u,
     )
+
+
+def _functional(text: str) -> Any:
+    """The functional that was asked for, with its numbers; or the name that GPAW prints."""
+    asked = first(r"^ {2}xc[:=] *(?:XC\(|\{)([^})]*)[})]", text, str, "")
+    if asked:
+        pairs = re.findall(r"['\"]?(\w+)['\"]?[=:] *['\"]?([^,'\"\n]+)", asked)
+        return dict(pairs)
+    named = first(r"^ {2}xc[:=] *['\"]?([\w+-]+)", text, str, "")
+    printed = first(r"^xc functional:\n {2}name: (\S+)", text, str, "")
+    return named or printed or required(r"xc[:=] *['\"]?([\w+-]+)", text, "the functional")
 
 
 def _setups(text: str) -> dict[str, dict[str, Any]]:
@@ -221,8 +249,11 @@ def _mode(text: str) -> str:
 
 def _smearing(text: str) -> dict[str, Any]:
     width = first(r"^ +width: ([\d.]+)", text, float, 0.0)
-    kind = first(r"^(?:occupation numbers|Occupation numbers):\n? *([\w-]+)", text, str, "")
-    return {"type": kind or "fixed", "width_eV": width}
+    block = text.partition("ccupation numbers:")[2].partition("\n\n")[0]
+    held = re.sub(rf"{HELD}.*", "", block)
+    return smearing_of(
+        first(r"^\s*([\w-]+)", held, str, ""), width, first(r"^ +order: (\d+)", block, int, None)
+    )
 
 
 def _spin(text: str) -> str:
@@ -242,10 +273,13 @@ def read_gpw(path: Path) -> CodeOutput:
     if "gpaw_version" not in reader:
         raise InputError("it is a restart file of a GPAW before 1.0.", hint="Import its text.")
     parameters = reader.parameters.asdict()
-    _gpw_hubbard(parameters)
     images = read_images(path, "gpw")
+    plus_u = of_setups(parameters.get("setups") or "", set(images[-1].symbols))
     found = ionic_steps(images, True)
-    moments = images[-1].calc.results.get("magmoms") if images[-1].calc is not None else None
+    results = images[-1].calc.results if images[-1].calc is not None else {}
+    moments, found_total = results.get("magmoms"), results.get("magmom")
+    asked = images[-1].get_initial_magnetic_moments()
+    held = (parameters.get("occupations") or {}).get("fixmagmom")
     if moments is not None and found:
         found[-1] = replace(found[-1], moments=np.asarray(moments, dtype=float))
     n_spins = len(reader.wave_functions.eigenvalues)
@@ -257,7 +291,7 @@ def read_gpw(path: Path) -> CodeOutput:
     gamma = isinstance(points, dict) and points.get("gamma")
     even = [n % 2 == 0 and not gamma for n in mesh]
     return CodeOutput(
-        method=_gpw_method(reader.gpaw_version, parameters, mode, n_spins),
+        method=_gpw_method(reader.gpaw_version, parameters, mode, n_spins, bool(plus_u)),
         steps=found,
         k_mesh=mesh,
         k_shift=tuple(0.5 if apart else 0.0 for apart in even) or (0.0, 0.0, 0.0),
@@ -265,13 +299,16 @@ def read_gpw(path: Path) -> CodeOutput:
         convergence=dict(parameters.get("convergence") or {}),
         code_version=reader.gpaw_version,
         potentials=_default_setups(images[-1], parameters),
+        plus_u=plus_u,
         charge=float(parameters.get("charge") or 0.0),
-        asked_moments=images[-1].get_initial_magnetic_moments() if n_spins == 2 else None,
+        asked_moments=asked if n_spins == 2 else None,
+        asked_total=float(asked.sum()) if n_spins == 2 and held else None,
+        found_total=found_total if n_spins == 2 else None,
     )
 
 
 def _gpw_method(
-    version: str, parameters: dict[str, Any], mode: dict[str, Any], n_spins: int
+    version: str, parameters: dict[str, Any], mode: dict[str, Any], n_spins: int, plus_u: bool
 ) -> dict[str, Any]:
     cutoff = float(mode.get("ecut", 340.0)) if mode["name"] == "pw" else None
     spacing, points = parameters.get("h") or DEFAULT_SPACING, parameters.get("gpts")
@@ -281,15 +318,18 @@ def _gpw_method(
     occupations = parameters.get("occupations") or {}
     return gpaw_rules(
         version=version,
-        functional=xc["name"] if isinstance(xc, dict) else str(xc),
+        xc=xc,
+        setups=parameters.get("setups"),
         basis=_basis(mode["name"], cutoff, float(spacing), [] if points is None else points, named),
-        smearing={
-            "type": str(occupations.get("name", "default")).replace("fermi-dirac", "Fermi-Dirac"),
-            "width_eV": float(occupations.get("width", 0.0)),
-        },
+        smearing=smearing_of(
+            str(occupations.get("name", "default")),
+            float(occupations.get("width", 0.0)),
+            occupations.get("order"),
+        ),
         spin="collinear" if n_spins == 2 else "none",
         spin_orbit=bool(parameters.get("soc", False)),
         asked={k: v for k, v in parameters.items() if v is not None},
+        plus_u=plus_u,
     )
 
 
@@ -297,16 +337,10 @@ def _default_setups(atoms: Atoms, parameters: dict[str, Any]) -> dict[str, dict[
     """Names of GPAW's own data sets, where no others were asked for."""
     xc = parameters.get("xc", "LDA")
     name = xc["name"] if isinstance(xc, dict) else str(xc)
-    if parameters.get("setups") or not re.fullmatch(r"LDA|PBE|revPBE|RPBE|PBEsol", name):
+    setups = parameters.get("setups") or {}
+    names = setups.values() if isinstance(setups, dict) else [setups]
+    own = all(str(setup).partition(":")[0] in ("", "paw") for setup in names)
+    if not own or not re.fullmatch(r"LDA|PBE|revPBE|RPBE|PBEsol", name):
         return {}
     library = name if name == "LDA" else "PBE" if name != "revPBE" else "revPBE"
     return {symbol: {"name": f"{symbol}.{library}"} for symbol in sorted(set(atoms.symbols))}
-
-
-def _gpw_hubbard(parameters: dict[str, Any]) -> None:
-    """Refuse Hubbard terms, which stand in the names of setups.
-
-    Raises:
-        InputError: there are some.
-    """
-    refuse_plus_u(r":[spdf],", str(parameters.get("setups") or ""))

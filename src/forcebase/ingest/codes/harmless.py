@@ -70,7 +70,7 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
         Group(
             ALGORITHM,
             "algo ialgo nelmin nelmdl nelm amix bmix amin amix_mag bmix_mag imix mixpre "
-            "maxmix wc mremove ldiag lsubrot weimin ebreak deper nrmm time turbo irestart "
+            "maxmix lmixtau wc mremove ldiag lsubrot weimin ebreak deper nrmm time turbo irestart "
             "nreboot nmin eref enini lmaxmix nbands nbandslow nbandshigh lfockace "
             "lorbitalreal lreal_compat nelmall nstorb kblowup",
         ),
@@ -141,7 +141,9 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
         ),
         Group(
             CALCULATION,
-            "tot_charge starting_magnetization* tot_magnetization starting_charge*",
+            "tot_charge starting_magnetization* tot_magnetization starting_charge* "
+            "hubbard_u* hubbard_j* hubbard_alpha* hubbard_beta* hubbard_l* hubbard_n* "
+            "hubbard_occ*",
         ),
     ),
     "abinit": (
@@ -164,7 +166,7 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
         ),
         Group(
             IONS,
-            "ionmov optcell ntime tolmxf tolmxde strtarget strfact strprecon dilatmx dtion "
+            "ionmov optcell ntime tolmxf tolmxde strtarget strfact strprecon dtion "
             "ecutsm_ mdtemp mdwall noseinert vis iatfix* natfix* vel bmass qmass restartxf "
             "geoopt moldyn",
         ),
@@ -262,11 +264,16 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
     ),
     "cp2k": (
         Group(
+            PARALLEL,
+            "force_eval/dft/xc/hf/memory/* force_eval/dft/xc/hf/load_balance/*",
+        ),
+        Group(
             NAMES,
             "global/* force_eval/subsys/* force_eval/dft/basis_set_file_name motion/* "
             "ext_restart/* force_eval/dft/potential_file_name force_eval/method "
             "force_eval/stress_tensor debug/* force_eval/dft/wfn_restart_file_name "
-            "force_eval/dft/sort_basis multiple_force_evals/*",
+            "force_eval/dft/sort_basis multiple_force_evals/* "
+            "force_eval/dft/xc/vdw_potential/*/parameter_file_name",
         ),
         Group(
             OUTPUT,
@@ -297,7 +304,7 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
             "told by other rules of the method",
             "force_eval/dft/mgrid/cutoff force_eval/dft/mgrid/rel_cutoff "
             "force_eval/dft/qs/method force_eval/dft/scf/smear* force_eval/dft/plus_u_method "
-            "force_eval/dft/xc/xc_functional*",
+            "force_eval/dft/xc/xc_functional",
         ),
     ),
 }

@@ -9,6 +9,9 @@ from typing import Any
 
 from forcebase.ingest.codes.harmless import is_harmless
 
+SMALL = 1e-6
+"""Smaller values are rounded to significant digits, others to decimals."""
+
 
 def telling(
     code: str,
@@ -41,7 +44,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, (int, float)):
-        return round(float(value), 10) if math.isfinite(value) else str(value)
+        return _rounded(float(value)) if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
         return {str(key).replace(".", "_"): plain(item) for key, item in sorted(value.items())}
     if isinstance(value, (list, tuple)):
@@ -58,6 +61,11 @@ def plain(value: Any) -> Any:
         return plain(float(re.sub(r"(?<=\d|\.)d(?=[+-]?\d)", "e", text)))
     except ValueError:
         return " ".join(text.split())
+
+
+def _rounded(value: float) -> float:
+    """Without the noise of its last digits; thresholds as 1e-12 and 1e-14 stay apart."""
+    return round(value, 10) if abs(value) >= SMALL else float(f"{value:.10g}")
 
 
 def _same(value: Any, default: Any) -> bool:

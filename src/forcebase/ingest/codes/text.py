@@ -30,16 +30,6 @@ def required(pattern: str, text: str, what: str) -> str:
     return found.group(1).strip()
 
 
-def refuse_plus_u(pattern: str, text: str) -> None:
-    """Refuse a run with Hubbard terms, whose method this reader would not tell in full.
-
-    Raises:
-        InputError: the pattern is there.
-    """
-    if re.search(pattern, text, re.MULTILINE):
-        raise InputError("it has Hubbard terms, which its reader does not tell in full.")
-
-
 def integers(text: str) -> tuple[int, ...]:
     """All whole numbers in a text."""
     return tuple(int(n) for n in re.findall(r"-?\d+", text))

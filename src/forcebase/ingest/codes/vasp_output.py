@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from forcebase.digest import content_digest
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, ionic_steps
+from forcebase.ingest.codes.outcar_tags import outcar_tags
 from forcebase.ingest.codes.telling import plain
 from forcebase.ingest.codes.text import first, integers, required, rows
 from forcebase.ingest.codes.vasp_run import (
@@ -29,7 +30,6 @@ from forcebase.ingest.codes.vasp_run import (
     total_moment,
     vasp_fields,
 )
-from forcebase.ingest.codes.vasp_settings import CORRECTIONS, DEFAULTS
 from forcebase.safety.ase_files import read_images
 
 POINTS = "k-points in reciprocal lattice and weights"
@@ -40,12 +40,6 @@ WHOLE = "alphaZ"
 """Which the first and the last step of a self-consistent loop print, and none of its others."""
 TAIL = 1 << 24
 """Bytes in which the last ionic step of a vasprun.xml that was cut off is looked for."""
-TAGS = (
-    *("ISPIN", "ISMEAR", "SIGMA", "ICHARG", "IALGO", "NELECT", "NUPDOWN", "IVDW", "LUSE_VDW"),
-    *("LNONCOLLINEAR", "LSORBIT", "LEXCH", "GGA", "AGGAC", "ZAB_VDW", "IBRION"),
-    *(name.upper() for name in DEFAULTS),
-    *CORRECTIONS,
-)
 
 
 def read_vasprun(path: Path) -> CodeOutput:
@@ -59,10 +53,16 @@ def read_vasprun(path: Path) -> CodeOutput:
     """
     from pymatgen.io.vasp.outputs import Vasprun
 
+    class Run(Vasprun):
+        @property
+        def converged(self) -> bool:
+            """Of no use here, and its own fails on linear response without a last step apart."""
+            return True
+
     _require_whole_energies(path)
     types = _atom_types(path)
     with _with_elements(path, types) as named:
-        run = Vasprun(
+        run = Run(
             named,
             parse_dos=False,
             parse_eigen=False,
@@ -215,14 +215,16 @@ def read_outcar(path: Path) -> CodeOutput:
     """Read OUTCAR, which has fewer digits than vasprun.xml.
 
     Raises:
-        InputError: the file is cut off before the first step ends.
+        InputError: the file is cut off before the first step ends, or does not tell all rules.
     """
     text = path.read_text(errors="replace")
     types = _outcar_types(text)
-    tags, asked = _outcar_tags(text)
+    tags, asked, known = outcar_tags(path, text)
     fields = vasp_fields(
         tags, asked, types, required(r"^ *vasp\.(\d+\.\d+\.\d+)", text, "VASP's version")
     )
+    if not known:  # MAGMOM is not printed
+        fields["asked_moments"] = None
     steps = read_images(path, "vasp-out")
     reached = text.count("aborting loop because EDIFF is reached")
     cut = text.count("aborting loop EDIFF was not reached") or text.count("EDIFF was not reached")
@@ -275,37 +277,3 @@ def _outcar_types(text: str) -> list[AtomType]:
         AtomType(element_of(title), count, valence, title, digest)
         for title, count, valence, digest in zip(titles, counts, valences, hashes, strict=True)
     ]
-
-
-def _outcar_tags(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Tags in force, and those of the INCAR that VASP 6 repeats.
-
-    Raises:
-        InputError: of some settings an OUTCAR does not tell all.
-    """
-    echo = text.partition(" INCAR:")[2].partition(" POTCAR:")[0]
-    asked = dict(re.findall(r"^ +(\w+) *= *([^#!\n]+?) *$", echo, re.MULTILINE))
-    rest = text.partition(" Startparameter for this run:")[2] or text
-    tags = {**asked}
-    for name in dict.fromkeys(TAGS):
-        value = first(rf"(?<![\w]){name} *= *([^\s;]+)", rest, str, None)
-        if value is not None:
-            tags[name] = value
-    for name in ("LHFCALC", "LDAU", "LMETAGGA"):
-        if first(rf"\b{name} *= *([TF])", text, str, "F") == "T":
-            raise InputError(
-                f"it has {name}, whose details an OUTCAR does not tell.",
-                hint="Import its vasprun.xml.",
-            )
-    if first(r"PSTRESS *= *(-?[\d.]+)", text, float, 0.0):
-        raise InputError("its energies may hold PSTRESS.", hint="Import its vasprun.xml.")
-    required(r"LEXCH += *(\w+)", text, "the functional (LEXCH)")
-    tags["ENCUT"] = float(required(r"ENCUT += +([\d.]+) eV", text, "ENCUT"))
-    gga = first(r"^ +GGA +=? +([A-Z]\w)", text, str, "--")
-    tags["GGA"] = gga
-    for words, way in (("new method", "auto"), ("old method", "old")):
-        if f"real space projectors ({words})" in text:
-            tags["LREAL"] = way
-    if "MAGMOM" in asked:
-        tags["MAGMOM"] = asked["MAGMOM"]
-    return tags, asked

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forcebase.ingest.codes.hubbard import join
 from forcebase.ingest.codes.telling import plain
 from forcebase.ingest.codes.vasp_settings import require_ground_state, vasp_rules
 
@@ -78,7 +79,7 @@ def potentials_of(types: Sequence[AtomType]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for kind in types:
         entry = {"name": kind.title, **({"hash": kind.hash} if kind.hash else {})}
-        _join(found, kind.symbol, entry)
+        join(found, kind.symbol, entry)
     return found
 
 
@@ -94,16 +95,8 @@ def hubbard_terms(tags: Tags, types: Sequence[AtomType]) -> dict[str, dict[str, 
             for column, default in zip(columns, (0.0, 0.0, 2.0), strict=True)
         )
         if int(shell) != NO_L and (u or j):
-            _join(found, kind.symbol, {"u_eV": u, "j_eV": j, "l": int(shell)})
+            join(found, kind.symbol, {"u_eV": u, "j_eV": j, "l": int(shell)})
     return found
-
-
-def _join(found: dict[str, dict[str, Any]], symbol: str, entry: dict[str, Any]) -> None:
-    """Two kinds of atoms of one element with unlike entries are kept under both."""
-    if symbol in found and found[symbol] != entry:
-        kinds = found[symbol].get("kinds") or [found[symbol]]
-        entry = {"kinds": [*kinds, *([entry] if entry not in kinds else [])]}
-    found[symbol] = entry
 
 
 def total_charge(tags: Tags, asked: Tags, types: Sequence[AtomType]) -> float | None:
@@ -117,14 +110,17 @@ def total_charge(tags: Tags, asked: Tags, types: Sequence[AtomType]) -> float | 
 
 
 def asked_moments(tags: Tags, n_atoms: int) -> NDArray[np.float64] | None:
-    """(n,) or (n, 3) muB that MAGMOM gives each atom; 1 is VASP's own; None without spin."""
+    """(n,) or (n, 3) muB that MAGMOM gives each atom; 1, and 1 along each axis, are VASP's own.
+
+    None without spin.
+    """
     noncollinear = any(plain(tags.get(n, False)) is True for n in ("LNONCOLLINEAR", "LSORBIT"))
     if not noncollinear and plain(tags.get("ISPIN", 1)) != 2:
         return None
     shape = (n_atoms, 3) if noncollinear else (n_atoms,)
     given = np.array(_numbers(tags.get("MAGMOM")), dtype=float)
-    if given.size == 0 and not noncollinear:
-        return np.ones(n_atoms)
+    if given.size == 0:
+        return np.ones(shape)
     return given.reshape(shape) if given.size == np.prod(shape) else None
 
 
