@@ -1,8 +1,10 @@
 """Files that would run code, read elsewhere, or fill the machine: each is refused by name."""
 
 import json
+import os
 import shutil
 import tarfile
+import zipfile
 
 import pytest
 import yaml
@@ -161,3 +163,155 @@ def test_a_store_of_documents_in_a_folder_is_read(db, data_folder, tmp_path):
     (tmp_path / "store.json").write_text(json.dumps([document]))
     report = import_paths(db, [tmp_path])
     assert report.added["calculations"] == 1
+
+
+@pytest.fixture
+def task(data_folder):
+    """A task document, and its output."""
+    found = json.loads((data_folder.parent / "wse2_gpaw_new" / "0000.json").read_text())
+    return found.get("output", found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"x": {"$oid": "no id"}},
+        {"x": {"$date": 1e30}},
+        {"x": {"$date": "today"}},
+        {"x": {"$binary": {"base64": "%", "subType": "zz"}}},
+        {"x": {"$numberLong": "many"}},
+        {"x": {"$uuid": 4}},
+        {"x": 10**40},
+        {"$set": 1},
+        {"a\0b": 1},
+        {"name": "\ud800"},
+        {"uuid": 3},
+        {"uuid": ["a"]},
+        {"index": "one"},
+        {"index": True},
+    ],
+    ids=lambda change: ascii(change)[:40],
+)
+def test_values_in_a_store_that_are_none(db, task, tmp_path, change):
+    """Each is named, and what lies beside the file is imported."""
+    document = {"uuid": "1", "index": 1, "name": "static", "output": task} | change
+    (tmp_path / "store.json").write_text(json.dumps([document]))
+    (tmp_path / "task.json").write_text(json.dumps(task))
+    report = import_paths(db, [tmp_path])
+    ((name, reason),) = report.failed
+    assert "store.json" in name
+    assert reason
+    assert report.added["calculations"] == 1
+
+
+def test_a_json_of_more_values_than_the_limit(db, tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCEBASE_LIMIT_NODES", "1000")
+    (tmp_path / "task.json").write_text('{"a": [' + "[]," * 1000 + "[]]}")
+    report = import_paths(db, [tmp_path])
+    assert "FORCEBASE_LIMIT_NODES" in report.failed[0][1]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"energy": True}, "no number"),
+        ({"energy": "-1.0"}, "no number"),
+        ({"energy": 1e300}, "beyond"),
+        ({"free_energy": False}, "no number"),
+        ({"wall_time": float("inf")}, "see wall_time"),
+    ],
+    ids=str,
+)
+def test_labels_that_are_none_are_refused_and_the_rest_goes_on(
+    db, task, data_folder, tmp_path, change, said
+):
+    """Also what only the server notices is the fault of one file, not of the whole import."""
+    (tmp_path / "a.json").write_text(json.dumps(task | change))
+    shutil.copy(data_folder.parent / "wse2_gpaw_new" / "0001.json", tmp_path / "b.json")
+    report = import_paths(db, [tmp_path])
+    ((name, reason),) = report.failed
+    assert name.endswith("a.json")
+    assert said in reason
+    assert report.added["calculations"] == 1
+
+
+def test_forces_that_are_no_numbers(db, task, tmp_path):
+    task["forces"] = [["0.1", "0.2", "0.3"] for _ in task["forces"]]
+    (tmp_path / "a.json").write_text(json.dumps(task))
+    report = import_paths(db, [tmp_path])
+    assert "must be numbers" in report.failed[0][1]
+
+
+@pytest.fixture
+def frame(data_folder, tmp_path):
+    """A folder with one labelled structure, as [count, keys, atoms ...], and its method."""
+    text = (data_folder / "method.yaml").read_text().partition("\nfiles:")[0]
+    (tmp_path / "method.yaml").write_text(text + "\n")
+    lines = (data_folder / "wse2_gpaw_pbe.extxyz").read_text().splitlines(keepends=True)
+    return lines[: int(lines[0]) + 2]
+
+
+def frame_with(frame, folder, line):
+    (folder / "a.extxyz").write_text("".join([frame[0], line, *frame[2:]]))
+    return folder
+
+
+def test_a_key_twice_in_an_extxyz(db, frame, tmp_path):
+    keys = frame[1].rstrip()
+    for more in (" REF_energy=-1.0\n", ' "REF_energy"=-1.0\n', " Lattice=[1 0 0 0 1 0 0 0 1]\n"):
+        report = import_paths(db, [frame_with(frame, tmp_path, keys + more)])
+        assert "twice" in report.failed[0][1]
+    report = import_paths(
+        db, [frame_with(frame, tmp_path, keys + ' note="REF_energy=3 x=1 x=2"\n')]
+    )
+    assert report.failed == []
+
+
+@pytest.mark.parametrize("claim", ["x:R:999999999", "x:R:99999999999999999999", "x:S:4"])
+def test_columns_that_are_not_there(db, frame, tmp_path, claim):
+    line = frame[1].replace("pos:R:3", f"pos:R:3:{claim}")
+    assert line != frame[1]
+    report = import_paths(db, [frame_with(frame, tmp_path, line)])
+    assert "more columns" in report.failed[0][1]
+
+
+@pytest.mark.parametrize("tags", ["[1]", "{a: 1}", "abc", "[[a]]"])
+def test_tags_that_are_no_texts(db, frame, tmp_path, tags):
+    path = tmp_path / "method.yaml"
+    path.write_text(path.read_text() + f"files:\n  a.extxyz: {{tags: {tags}}}\n")
+    report = import_paths(db, [frame_with(frame, tmp_path, frame[1])])
+    assert len(report.failed) == 1
+
+
+@pytest.mark.parametrize("name", ["method.yaml", "more.extxyz"])
+@pytest.mark.parametrize("kind", ["device", "pipe"])
+def test_a_device_in_a_folder_is_not_read(db, frame, tmp_path, name, kind):
+    frame_with(frame, tmp_path, frame[1])
+    (tmp_path / name).unlink(missing_ok=True)
+    if kind == "device":
+        (tmp_path / name).symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / name)
+    report = import_paths(db, [tmp_path])
+    assert len(report.failed) == (name == "method.yaml")
+
+
+def test_an_archive_in_an_archive_is_named(db, frame, tmp_path):
+    frame_with(frame, tmp_path, frame[1])
+    for outer, inner in (("inner.zip", "a.extxyz"), ("outer.zip", "inner.zip")):
+        with zipfile.ZipFile(tmp_path / outer, "w") as archive:
+            archive.write(tmp_path / inner, inner)
+            archive.write(tmp_path / "method.yaml", "method.yaml")
+    report = import_paths(db, [tmp_path / "outer.zip"])
+    assert report.failed[0][0].endswith("inner.zip")
+
+
+def test_two_files_of_one_name_in_a_zip(db, frame, tmp_path):
+    frame_with(frame, tmp_path, frame[1])
+    with zipfile.ZipFile(tmp_path / "runs.zip", "w") as archive:
+        archive.write(tmp_path / "a.extxyz", "a.extxyz")
+        archive.writestr("method.yaml", (tmp_path / "method.yaml").read_text())
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.write(tmp_path / "a.extxyz", "a.extxyz")
+    report = import_paths(db, [tmp_path / "runs.zip"])
+    assert "twice" in report.failed[0][1]

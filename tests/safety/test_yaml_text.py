@@ -1,5 +1,7 @@
 """YAML is plain data, and what is more than that is refused before anything is built of it."""
 
+import os
+
 import pytest
 import yaml
 
@@ -74,3 +76,39 @@ def test_a_cut_inside_the_last_number_is_refused_where_the_end_counts(tmp_path):
     (tmp_path / "method.yaml").write_text("spacing_per_A: 0.3")  # of 0.38
     with pytest.raises(InputError, match="cut short"):
         read_yaml(tmp_path / "method.yaml", whole=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a: 1\n"a": 2\n',
+        "'a': 1\na: 2\n",
+        "&k a: 1\n*k : 2\n",
+        "1: a\n0x1: b\n",
+        "yes: a\ntrue: b\n",
+        "{a: 1, ? a : 2}",
+    ],
+)
+def test_one_key_spelled_in_two_ways_is_refused(text):
+    with pytest.raises(InputError, match="twice"):
+        parse_yaml(text, "method.yaml")
+
+
+@pytest.mark.parametrize("text", ['1: a\n"1": b\n', "a: {<<: {b: 1}, b: 2}", "a: 1\nA: 2\n"])
+def test_keys_that_are_not_one_are_let_pass(text):
+    assert parse_yaml(text, "fine.yaml") == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("number", ["1" + ":1" * 200_000, "1" + ":1" * 200_000 + ".5", "9" * 500])
+def test_a_number_as_long_as_a_book_is_refused(number):
+    with pytest.raises(InputError, match="number of"):
+        parse_yaml(f"a: {number}\n", "long.yaml")
+    assert parse_yaml(f"a: '{number}'\n", "text.yaml") == {"a": number}
+
+
+def test_a_device_or_a_pipe_is_no_file(tmp_path):
+    (tmp_path / "device.yaml").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for name in ("device.yaml", "pipe.yaml"):
+        with pytest.raises(InputError, match="no plain file"):
+            read_yaml(tmp_path / name)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Document)
 DUPLICATE_KEY = 11000
+NOT_VALID = 121
 DOCUMENT_TOO_LARGE = 10334
 """The server's word for it; the client notices by itself from 48 MB on only."""
 FEW = 50_000
@@ -130,6 +131,7 @@ class RecordCollection(Generic[R]):
             written: told of those that are here by its activity, now or from an earlier try.
 
         Raises:
+            InputError: a record is not what the schema of the collection allows.
             DatabaseError: the server refused.
             AccessError: the user may not write.
         """
@@ -143,6 +145,9 @@ class RecordCollection(Generic[R]):
         except BulkWriteError as error:
             serious = [e for e in error.details["writeErrors"] if not _is_duplicate_id(e)]
             if serious:
+                for refused in serious:
+                    if refused.get("code") == NOT_VALID:
+                        raise _not_valid(self.name, refused) from None
                 raise DatabaseError(
                     f"MongoDB refused to write to {self.name}: {serious[0]['errmsg'][:300]}",
                     hint="Nothing of the refused records was written.",
@@ -329,6 +334,28 @@ def write_error(collection: Collection, error: Exception) -> ForcebaseError:
     if not isinstance(error, PyMongoError):
         return InputError(f"A record of {name} cannot be stored: {error}")
     return DatabaseError(f"Writing to {name} failed: {error}.", hint="Run `forcebase doctor`.")
+
+
+def _not_valid(name: str, refused: Mapping[str, Any]) -> InputError:
+    """What the collection's validator does not allow, by the names of the fields."""
+    fields = sorted(set(_named_in(refused.get("errInfo"))))
+    return InputError(
+        f"A record of {name} is not what its schema allows"
+        f"{': see ' + ', '.join(fields) if fields else ''}. Nothing of it was written.",
+        hint=f"schemas/{name}.json says what each field may hold.",
+    )
+
+
+def _named_in(found: Any) -> Iterator[str]:
+    """The `propertyName` of each field that MongoDB's explanation names."""
+    if isinstance(found, Mapping):
+        if isinstance(found.get("propertyName"), str):
+            yield found["propertyName"]
+        for item in found.values():
+            yield from _named_in(item)
+    elif isinstance(found, list):
+        for item in found:
+            yield from _named_in(item)
 
 
 def is_too_large(error: Exception) -> bool:

@@ -25,10 +25,11 @@ class Labels:
         Raises:
             InputError: it cannot.
         """
-        if text != text.strip() or ":" in text or not re.match(LABEL_PATTERN, text):
+        found = text if isinstance(text, str) else ""  # data may have put a number there
+        if found != found.strip() or ":" in found or not re.match(LABEL_PATTERN, found):
             raise InputError(
-                f"{text[:200]!r} cannot be a {kind}: no colon, no space at the ends, one line of "
-                "at most 1,000 printed characters."
+                f"{str(text)[:200]!r} cannot be a {kind}: a text without a colon, without space at "
+                "the ends, one line of at most 1,000 printed characters."
             )
 
     def name(self, text: str, collection: str, record: str) -> None:

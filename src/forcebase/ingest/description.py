@@ -104,6 +104,8 @@ def read_description(source: Path, name: str, listed: bool = True) -> FileDescri
         entry = dict(files.get(name) or {})
         for key in ("family_from", "k_mesh", "tags"):
             if key in entry:
+                if not isinstance(entry[key], list):
+                    raise ValueError(f"`{key}` of {name} is no list.")
                 entry[key] = tuple(entry[key])
         if entry.get("energy_kind"):
             entry["energy_kind"] = EnergyKind(entry["energy_kind"])

@@ -43,6 +43,8 @@ from forcebase.units import stress_from_kbar_pressure
 
 Document = dict[str, Any]
 Reader = Callable[[Database, Document, ImportOptions], Batch]
+NO_JOB = "it is of no job: it needs a text as uuid and a whole number as index."
+LONGEST_NAME = 200
 
 
 def import_job_store(
@@ -63,13 +65,17 @@ def import_job_store(
     """
     store, name = open_store(path)
     with store:
-        found = _finished_jobs(store)
-        jobs = {_activity_id(job, name, options): job for job in found}
+        jobs = {}
+        for n, job in enumerate(_finished_jobs(store)):
+            if _is_job(job):
+                jobs[_activity_id(job, name, options)] = job
+            else:
+                report.failed.append((f"document {n} of {name}", NO_JOB))
         known = done_among(db, jobs)
         report.activities += jobs
         for activity, job in jobs.items():
             if activity in known:
-                report.unchanged.append(job.get("name") or "job")
+                report.unchanged.append(_name(job))
                 continue
             _import_job(
                 db,
@@ -78,7 +84,7 @@ def import_job_store(
                 Activity(
                     id=activity,
                     kind="import",
-                    name=job.get("name") or "job",
+                    name=_name(job),
                     job={"uuid": job["uuid"], "index": job["index"], "store": name},
                     source={"file": path.name, **options.asked()},
                 ),
@@ -96,6 +102,17 @@ def _finished_jobs(store: JobStore) -> list[Document]:
             f"the JobStore's MongoDB does not answer: {type(error).__name__}.",
             hint="Check host, port and password in its configuration.",
         ) from None
+
+
+def _is_job(job: Document) -> bool:
+    uuid, index = job.get("uuid"), job.get("index")
+    return isinstance(uuid, str) and isinstance(index, int) and not isinstance(index, bool)
+
+
+def _name(job: Document) -> str:
+    """What to call a job, where its document has anything for it."""
+    name = job.get("name")
+    return name[:LONGEST_NAME] if name and isinstance(name, str) else "job"
 
 
 def _import_job(

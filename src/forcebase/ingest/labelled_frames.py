@@ -30,6 +30,7 @@ from forcebase.safety.ase_files import read_images
 from forcebase.safety.files import below
 from forcebase.safety.limits import ARCHIVE_BYTES, ARCHIVE_FILES, FILE_BYTES
 from forcebase.safety.names import fill_name
+from forcebase.safety.tar_files import open_tar
 from forcebase.units import voigt
 
 SMALLEST_MOMENT = 1e-3
@@ -290,7 +291,7 @@ def _logs(path: Path, description: FileDescription) -> Iterator[tuple[str, bytes
     if not archive.is_file():
         raise InputError(f"{archive.name}, named as the logs of {path.name}, is not there.")
     try:
-        with tarfile.open(archive) as files:
+        with open_tar(archive) as files:
             total = 0
             for n, entry in enumerate(files):
                 FILE_BYTES.check(entry.size, entry.name)

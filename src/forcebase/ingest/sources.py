@@ -24,6 +24,7 @@ UNNAMED_STORE = (
     "it says where a JobStore is, and such a file is followed only where you name it itself: "
     "`forcebase import PATH/jobflow.yaml`."
 )
+NESTED = "it is an archive in an archive. Unpack the outer one, and import the folder."
 NOT_UTF8 = "its name is not UTF-8. Rename it."
 
 
@@ -167,13 +168,16 @@ def _of_file(file: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[S
     inside.mkdir()
     unpack(file, inside)
     found = []
-    for member in sorted(inside.rglob("*")):
+    for member in _files_in(inside):
         name = f"{file}/{member.relative_to(inside)}"
         if not is_utf8(name):
             failed.append((readable(name), NOT_UTF8))
             continue
+        if _is_archive(member):
+            failed.append((name, NESTED))
+            continue
         try:
-            kind = kind_of(member) if member.is_file() and member.name != FILE_NAME else None
+            kind = kind_of(member) if member.name != FILE_NAME else None
         except InputError as error:
             failed.append((name, str(error)))
             continue

@@ -14,6 +14,7 @@ from maggma.stores.gridfs import GridFSStore, GridFSURIStore
 from forcebase.errors import InputError
 from forcebase.ingest.sources import is_documents
 from forcebase.safety.json_text import read_json
+from forcebase.safety.limits import bounded
 from forcebase.safety.yaml_text import read_yaml
 
 KINDS = {
@@ -40,7 +41,13 @@ def open_store(path: Path) -> tuple[JobStore, str]:
         InputError: it cannot be read, or names a store of another kind.
     """
     if is_documents(path):
-        return JobStore(_documents(path)), path.name
+        try:
+            with bounded(path.name):
+                return JobStore(_documents(path)), path.name
+        except InputError:
+            raise
+        except Exception as error:  # whatever is spelled as a value of MongoDB's, and is none
+            raise _no_store(path, f"{type(error).__name__}: {error}") from None
     content = read_yaml(path)
     spec = content.get("JOB_STORE", content) if isinstance(content, dict) else None
     if not isinstance(spec, dict) or not isinstance(spec.get("docs_store"), dict):
@@ -117,6 +124,6 @@ def _of_mongodb(content: Any) -> Any:
 
 def _no_store(path: Path, reason: str) -> InputError:
     return InputError(
-        f"{path.name}: the JobStore cannot be opened: {reason}",
+        f"{path.name}: the JobStore cannot be opened: {reason[:300]}",
         hint="It must have docs_store, as jobflow's documentation of JOB_STORE says.",
     )

@@ -40,7 +40,12 @@ def task_document_batch(output: dict[str, Any], drawn: dict[str, Any]) -> Batch:
     structure = Structure.from_atoms(
         plain_atoms(output["structure"]), **{key: drawn[key] for key in DRAWN if key in drawn}
     )
-    energy, kind, free_energy = told_apart(float(output["energy"]), output.get("free_energy"))
+    energy, kind, free_energy = told_apart(
+        _number("energy", output["energy"]),
+        None
+        if output.get("free_energy") is None
+        else _number("free_energy", output["free_energy"]),
+    )
     calculation = Calculation.of(
         structure,
         described.method,
@@ -57,6 +62,13 @@ def task_document_batch(output: dict[str, Any], drawn: dict[str, Any]) -> Batch:
         **described.fields(structure.elements),
     )
     return Batch(structures=[structure], methods=[described.method], calculations=[calculation])
+
+
+def _number(name: str, value: Any) -> float:
+    """A number of the document; text and booleans would pass for one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f"`{name}` is {str(value)[:40]!r}, which is no number.")
+    return float(value)
 
 
 def _given(output: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from forcebase.safety.limits import (
     ARCHIVE_RATIO,
     FILE_BYTES,
 )
+from forcebase.safety.tar_files import open_tar
 
 RECORDS = "forcebase.json"
 """What a zip of `forcebase export` has in it, and no other: see `forcebase.archive`."""
@@ -50,9 +50,18 @@ class _Tally:
     def __init__(self, file: Path) -> None:
         self._name, self._packed = file.name, file.stat().st_size
         self._bytes = self._files = 0
+        self._names: set[str] = set()
 
-    def take(self, name: str, size: int) -> None:
-        """Count a member; raises InputError beyond a limit."""
+    def take(self, name: str, size: int, is_file: bool = True) -> None:
+        """Count a member; raises InputError beyond a limit, and where its name was there before.
+
+        Of two files of one name the second would take the place of the first.
+        """
+        if is_file and name in self._names:
+            raise InputError(
+                f"{self._name} has {name[:200]!r} twice.", hint="Unpack it, and import the folder."
+            )
+        self._names.add(name)
         FILE_BYTES.check(size, f"{self._name}/{name}")
         self._files += 1
         self._bytes += size
@@ -66,7 +75,7 @@ def _unpack_zip(file: Path, folder: Path) -> None:
     tally = _Tally(file)
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
-            tally.take(member.filename, member.file_size)
+            tally.take(member.filename, member.file_size, not member.is_dir())
         if RECORDS in archive.namelist():
             raise InputError("it holds records.", hint="`forcebase import` it by itself.")
         archive.extractall(folder)  # zipfile stops at the size that a member says
@@ -75,7 +84,7 @@ def _unpack_zip(file: Path, folder: Path) -> None:
 def _unpack_tar(file: Path, folder: Path) -> None:
     """Member by member: a header says the size before its bytes are decompressed."""
     tally = _Tally(file)
-    with tarfile.open(file) as archive:
+    with open_tar(file) as archive:
         for member in archive:
-            tally.take(member.name, member.size)
+            tally.take(member.name, member.size, member.isfile())
             archive.extract(member, folder, filter="data")

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from mongoengine import BooleanField, DictField, FloatField, IntField, ListField, StringField
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from forcebase.errors import InputError
 from forcebase.physics.energy_kinds import EnergyKind
@@ -21,6 +21,9 @@ BY_INPUTS = 2
 """Of a model's answer: named by structure and method alone, for its last bits change with threads
 and batches. Records of schemas up to 7 have no number, and are named by their labels too, as those
 of DFT are."""
+FARTHEST = 1e7
+"""eV/atom, eV/angstrom, eV/angstrom^3; all electrons of the heaviest atoms have 1e6 eV. A label of
+DFT beyond it is a number that was broken, or of another unit."""
 RENEWS = "renews"
 """Role of the edge to a calculation of a schema up to 8 that has the same labels."""
 
@@ -104,10 +107,11 @@ class Calculation(Record):
                 the method's rules gave: see `GIVEN`.
 
         Raises:
-            InputError: a label is NaN, infinite or of the wrong shape.
+            InputError: a label is no number, NaN, infinite, of the wrong shape or, of DFT, beyond
+                all that there is.
         """
-        array = np.asarray(forces, dtype=float)
-        tensor = None if stress is None else np.asarray(stress, dtype=float)
+        array = _numbers("forces", forces)
+        tensor = None if stress is None else _numbers("stress", stress)
         if array.shape != (structure.n_atoms, 3):
             raise InputError(
                 f"Forces of shape {array.shape} for {structure.n_atoms} atoms.",
@@ -118,6 +122,8 @@ class Calculation(Record):
             raise InputError("The energy or a force is NaN or infinite.")
         if tensor is not None and not (tensor.shape == (6,) and np.isfinite(tensor).all()):
             raise InputError("The stress is not six finite numbers.")
+        if not method.is_model:
+            _refuse_far(energy / max(structure.n_atoms, 1), array, tensor)
         record = cls(
             structure=structure.id,
             method=method.id,
@@ -178,3 +184,28 @@ class Calculation(Record):
             labels["stress"] = self.stress
         atoms.calc = SinglePointCalculator(atoms, **labels)
         return atoms
+
+
+def _numbers(what: str, given: ArrayLike) -> NDArray[np.float64]:
+    """Labels as an array; text and booleans that could be taken for numbers are none."""
+    array = np.asarray(given)
+    if array.dtype.kind not in "iuf":
+        raise InputError(f"The {what} of a calculation must be numbers.")
+    return array.astype(float, copy=False)
+
+
+def _refuse_far(
+    energy: float, forces: NDArray[np.float64], stress: NDArray[np.float64] | None
+) -> None:
+    labels = {
+        "energy per atom": [energy],
+        "force": forces,
+        "stress": [0] if stress is None else stress,
+    }
+    for name, values in labels.items():
+        largest = float(np.abs(np.asarray(values, dtype=float)).max())
+        if largest > FARTHEST:
+            raise InputError(
+                f"The largest {name} is {largest:.1e} eV or eV/angstrom, beyond {FARTHEST:.0e}.",
+                hint="Look at its units, and whether the file is whole.",
+            )

@@ -27,6 +27,10 @@ FORMATS = (
 """That become records; all of them text, XML, or ASE's ulm, which holds numbers and JSON."""
 CELLS = ("extxyz", "xyz", "vasp", "cif", "aims", "espresso-in")
 """Of a single cell that something else refers to."""
+BRACKETS = {"'": "'", '"': '"', "{": "}", "[": "]"}
+"""Around values of an extxyz's second line, with what ends each."""
+LONGEST_COUNT = 7
+"""Digits of a number of columns."""
 LONGEST_LINE = 1 << 24
 """Bytes of a line of an extxyz: ASE looks at the second by regular expressions."""
 
@@ -98,7 +102,9 @@ def check_frames(path: Path) -> None:
         if n < 0:
             raise InputError(f"{path.name}, frame {frame} has {n} atoms.")
         ATOMS.check(n, f"{path.name}, frame {frame}")
-        found = sum(1 for _ in islice(lines, n + 1))
+        start = list(islice(lines, min(n + 1, 2)))
+        _check_comment(start, n, f"{path.name}, frame {frame}")
+        found = len(start) + sum(1 for _ in islice(lines, max(n - 1, 0)))
         if found < n + 1:
             raise InputError(
                 f"{path.name}, frame {frame} has {max(found - 1, 0)} of its {n} atoms: "
@@ -106,6 +112,61 @@ def check_frames(path: Path) -> None:
                 hint="Copy it again.",
             )
     FRAMES.check(FRAMES.value + 1, path.name)
+
+
+def _check_comment(start: list[bytes], n: int, where: str) -> None:
+    """Hold the keys of a frame's second line, and the columns it claims, to what is there.
+
+    Args:
+        start: the second line, and the first atom's.
+        n: atoms of the frame.
+        where: file and frame, for messages.
+
+    Raises:
+        InputError: a key stands there twice; more columns are claimed than the atom's line has.
+    """
+    if not start:
+        return
+    seen: dict[str, str] = {}
+    for key, value in _pairs(start[0].decode(errors="replace")):
+        if key in seen:
+            raise InputError(f"{where} has the key {key[:80]!r} twice.", hint="Keep one of them.")
+        seen[key] = value
+    if "Properties" in seen and n and len(start) > 1:
+        widths = [text for text in seen["Properties"].split(":")[2::3] if text.isascii()]
+        claimed = sum(int(text) for text in widths if text.isdigit() and len(text) < LONGEST_COUNT)
+        there = len(start[1].split())
+        if claimed > there or any(len(text) >= LONGEST_COUNT for text in widths):
+            raise InputError(
+                f"{where} claims more columns of each atom than the {there} that there are.",
+                hint="See what `Properties` in its second line says.",
+            )
+
+
+def _pairs(line: str) -> Iterator[tuple[str, str]]:
+    """Key and value of each entry of an extxyz's second line, as ASE takes them apart."""
+    entry: list[str] = [""]
+    closing, escaped = "", False
+    for letter in line.strip():
+        if escaped or (closing and letter not in (closing, "\\")):
+            entry[-1] += letter
+            escaped = False
+        elif letter == "\\":
+            escaped = True
+        elif closing:
+            closing = ""
+        elif letter in BRACKETS:
+            closing = BRACKETS[letter]
+        elif letter.isspace():
+            if entry[-1]:
+                yield entry[0], "=".join(entry[1:])
+                entry = [""]
+        elif letter == "=":
+            entry.append("")
+        else:
+            entry[-1] += letter
+    if entry != [""]:
+        yield entry[0], "=".join(entry[1:])
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from forcebase.errors import InputError
 from forcebase.safety.files import read_unpacked
-from forcebase.safety.limits import DEPTH, TEXT_BYTES
+from forcebase.safety.limits import DEPTH, NODES, TEXT_BYTES
 from forcebase.safety.recursion import usual_recursion_limit
 
 
@@ -20,6 +20,8 @@ def read_json(path: Path) -> Any:
         OSError: it cannot be read.
     """
     data = read_unpacked(path, TEXT_BYTES)
+    # each value is the first of what it is in, or follows a comma: so there are not more
+    NODES.check(sum(map(data.count, (b",", b"[", b"{"))), path.name)
     try:
         content = parse_json(data, object_pairs_hook=_without_twins)
     except _TwiceError as error:

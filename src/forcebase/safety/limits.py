@@ -79,7 +79,8 @@ ARCHIVE_FILES = Limit("ARCHIVE_FILES", 200_000, "files")
 DEPTH = Limit("DEPTH", 100, "levels of nesting")
 """Of YAML and JSON: documents of emmet have some 20."""
 NODES = Limit("NODES", 20_000_000, "values")
-"""Of YAML with its aliases written out: 432 atoms' force constants have 1.7 million."""
+"""Of YAML with its aliases written out, and of JSON, where commas and brackets are counted: 432
+atoms' force constants have 1.7 million."""
 ATOMS = Limit("ATOMS", 10_000_000, "atoms")
 """Of one structure."""
 SUPERCELL_ATOMS = Limit("SUPERCELL_ATOMS", 200_000, "atoms in the supercell")

@@ -6,8 +6,10 @@ Here a file with any tag is refused before anything is built of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import stat
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,10 @@ except ImportError:  # PyYAML without libyaml
 
 Tree = Any
 """Of dicts, lists, text, numbers, dates, booleans and None."""
+LONGEST_NUMBER = 400
+"""Letters; YAML's `1:59:59` is a number to the base 60, and takes minutes where it is long."""
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_yaml(path: Path, *, whole: bool = False) -> Tree:
@@ -36,7 +42,10 @@ def read_yaml(path: Path, *, whole: bool = False) -> Tree:
         InputError: it cannot be read, is no YAML, or is none of plain data; see `parse_yaml`.
     """
     try:
-        TEXT_BYTES.check(path.stat().st_size, path.name)
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):  # a device has no end
+            raise InputError(f"{path} is no plain file.")
+        TEXT_BYTES.check(found.st_size, path.name)
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
@@ -77,7 +86,7 @@ class _Collection:
         at_key: whether a mapping's next value is a key.
     """
 
-    keys: set[tuple[str, str]] | None
+    keys: set[Hashable] | None
     anchor: str | None
     size: int = 1
     at_key: bool = True
@@ -88,8 +97,10 @@ class _Reading:
     name: str
     open: list[_Collection] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
+    texts: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    """Of scalars that have an anchor: text, and whether it is plain, without quotes."""
 
-    def take(self, size: int, key: tuple[str, str] | None, line: int) -> None:
+    def take(self, size: int, key: tuple[str, bool] | None, line: int) -> None:
         """Count a finished value into what it stands in."""
         if not self.open:
             NODES.check(size, self.name)
@@ -99,12 +110,13 @@ class _Reading:
         NODES.check(within.size, self.name)
         if within.keys is not None:
             if within.at_key and key is not None:
-                if key in within.keys:
+                value = _key(*key)
+                if value in within.keys:
                     raise InputError(
                         f"{self.name} has the key {key[0][:80]!r} twice, in line {line}.",
                         hint="Keep one of them.",
                     )
-                within.keys.add(key)
+                within.keys.add(value)
             within.at_key = not within.at_key
 
 
@@ -130,12 +142,36 @@ def _check(text: str | bytes, name: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in reading.sizes:
                 raise InputError(f"{name} has an alias of what it is in, in line {line}.")
-            reading.take(reading.sizes[event.anchor], None, line)
+            reading.take(reading.sizes[event.anchor], reading.texts.get(event.anchor), line)
         elif isinstance(event, yaml.ScalarEvent):
+            text_and_style = event.value, not event.style
+            if len(event.value) > LONGEST_NUMBER and _tag(*text_and_style) in NUMBERS:
+                raise InputError(
+                    f"{name} has a number of {len(event.value):,} letters in line {line}."
+                )
             if event.anchor is not None:
                 reading.sizes[event.anchor] = 1
-            reading.take(1, (event.value, event.style or ""), line)
+                reading.texts[event.anchor] = text_and_style
+            reading.take(1, text_and_style, line)
 
 
 def _events(text: str | bytes) -> Iterator[Any]:
     yield from yaml.parse(text, Loader=SafeLoader)
+
+
+def _tag(text: str, plain: bool) -> str:
+    """What YAML takes a scalar for, as `tag:yaml.org,2002:int`."""
+    return str(yaml.SafeLoader("").resolve(yaml.ScalarNode, text, (plain, not plain)))
+
+
+@lru_cache(maxsize=4096)
+def _key(text: str, plain: bool) -> Hashable:
+    """The key that a mapping gets, whatever way it is spelled: `a` and "a" are one."""
+    tag = _tag(text, plain)
+    if tag == MERGE:
+        return (tag,)
+    try:
+        key: Hashable = yaml.SafeLoader("").construct_object(yaml.ScalarNode(tag, text))
+    except (ValueError, yaml.YAMLError):  # the loader says what is wrong
+        return text
+    return key
