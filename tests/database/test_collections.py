@@ -65,7 +65,7 @@ def test_pieces_on_their_way_at_once_are_each_written_or_named(db):
     pieces = [rows[i : i + 3] for i in range(0, 12, 3)]
     assert db.structures.add_pieces([*pieces, pieces[0]]) == db.structures.count() == 12
     broken = {**db.structures.checked(a_structure(5.0)), "n_atoms": "one"}
-    with pytest.raises(DatabaseError, match="failed validation"):
+    with pytest.raises(InputError, match="see n_atoms"):
         db.structures.add_pieces([[broken], pieces[1]])
     assert db.structures.count() == 12
 

@@ -28,7 +28,7 @@ class Labels:
         found = text if isinstance(text, str) else ""  # data may have put a number there
         if found != found.strip() or ":" in found or not re.match(LABEL_PATTERN, found):
             raise InputError(
-                f"{str(text)[:200]!r} cannot be a {kind}: a text without a colon, without space at "
+                f"{str(text)[:200]!r} cannot be a {kind}: it is a text with no colon, no space at "
                 "the ends, one line of at most 1,000 printed characters."
             )
 
