@@ -13,6 +13,8 @@ import lzma
 import os
 import random
 import shutil
+import subprocess
+import sys
 import tarfile
 import time
 import zipfile
@@ -249,3 +251,12 @@ def test_a_broken_archive_of_records_is_refused_and_nothing_written(db, settings
             read_archive(db, tmp_path / "broken.zip")
     assert db.structures.count() == before
     assert verify(db, models=False).is_sound
+
+
+def test_as_many_mutants_as_make_fuzz_asks_for():
+    """The tests clear the environment of forcebase's own variables; this one stays."""
+    program = "import suite_environment, os; print(os.environ.get('FORCEBASE_FUZZ'))"
+    support = Path(__file__).parents[1] / "support"
+    environment = {**os.environ, "FORCEBASE_FUZZ": "300"}
+    said = subprocess.check_output([sys.executable, "-c", program], cwd=support, env=environment)
+    assert said.split() == [b"300"]

@@ -1,7 +1,7 @@
 """What tests need of the environment, they set themselves: imported before numpy and torch are.
 
 One thread, so that two workers on two cores do not wait for each other; and none of the settings
-of whoever starts the tests, `FORCEBASE_GATE` apart.
+of whoever starts the tests, but for those that say what to run.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import os
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 THEIRS = ("FORCEBASE_", "JFREMOTE_", "JOBFLOW_", "ATOMATE2_")
 OF_TERMINALS = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE")
-KEPT = "FORCEBASE_GATE"
+KEPT = ("FORCEBASE_GATE", "FORCEBASE_FUZZ")
 
 os.environ.update(dict.fromkeys(THREADS, "1"))
 for _name in tuple(os.environ):
-    if _name != KEPT and (_name.startswith(THEIRS) or _name in OF_TERMINALS):
+    if _name not in KEPT and (_name.startswith(THEIRS) or _name in OF_TERMINALS):
         del os.environ[_name]

@@ -145,11 +145,11 @@ def _check_comment(start: list[bytes], n: int, where: str) -> None:
 
 def _pairs(line: str) -> Iterator[tuple[str, str]]:
     """Key and value of each entry of an extxyz's second line, as ASE takes them apart."""
-    entry: list[str] = [""]
+    entries: list[list[str]] = [[""]]
     closing, escaped = "", False
     for letter in line.strip():
         if escaped or (closing and letter not in (closing, "\\")):
-            entry[-1] += letter
+            entries[-1][-1] += letter
             escaped = False
         elif letter == "\\":
             escaped = True
@@ -158,15 +158,17 @@ def _pairs(line: str) -> Iterator[tuple[str, str]]:
         elif letter in BRACKETS:
             closing = BRACKETS[letter]
         elif letter.isspace():
-            if entry[-1]:
-                yield entry[0], "=".join(entry[1:])
-                entry = [""]
+            if entries[-1][-1]:
+                entries.append([""])
         elif letter == "=":
-            entry.append("")
+            if entries[-1] == [""] and len(entries) > 1:  # space before it
+                entries.pop()
+            entries[-1].append("")
         else:
-            entry[-1] += letter
-    if entry != [""]:
-        yield entry[0], "=".join(entry[1:])
+            entries[-1][-1] += letter
+    for key, *values in entries:
+        if key:
+            yield key, "=".join(values)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
