@@ -12,6 +12,7 @@ from forcebase.cli.main import main
 from forcebase.database.acts import begin
 from forcebase.ingest.failures import failure
 from forcebase.ingest.importing import import_paths
+from forcebase.integrity.taint import remove_taint, set_taint
 from forcebase.lineage.history import history
 from forcebase.records import Activity
 
@@ -72,3 +73,26 @@ def test_the_command_fits_eighty_columns(db, settings, data_folder, monkeypatch,
     assert "1 methods" in text
     found = json.loads(run("--json", "--limit", "1"))
     assert [h["id"] for h in found] == ["cut"]
+
+
+def test_words_and_who_said_them(db, settings, data_folder, monkeypatch, capsys):
+    """Taints, names and tags by users are lines; what an import tags is in its own."""
+    import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+    record = db.calculations.one().id
+    set_taint(db, "calculations", record, "too coarse")
+    db.labels.name("cell", "calculations", record)
+    db.labels.tag("some", "structures", *(s.id for s in db.structures.find()))
+    remove_taint(db, record)
+    found = {h.kind: h for h in history(db)}
+    assert sorted(found) == ["import", "name", "tag", "taint", "untaint"]
+    assert found["taint"].name == f"calculations {record[:10]}"
+    assert found["taint"].reason == "too coarse"
+    assert found["name"].name == f"cell of calculations {record[:10]}"
+    assert all(h.user for h in found.values())
+    assert len(history(db, 2)) == 2
+    monkeypatch.setenv("FORCEBASE_HOME", str(settings.home))
+    monkeypatch.setenv("FORCEBASE_DATABASE", settings.database)
+    monkeypatch.setattr(sys, "argv", ["forcebase", "log"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "too coarse" in capsys.readouterr().out

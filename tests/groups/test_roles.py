@@ -28,7 +28,7 @@ from forcebase.records import Activity, Structure
 
 RECORDS = (
     *("structures", "methods", "equivalences", "calculations", "datasets", "phonons"),
-    "validations",
+    *("validations", "journal"),
 )
 
 

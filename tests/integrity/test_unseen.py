@@ -86,7 +86,72 @@ def test_a_taint_or_a_quarantine_was_edited(filled, damage):
     with damage.changed(filled.raw["quarantine"], {}, spoil):
         assert found(filled) == {(FindingKind.RECORD_CHANGED, "quarantine", NO_ID)}
     filled.raw["quarantine"].delete_many({})
+    filled.raw["journal"].delete_many({"act": "quarantine"})
     remove_taint(filled, record)
+    assert found(filled) == set()
+
+
+def removed_words(db):
+    return {f[1:] for f in found(db) if f[0] is FindingKind.WORD_MISSING}
+
+
+def test_words_that_were_removed(filled, damage):
+    """A name, a tag, a taint and a quarantine; taken back by a command, none is missed."""
+    ids = [row["_id"] for row in filled.raw["structures"].find({}, {"_id": 1}).limit(3)]
+    filled.labels.name("cell", "structures", ids[0])
+    filled.labels.tag("some", "structures", *ids)
+    set_taint(filled, "structures", ids[2], "bad")
+    quarantine(filled, [NO_ID], "a.zip (0123456789)")
+    assert removed_words(filled) == set()
+    for place, word in (
+        ("labels", "name:cell"),
+        ("labels", f"tag:some:{ids[1]}"),
+        ("taints", ids[2]),
+        ("quarantine", NO_ID),
+    ):
+        with damage.removed(filled.raw[place], {"_id": word}):
+            assert removed_words(filled) == {(place, word)}
+            assert not verify(filled, models=False).is_sound
+    filled.labels.name("cell", "structures", ids[1])
+    filled.labels.unname("cell")
+    filled.labels.untag("some", ids[1])
+    remove_taint(filled, ids[2])
+    assert removed_words(filled) == set()
+    with damage.removed(filled.raw["labels"], {"_id": f"tag:some:{ids[0]}"}):
+        assert removed_words(filled) == {("labels", f"tag:some:{ids[0]}")}
+    for record in (ids[0], ids[2]):
+        filled.labels.untag("some", record)
+    filled.raw["quarantine"].delete_many({})
+    filled.raw["journal"].delete_many({"act": "quarantine"})
+    assert found(filled) == set()
+
+
+def test_an_entry_of_the_journal_was_edited(filled, damage):
+    [entry] = filled.raw["journal"].find({"act": "name", "text": "gpaw-pbe"}).limit(1)
+    spoil = lambda d: setitem(d, "user", "another")  # noqa: E731
+    with damage.changed(filled.raw["journal"], {"_id": entry["_id"]}, spoil):
+        assert found(filled) == {(FindingKind.RECORD_CHANGED, "journal", entry["_id"])}
+
+
+def test_tags_of_an_import_and_words_of_an_archive(db, new_settings, data_folder, tmp_path):
+    for name in ("wse2_gpaw_unitcell.extxyz", "method.yaml"):
+        (tmp_path / name).write_text((data_folder / name).read_text())
+    text = (tmp_path / "method.yaml").read_text().partition("\nfiles:")[0]
+    said = "\nfiles:\n  wse2_gpaw_unitcell.extxyz: {tags: [cells, a]}\n"
+    (tmp_path / "method.yaml").write_text(text + said)
+    import_paths(db, [tmp_path / "wse2_gpaw_unitcell.extxyz"])
+    record = db.labels.tagged("cells")[0]
+    set_taint(db, "calculations", record, "bad")
+    write_archive(db, [], tmp_path / "all.zip")
+    other = Database(new_settings())
+    read_archive(other, tmp_path / "all.zip")
+    for one in (db, other):
+        assert removed_words(one) == set()
+        one.raw["labels"].delete_one({"_id": f"tag:cells:{record}"})
+        one.raw["taints"].delete_many({})
+        assert removed_words(one) == {("labels", f"tag:cells:{record}"), ("taints", record)}
+    other.client.drop_database(other.raw.name)
+    other.close()
 
 
 @pytest.mark.parametrize("name", ["phonons", "validations", "calculations"])

@@ -29,6 +29,8 @@ def samples(filled):
     found |= {name: [filled.raw[name].find_one()] for name in others}
     found["equivalences"] = [Equivalence.of("a" * 64, "b" * 64, "alike").to_mongo().to_dict()]
     found["quarantine"] = [{"_id": "b" * 64, "origin": "a.zip", "since": taint["set_at"]}]
+    said = {"_id": "c", "act": "name", "at": taint["set_at"], "text": "x", "records": ["b" * 64]}
+    found["journal"] = [{**said, "collection": "methods", "user": "me", "host": "here"}]
     return {**found, "dataset_members": [member], "taints": [{**taint, "reached": [], "clear": []}]}
 
 

@@ -36,6 +36,7 @@ from forcebase.integrity.batches import batches
 from forcebase.progress import Progress
 from forcebase.records import Activity, Calculation, Label, ModelMethod, Phonon
 from forcebase.records.base import CHECKSUM
+from forcebase.records.journal_entry import Act
 
 CALCULATIONS = Calculation._meta["collection"]
 SEALED_LATE = (ACTIVITIES, MEMBERS, LABELS, TAINTS)
@@ -102,7 +103,7 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
         begin(db, activity)
         arrival = Arrival(db, _ids(archive, ACTIVITIES), path.name)
         arrival.begin()
-        _quarantine_models(db, archive, path)
+        _quarantine_models(db, archive, path, activity.id)
         held = MadeAgain(db, activity.id)
         _compare_phonons(db, archive, held)
         total = len(manifest.blobs) + len(ORDER)
@@ -125,6 +126,8 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
                 if name == ACTIVITIES:
                     documents = [arrival.started(bson.decode(raw)) for raw in some]
                 report.note(name, _collection(db, name).add_stored(documents), len(documents))
+                if name in (LABELS, TAINTS):
+                    _note_words(db, map(bson.decode, some), activity.id)
             _tell(progress, len(manifest.blobs) + n + 1, total)
         arrival.finish()
         activity.n_records = sum(report.added.values())
@@ -179,7 +182,7 @@ def _require_free_titles(db: Database, archive: ZipFile) -> None:
             )
 
 
-def _quarantine_models(db: Database, archive: ZipFile, path: Path) -> None:
+def _quarantine_models(db: Database, archive: ZipFile, path: Path, by: str) -> None:
     """Keep models that are new here from running, before their records come."""
     models = [
         document["_id"]
@@ -188,7 +191,7 @@ def _quarantine_models(db: Database, archive: ZipFile, path: Path) -> None:
     ]
     known = {found["_id"] for found in db.methods.by_ids(models, {"_id": 1})}
     digest = archive.comment.decode("ascii", "replace")[:10]
-    quarantine(db, [model for model in models if model not in known], f"{path.name} ({digest})")
+    quarantine(db, [model for model in models if model not in known], f"{path.name} ({digest})", by)
 
 
 def _compare_phonons(db: Database, archive: ZipFile, held: MadeAgain) -> None:
@@ -211,6 +214,16 @@ def _without_kept(db: Database, raw: Iterable[bytes], report: ArchiveReport) -> 
         else:
             report.kept_names.append(label["text"])
     return left
+
+
+def _note_words(db: Database, words: Iterable[dict[str, Any]], activity: str) -> None:
+    """Write names, tags and taints of the archive into the journal."""
+    for word in words:
+        if "kind" in word:
+            said = Act(word["kind"]), word["text"], word["collection"], [word["record"]]
+        else:
+            said = Act.TAINT, word["reason"], word["collection"], [word["_id"]]
+        db.journal.note(*said, activity=activity)
 
 
 def _tell(progress: Progress | None, done: int, total: int) -> None:

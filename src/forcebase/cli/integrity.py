@@ -176,6 +176,7 @@ def restore(
     from forcebase.database.schema import SCHEMA_VERSION
     from forcebase.integrity.restore import restore_backup
     from forcebase.integrity.verify import verify as verify_database
+    from forcebase.records.journal_entry import Act
     from forcebase.settings import Settings
 
     with stage_bars() as bars:
@@ -191,6 +192,7 @@ def restore(
         )
         return
     with open_database() as db:
+        db.journal.note(Act.RESTORE, source.name)
         report = verify_database(db, models=False)
     if as_json:
         print_json({**_summary(source, manifest), "verification": report.as_dict()})

@@ -18,6 +18,8 @@ def log(
 ) -> None:
     """Show what was imported, collected and compared: when, by whom, and the records it wrote.
 
+    Taints, names, tags, trust and restores are there too.
+
     The newest first. An activity that was cut off is unfinished: run the same command again. A
     model that did not give again what it gave before is a finding of the activity that asked it.
 
@@ -36,7 +38,13 @@ def log(
         [
             f"{h.time:%Y-%m-%d %H:%M}" if h.time else "",
             h.user,
-            "\n".join([f"{h.kind} {h.name}", *(f"finding: {text}" for text in h.findings)]),
+            "\n".join(
+                [
+                    f"{h.kind} {h.name}",
+                    *([f"reason: {h.reason}"] if h.reason else []),
+                    *(f"finding: {text}" for text in h.findings),
+                ]
+            ),
             "\n".join(f"{n:,} {name}" for name, n in h.written.items()),
             words((h.state, STYLES.get(h.state, ""))),
         ]

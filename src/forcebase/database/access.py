@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,6 +80,16 @@ def access_of(database: MongoDatabase) -> Access:
         privileges=tuple(found["authenticatedUserPrivileges"]),
         is_checked=bool(users) or not _is_open(database),
     )
+
+
+def user_name(access: Access) -> str:
+    """The user of the database where the server knows one, else that of this machine."""
+    if access.users:
+        return access.users[0]
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in a container
+        return ""
 
 
 def require_writing(access: Access) -> None:

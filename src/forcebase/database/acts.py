@@ -6,7 +6,6 @@ and the same command again completes it.
 
 from __future__ import annotations
 
-import getpass
 import os
 import socket
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 import psutil
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from forcebase.database.access import user_name
 from forcebase.database.collections import write_error
 from forcebase.database.database import Database
 from forcebase.records import Activity, Run
@@ -46,7 +46,7 @@ def begin(db: Database, activity: Activity) -> None:
 
 def running_here(db: Database) -> dict[str, Any]:
     """The stored form of a run that starts now, in this process."""
-    here = {"user": _user(db), "host": socket.gethostname(), "pid": os.getpid()}
+    here = {"user": user_name(db.access), "host": socket.gethostname(), "pid": os.getpid()}
     return {"state": STARTED, "started_at": utc_now(), **here}
 
 
@@ -111,13 +111,3 @@ def is_running(run: dict[str, Any]) -> bool:
 
 def _seconds(moment: datetime) -> float:
     return float(moment.replace(tzinfo=UTC).timestamp())
-
-
-def _user(db: Database) -> str:
-    """The user of the database where the server knows one, else that of this machine."""
-    if db.access.users:
-        return db.access.users[0]
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a number without a name, as in a container
-        return ""

@@ -11,12 +11,13 @@ from mongoengine import Document
 from pymongo import MongoClient
 
 from forcebase import records
-from forcebase.database.access import Access, access_of, require_writing
+from forcebase.database.access import Access, access_of, require_writing, user_name
 from forcebase.database.blobs import BlobStore
 from forcebase.database.collections import RecordCollection
 from forcebase.database.connection import open_client, server_uri
 from forcebase.database.installation import install
 from forcebase.database.job_store import open_job_store
+from forcebase.database.journal import Journal
 from forcebase.database.labels import Labels
 from forcebase.errors import InputError, NotFoundError
 from forcebase.settings import Settings
@@ -37,7 +38,8 @@ class Database:
         self.raw = self.client[settings.database]
         install(self.raw)
         self.blobs = BlobStore(self.raw)
-        self.labels = Labels(self.raw)
+        self.journal = Journal(self.raw, lambda: user_name(self.access))
+        self.labels = Labels(self.raw, self.journal)
         narrow = self.labels.tagged
         self.structures = RecordCollection(
             self.raw, records.Structure, lambda found: [r.to_atoms() for r in found], narrow

@@ -13,6 +13,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 from forcebase.blob import DATA_STORE
 from forcebase.database.access import access_of, is_refusal
 from forcebase.database.blobs import BUCKET
+from forcebase.database.journal import note_all
 from forcebase.database.neutral_models import convert_all
 from forcebase.database.roles import define_roles, roles_are_defined
 from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION, collection_schemas
@@ -64,6 +65,7 @@ def _seal_the_rest(database: MongoDatabase) -> None:
     """
     for shape in (DatasetMember, Label, Taint, Quarantine, Activity):
         _seal_all(database, shape)
+    note_all(database)
     ids: dict[str, dict[str, list[bytes]]] = {}
     for name in {d._meta["collection"] for d in DOCUMENTS if issubclass(d, Record)}:
         for row in database[name].find({}, {"provenance.activity": 1}):

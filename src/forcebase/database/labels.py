@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from pymongo import ReplaceOne
 from pymongo.database import Database as MongoDatabase
 
 from forcebase.database.access import refusals_told
+from forcebase.database.journal import Journal
 from forcebase.errors import InputError, NotFoundError
 from forcebase.records import Label
 from forcebase.records.base import utc_now
+from forcebase.records.journal_entry import Act
 from forcebase.safety.names import LABEL_PATTERN
 
 
 class Labels:
     """Names (one record at a time) and tags (many records)."""
 
-    def __init__(self, database: MongoDatabase) -> None:
+    def __init__(self, database: MongoDatabase, journal: Journal) -> None:
         self._raw = database[Label._meta["collection"]]
+        self._journal = journal
 
     def check(self, text: str, kind: str = "name") -> None:
         """Check that `text` can be a name or tag.
@@ -34,22 +39,37 @@ class Labels:
 
     def name(self, text: str, collection: str, record: str) -> None:
         """Let `text` stand for this record from now on."""
-        self._set(f"name:{text}", "name", text, collection, record)
+        self._set("name", text, collection, [record])
+        self._journal.note(Act.NAME, text, collection, [record])
 
     def unname(self, text: str) -> None:
         """Let `text` stand for no record; where it stands for none, nothing changes."""
-        self._raw.delete_one({"_id": f"name:{text}"})
+        found = self.named(text)
+        if found is not None:
+            self._journal.note(Act.UNNAME, text, found[0], [found[1]])
+            self._raw.delete_one({"_id": f"name:{text}"})
 
-    def tag(self, text: str, collection: str, record: str) -> None:
-        """Put this record among those tagged `text`; doing so twice changes nothing."""
-        self._set(f"tag:{text}:{record}", "tag", text, collection, record)
+    def tag(self, text: str, collection: str, *records: str, activity: str | None = None) -> None:
+        """Put records among those tagged `text`; doing so twice changes nothing.
+
+        Args:
+            text: the tag.
+            collection: of the records.
+            *records: their ids.
+            activity: id of the import that brings them.
+        """
+        self._set("tag", text, collection, records)
+        self._journal.note(Act.TAG, text, collection, records, activity=activity)
 
     def untag(self, text: str, record: str) -> None:
         """Take the tag off this record."""
-        with refusals_told(self._raw.database):
-            found = self._raw.delete_one({"_id": f"tag:{text}:{record}"})
-        if not found.deleted_count:
+        label = {"_id": f"tag:{text}:{record}"}
+        found = self._raw.find_one(label)
+        if found is None:
             raise NotFoundError(f"Record {record[:10]} does not carry the tag {text!r}.")
+        self._journal.note(Act.UNTAG, text, found["collection"], [record])
+        with refusals_told(self._raw.database):
+            self._raw.delete_one(label)
 
     def named(self, text: str) -> tuple[str, str] | None:
         """Give (collection, id) of the record of this name, or None."""
@@ -67,16 +87,20 @@ class Labels:
         """Names and tags of a record."""
         return sorted(found["text"] for found in self._raw.find({"record": record}))
 
-    def _set(self, label_id: str, kind: str, text: str, collection: str, record: str) -> None:
+    def _set(self, kind: str, text: str, collection: str, records: Sequence[str]) -> None:
         self.check(text, kind)
-        label = Label(
-            id=label_id,
-            kind=kind,
-            text=text,
-            collection=collection,
-            record=record,
-            set_at=utc_now(),
-        )
-        label.validate()
+        changes = []
+        for record in records:
+            name = f"name:{text}" if kind == "name" else f"tag:{text}:{record}"
+            label = Label(
+                id=name,
+                kind=kind,
+                text=text,
+                collection=collection,
+                record=record,
+                set_at=utc_now(),
+            )
+            label.validate()
+            changes.append(ReplaceOne({"_id": name}, label.to_mongo().to_dict(), upsert=True))
         with refusals_told(self._raw.database):
-            self._raw.replace_one({"_id": label_id}, label.to_mongo().to_dict(), upsert=True)
+            self._raw.bulk_write(changes, ordered=False)

@@ -40,6 +40,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     records.Label,
     records.Taint,
     records.Quarantine,
+    records.JournalEntry,
     records.LabelBlock,
 )
 SIMPLE_TYPES: dict[type[BaseField], Any] = {

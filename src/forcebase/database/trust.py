@@ -19,6 +19,7 @@ from forcebase.models.foreign.ase_calculator import CALLABLE_PACKAGES, package_o
 from forcebase.outputs import MACE
 from forcebase.records import ModelMethod, Quarantine
 from forcebase.records.base import CHECKSUM, utc_now
+from forcebase.records.journal_entry import Act
 
 ASE = "ASE"
 _PLACE = Quarantine._meta["collection"]
@@ -89,13 +90,14 @@ def require_runnable(db: Database, model: ModelMethod) -> None:
         )
 
 
-def quarantine(db: Database, models: Iterable[str], origin: str) -> None:
+def quarantine(db: Database, models: Iterable[str], origin: str, by: str | None = None) -> None:
     """Keep models from running until they are trusted; those that are known stay as they are.
 
     Args:
         db: the database.
         models: ids, of which none is in the database yet: what is there may run already.
         origin: where they come from, for people.
+        by: id of the import that brings them.
     """
     entries = [
         Quarantine(id=model, origin=origin, since=utc_now()).to_mongo().to_dict()
@@ -105,6 +107,8 @@ def quarantine(db: Database, models: Iterable[str], origin: str) -> None:
         db.raw[_PLACE].bulk_write(
             [UpdateOne({"_id": e["_id"]}, {"$setOnInsert": e}, upsert=True) for e in entries]
         )
+        ids = [entry["_id"] for entry in entries]
+        db.journal.note(Act.QUARANTINE, origin, ModelMethod.collection_name(), ids, activity=by)
 
 
 def require_known_callable(runs: WhatRuns, named: str | None) -> None:
@@ -130,6 +134,7 @@ def trust(db: Database, model: ModelMethod) -> None:
         found["trusted_at"] = utc_now()
         change = {"trusted_at": found["trusted_at"], CHECKSUM: Quarantine.checksum_of(found)}
         db.raw[_PLACE].update_one(query, {"$set": change})
+        db.journal.note(Act.TRUST, found["origin"], ModelMethod.collection_name(), [model.id])
 
 
 def waiting(db: Database) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,8 +124,11 @@ class Batch:
             dataset.provenance.activity = activity.id
             if _write_dataset(db, dataset, members, written):
                 added["datasets"] = added.get("datasets", 0) + 1
+        tagged: dict[tuple[str, str], list[str]] = defaultdict(list)
         for text, collection_name, record_id in self.tags:
-            db.labels.tag(text, collection_name, record_id)
+            tagged[text, collection_name].append(record_id)
+        for (text, collection_name), ids in tagged.items():
+            db.labels.tag(text, collection_name, *ids, activity=activity.id)
         activity.findings = [*self.findings, *again.findings]
         activity.n_records = self._count()
         return added

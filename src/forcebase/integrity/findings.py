@@ -69,6 +69,8 @@ class FindingKind(Enum):
     """a member of no dataset"""
     ORPHAN_LABEL = "orphan label"
     """a name, tag or taint of nothing"""
+    WORD_MISSING = "word missing"
+    """a name, tag, taint or quarantine was set, is not there, and no command took it away"""
     PARENT_ELSEWHERE = "parent elsewhere"
     """a structure was drawn from one that this database was never given: no damage"""
 

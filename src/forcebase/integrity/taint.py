@@ -27,6 +27,7 @@ from forcebase.errors import InputError, NotFoundError
 from forcebase.integrity.reach import reached_heads, reaches_comparison
 from forcebase.records import DFTMethod, Taint, Validation
 from forcebase.records.base import utc_now
+from forcebase.records.journal_entry import Act
 
 HARMLESS = {"parent version"}
 """Roles of edges along which no taint goes."""
@@ -58,6 +59,7 @@ def set_taint(db: Database, collection: str, record_id: str, reason: str) -> Tai
     found = Taint(id=record_id, collection=collection, reason=reason.strip(), set_at=utc_now())
     with refusals_told(db.raw):
         db.taints.raw.replace_one({"_id": record_id}, db.taints.checked(found), upsert=True)
+    db.journal.note(Act.TAINT, found.reason, collection, [record_id], at=found.set_at)
     return found
 
 
@@ -73,6 +75,7 @@ def remove_taint(db: Database, record_id: str) -> Taint:
             f"There is no taint on {record_id[:10]} itself.",
             hint="`forcebase show` names the record from which it is stale: untaint that one.",
         )
+    db.journal.note(Act.UNTAINT, found.reason, found.collection, [record_id])
     with refusals_told(db.raw):
         db.taints.raw.delete_one({"_id": record_id})
     return found

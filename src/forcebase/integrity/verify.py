@@ -25,6 +25,7 @@ from forcebase.integrity.blob_checks import (
 from forcebase.integrity.block_checks import check_block
 from forcebase.integrity.dataset_checks import check_dataset, check_orphan_members
 from forcebase.integrity.findings import ORPHANS, Finding, Verification, left_over
+from forcebase.integrity.journal_checks import check_journal
 from forcebase.integrity.label_checks import check_labels
 from forcebase.integrity.model_checks import check_model
 from forcebase.integrity.output_checks import check_outputs
@@ -32,7 +33,7 @@ from forcebase.integrity.record_checks import check_records
 from forcebase.integrity.schema_checks import check_schema
 from forcebase.integrity.seal_checks import check_seals
 from forcebase.progress import Progress
-from forcebase.records import Label, LabelBlock, Quarantine, Taint
+from forcebase.records import JournalEntry, Label, LabelBlock, Quarantine, Taint
 
 LARGE_AT_ONCE = 100
 """Records that may be megabytes each: models and phonons."""
@@ -136,6 +137,9 @@ class _Run:
                 self.take(raw.name, total, len(rows), check_seals(shape, rows))
                 if shape is not Quarantine:
                     self.take(raw.name, total, 0, check_labels(self.db, raw.name, rows))
+        total = self.db.raw[JournalEntry.collection_name()].estimated_document_count()
+        for n, findings in check_journal(self.db):
+            self.take("journal", total, n, findings)
         blocks = self.db.raw[LabelBlock._meta["collection"]]
         total = blocks.estimated_document_count()
         for block in blocks.find().batch_size(1):

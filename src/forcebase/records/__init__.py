@@ -5,6 +5,7 @@ from forcebase.records.base import Edge, Provenance, Record, Sealed
 from forcebase.records.calculation import Calculation
 from forcebase.records.dataset import Dataset, DatasetMember
 from forcebase.records.equivalence import Equivalence
+from forcebase.records.journal_entry import JournalEntry
 from forcebase.records.label import Label
 from forcebase.records.label_block import LabelBlock
 from forcebase.records.method import DFTMethod, Method, ModelMethod
@@ -22,6 +23,7 @@ __all__ = [
     "DatasetMember",
     "Edge",
     "Equivalence",
+    "JournalEntry",
     "Label",
     "LabelBlock",
     "Method",
