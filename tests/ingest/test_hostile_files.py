@@ -1,10 +1,13 @@
 """Files that would run code, read elsewhere, or fill the machine: each is refused by name."""
 
+import gzip
 import json
 import os
+import re
 import shutil
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -315,3 +318,23 @@ def test_two_files_of_one_name_in_a_zip(db, frame, tmp_path):
             archive.write(tmp_path / "a.extxyz", "a.extxyz")
     report = import_paths(db, [tmp_path / "runs.zip"])
     assert "twice" in report.failed[0][1]
+
+
+@pytest.mark.parametrize(
+    ("what", "by"),
+    [
+        (r"(Atom +Kind) +Element( +X)", r"\1 Elem\2"),
+        (r"(Atom +Kind)( +Element)", r"\1\n\2"),
+        (r"(- Atoms: +)\d+", r"\g<1>99999999999999999999"),
+    ],
+)
+def test_a_cp2k_output_that_is_looked_through_for_ever(db, tmp_path, what, by):
+    """Without a table, or with more rows in it than the file: pymatgen does not stop at its end."""
+    folder = Path(__file__).parents[1] / "data" / "codes" / "cp2k"
+    shutil.copy(folder / "wse2.inp", tmp_path)
+    text = gzip.decompress((folder / "wse2.out.gz").read_bytes()).decode()
+    broken, n = re.subn(what, by, text)
+    assert n
+    (tmp_path / "wse2.out").write_text(broken)
+    report = import_paths(db, [tmp_path])
+    assert "table of atomic coordinates" in report.failed[0][1]

@@ -20,7 +20,7 @@ from forcebase.ingest.batch import Batch
 from forcebase.ingest.collect import collect
 from forcebase.ingest.importing import import_paths
 from forcebase.integrity.findings import FindingKind
-from forcebase.integrity.taint import remove_taint, set_taint
+from forcebase.integrity.taint import remove_taint, set_taint, stale_among
 from forcebase.integrity.verify import verify
 from forcebase.records import Activity, Structure
 from forcebase.records.array_field import decode_array, encode_array
@@ -354,3 +354,53 @@ def test_a_comparison_that_is_made_again_after_it_was_removed_is_whole_again(fil
     compare(filled, model, method)
     assert found(filled) == set()
     assert filled.raw["validations"].count_documents({}) == len(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        *(("calculations", field) for field in ("energy", "structure", "method", "forces")),
+        *(("structures", field) for field in ("numbers", "positions", "cell")),
+        *(("datasets", field) for field in ("name", "members_root")),
+        *(("dataset_members", field) for field in ("calculation", "dataset", "split")),
+        *(("activities", field) for field in ("kind", "name")),
+        *(("labels", field) for field in ("kind", "collection", "record")),
+        *(("journal", field) for field in ("act", "at", "records")),
+        *(("phonons", field) for field in ("method", "structure", "force_constants")),
+        *(("label_blocks", field) for field in ("energies", "method")),
+    ],
+)
+@pytest.mark.parametrize("value", [None, 7, [1], {"a": {"b": 1}}], ids=str)
+def test_a_document_without_a_field_ends_no_verification(filled, damage, name, field, value):
+    """Gone, or of another kind: the rest is looked at all the same."""
+    labels_of(filled, filled.methods.one(_cls="Method.DFTMethod").id, "")
+
+    def spoil(document):
+        document.pop(field)
+        if value is not None:
+            document[field] = value
+
+    collection = filled.raw[name]
+    [one] = collection.find({field: {"$exists": True}}).limit(1)
+    before = verify(filled, models=False)
+    with damage.changed(collection, {"_id": one["_id"]}, spoil):
+        report = verify(filled, models=False)
+    assert not report.is_sound
+    assert report.checked.keys() == before.checked.keys()
+
+
+def test_how_far_a_taint_reaches_was_edited(filled, damage):
+    member = filled.members.one(split="train")
+    set_taint(filled, "calculations", member.calculation, "bad")
+    assert stale_among(filled, "datasets", [member.dataset])
+    assert found(filled) == set()
+    wrong = {(FindingKind.CONTRADICTION, "taints", member.calculation)}
+
+    def hide(document):
+        document["reached"].remove(member.dataset)
+        document["clear"].append(member.dataset)
+
+    for spoil in (hide, lambda d: d["clear"].append(NO_ID), lambda d: d["reached"].append(NO_ID)):
+        with damage.changed(filled.raw["taints"], {}, spoil):
+            assert found(filled) == wrong
+    remove_taint(filled, member.calculation)

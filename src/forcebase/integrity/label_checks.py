@@ -8,6 +8,8 @@ from typing import Any
 
 from forcebase.database.database import Database
 from forcebase.integrity.findings import Finding, FindingKind
+from forcebase.integrity.reach import misjudged
+from forcebase.records import Taint
 
 
 def check_labels(db: Database, place: str, rows: Sequence[dict[str, Any]]) -> Iterator[Finding]:
@@ -38,6 +40,21 @@ def check_labels(db: Database, place: str, rows: Sequence[dict[str, Any]]) -> It
                 "Restore the record from a backup, or take the word away.",
                 f"{place_of_it} {record}",
             )
+
+
+def check_reach(db: Database, rows: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    """Ask again how far taints reach, where the answer is kept beside them.
+
+    Args:
+        db: the database.
+        rows: stored taints.
+    """
+    for row in rows:
+        wrong = misjudged(db, Taint._from_son(row))
+        if wrong:
+            words = f"it says wrongly whether it reaches {', '.join(w[:10] for w in wrong[:3])}"
+            hint = "`forcebase taint RECORD --reason REASON` once more: that is asked anew then."
+            yield Finding(FindingKind.CONTRADICTION, "taints", row["_id"], words, hint)
 
 
 def _record(row: dict[str, Any]) -> str:

@@ -38,16 +38,38 @@ def reached_heads(db: Database, taint: Taint) -> set[str]:
     open_heads = datasets | {row["_id"] for row in validations}
     if not open_heads:
         return set(taint.reached)
-    reached: set[str] = set()
-    for rows in reached_calculations(db, taint):
-        reached |= _datasets_with(db, rows, datasets - reached)
-        reached |= {v["_id"] for v in validations if v["_id"] not in reached and _used(db, v, rows)}
-        if reached == open_heads:
-            break
+    reached = _reached_among(db, taint, datasets, validations)
     kept = {"reached": {"$each": sorted(reached)}, "clear": {"$each": sorted(open_heads - reached)}}
     if db.access.may_write:  # who may only read asks again the next time
         db.taints.raw.update_one({"_id": taint.id, "set_at": taint.set_at}, {"$addToSet": kept})
     return reached.union(taint.reached)
+
+
+def misjudged(db: Database, taint: Taint) -> list[str]:
+    """Ids that are kept beside a taint as reached or not, and of which the answer is another."""
+    kept = {"_id": {"$in": [*taint.reached, *taint.clear]}}
+    if not kept["_id"]["$in"] or taint.collection not in FOLLOWED:
+        return sorted({*taint.reached, *taint.clear})
+    datasets = {row["_id"] for row in db.datasets.raw.find(kept, {"_id": 1})}
+    validations = list(
+        db.validations.raw.find({**kept, "kind": "labels"}, {"metrics": 0, "leakage": 0})
+    )
+    heads = datasets | {row["_id"] for row in validations}
+    right = _reached_among(db, taint, datasets, validations)
+    return sorted((set(taint.reached) ^ right) | (set(taint.clear) ^ (heads - right)))
+
+
+def _reached_among(
+    db: Database, taint: Taint, datasets: set[str], validations: list[Row]
+) -> set[str]:
+    """Those of these datasets and comparisons that a taint reaches."""
+    reached: set[str] = set()
+    for rows in reached_calculations(db, taint):
+        reached |= _datasets_with(db, rows, datasets - reached)
+        reached |= {v["_id"] for v in validations if v["_id"] not in reached and _used(db, v, rows)}
+        if len(reached) == len(datasets) + len(validations):
+            break
+    return reached
 
 
 def reaches_comparison(db: Database, taint: Taint, validation: Row) -> bool:

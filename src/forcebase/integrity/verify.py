@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from pymongo.errors import PyMongoError
 
 from forcebase.blob import DATA_STORE
 from forcebase.database.blobs import BUCKET
@@ -14,6 +16,7 @@ from forcebase.database.database import Database
 from forcebase.database.job_store import OUTPUTS
 from forcebase.database.schema import collection_schemas
 from forcebase.database.written import packed
+from forcebase.errors import DatabaseError
 from forcebase.integrity.activity_checks import Acts
 from forcebase.integrity.batches import AT_ONCE, batches
 from forcebase.integrity.blob_checks import (
@@ -24,9 +27,9 @@ from forcebase.integrity.blob_checks import (
 )
 from forcebase.integrity.block_checks import check_block
 from forcebase.integrity.dataset_checks import check_dataset, check_orphan_members
-from forcebase.integrity.findings import ORPHANS, Finding, Verification, left_over
+from forcebase.integrity.findings import ORPHANS, Finding, FindingKind, Verification, left_over
 from forcebase.integrity.journal_checks import check_journal
-from forcebase.integrity.label_checks import check_labels
+from forcebase.integrity.label_checks import check_labels, check_reach
 from forcebase.integrity.model_checks import check_model
 from forcebase.integrity.output_checks import check_outputs
 from forcebase.integrity.record_checks import check_records
@@ -35,6 +38,7 @@ from forcebase.integrity.seal_checks import check_seals
 from forcebase.progress import Progress
 from forcebase.records import JournalEntry, Label, LabelBlock, Quarantine, Taint
 
+MEND_FIRST = "Mend or restore what else is named here as malformed or changed, and verify again."
 LARGE_AT_ONCE = 100
 """Records that may be megabytes each: models and phonons."""
 
@@ -79,7 +83,7 @@ class _Run:
 
     def take(self, stage: str, total: int, n: int, findings: Iterable[Finding]) -> None:
         """Count what was looked at, and what was found."""
-        found = list(findings)
+        found = list(_told(stage, findings))
         if any(finding.kind in ORPHANS for finding in found) and self.acts.go_on(self.db):
             found = list(left_over(found))
         self.report.add(found)
@@ -90,7 +94,7 @@ class _Run:
     def records(self) -> None:
         """Activities, all records, and whether each activity's records are there."""
         total = self.db.activities.raw.estimated_document_count()
-        for n, findings in self.acts.read(self.db):
+        for n, findings in _told_of_each("activities", self.acts.read(self.db)):
             self.take("activities", total, n, findings)
         for name, collection in self.db.record_collections.items():
             total = collection.raw.estimated_document_count()
@@ -125,25 +129,54 @@ class _Run:
             self.take("blobs", total, 0, check_chunks(self.db, bucket))
         self.take("blobs", 0, 0, check_names(self.db))
         total = self.db.raw[OUTPUTS].estimated_document_count()
-        for n, findings in check_outputs(self.db):
+        for n, findings in _told_of_each("job documents", check_outputs(self.db)):
             self.take("job documents", total, n, findings)
 
     def labels(self) -> None:
         """Names, tags, taints, models that came from elsewhere, and copies of labels."""
         for shape in (Label, Taint, Quarantine):
             raw = self.db.raw[shape.collection_name()]
-            for rows in batches(raw.find({}, dict.fromkeys(shape.OPEN_FIELDS, 0) or None)):
+            for rows in batches(raw.find()):
                 total = raw.estimated_document_count()
                 self.take(raw.name, total, len(rows), check_seals(shape, rows))
                 if shape is not Quarantine:
                     self.take(raw.name, total, 0, check_labels(self.db, raw.name, rows))
+                if shape is Taint:
+                    self.take(raw.name, total, 0, check_reach(self.db, rows))
         total = self.db.raw[JournalEntry.collection_name()].estimated_document_count()
-        for n, findings in check_journal(self.db):
+        for n, findings in _told_of_each("journal", check_journal(self.db)):
             self.take("journal", total, n, findings)
         blocks = self.db.raw[LabelBlock._meta["collection"]]
         total = blocks.estimated_document_count()
         for block in blocks.find().batch_size(1):
             self.take("label blocks", total, 1, check_block(self.db, block))
+
+
+def _told(stage: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings; and one that says so where a document is too broken for the check itself."""
+    try:
+        yield from findings
+    except (PyMongoError, DatabaseError):  # of the server, not of a document
+        raise
+    except Exception as error:  # whatever a document edited by hand may raise
+        yield _broken(stage, error)
+
+
+def _told_of_each(
+    stage: str, checked: Iterable[tuple[int, list[Finding]]]
+) -> Iterator[tuple[int, list[Finding]]]:
+    """The same of checks that count for themselves."""
+    try:
+        yield from checked
+    except (PyMongoError, DatabaseError):
+        raise
+    except Exception as error:
+        yield 0, [_broken(stage, error)]
+
+
+def _broken(stage: str, error: Exception) -> Finding:
+    words = f"a check of {stage} ended at a broken document: {type(error).__name__}: {error}"
+    return Finding(FindingKind.MALFORMED, stage, "", " ".join(words.split())[:300], MEND_FIRST)
 
 
 def _note(rows: Iterable[dict[str, Any]], ids: dict[str, list[bytes]]) -> None:

@@ -49,6 +49,8 @@ DEFAULTS = {
 }
 """CP2K's own values."""
 STATIC = ("ENERGY", "ENERGY_FORCE")
+TABLE = re.compile(r"Atom\s+Kind\s+Element\s+X\s+Y\s+Z\s+Z\(eff\)\s+Mass")
+"""Head of the table of atoms, as pymatgen looks for it."""
 POINT = r"^ BRILLOUIN\| +\d+ +([\d.]+) +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+)"
 
 
@@ -66,6 +68,7 @@ def read_cp2k_text(path: Path) -> CodeOutput:
     text = path.read_text(errors="replace")
     if "ENERGY| Total FORCE_EVAL" not in text:  # pymatgen would look for ever
         raise InputError("it is cut off before its first energy.")
+    _require_table(text)
     run = _opened(path)
     if not run.input:
         raise InputError(
@@ -108,6 +111,18 @@ def read_cp2k_text(path: Path) -> CodeOutput:
         asked_total=_held_total(text) if method["spin"] != "none" else None,
         found_total=None,
     )
+
+
+def _require_table(text: str) -> None:
+    """Refuse an output without its table of atoms: pymatgen looks for it, and its rows, for ever.
+
+    Raises:
+        InputError: there is none, or there are fewer lines than atoms.
+    """
+    lines = text.split("\n")
+    n = first(r"- Atoms:\s+(\d+)", text, int, 0)
+    if n > len(lines) or not any(TABLE.search(line) for line in lines):
+        raise InputError("its table of atomic coordinates is not there, or is broken.")
 
 
 def _require_ground_state(asked: Any) -> None:
