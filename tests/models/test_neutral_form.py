@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from forcebase.errors import ModelError
+from forcebase.models.architecture import MAX_COUPLINGS, check_architecture
 from forcebase.models.golden_probe import probe_of_all
 from forcebase.models.mace_calculator import freeze, load_mace
 from forcebase.models.network_form import build_network, describe_network, pickled
@@ -147,7 +148,7 @@ SPOILT: dict[str, tuple[Callable[[dict, dict], Any], str]] = {
     "a million channels": (setting("hidden_irreps", "1000000x0e"), "hidden_irreps cannot be"),
     "1000 channels": (setting("hidden_irreps", "1000x0e+1000x1o"), "node_embedding"),
     "a large sphere": (setting("max_ell", 5), "not as large as its architecture says"),
-    "a high order": (setting("correlation", 6), "not as large as its architecture says"),
+    "a high order": (setting("correlation", 6), "couplings"),
     "many layers": (setting("num_interactions", 10), "not as large as its architecture says"),
     "a wide radial network": (setting("radial_MLP", [100000]), "radial_MLP cannot be"),
     "another radial network": (setting("radial_MLP", [8, 16]), "conv_tp_weights"),
@@ -255,3 +256,15 @@ def test_what_is_cut_off_or_bent_is_refused_or_the_same(form) -> None:
 def test_only_a_neutral_form_calls_itself_one(form) -> None:
     assert is_neutral(form.to_bytes())
     assert not any(map(is_neutral, (b"", b"\x80\x02", b"PK\x03\x04" * 9, b"\xff" * 100)))
+
+
+@pytest.mark.parametrize(("max_ell", "correlation"), [(3, 4), (6, 3), (1, 6), (2, 5)])
+def test_couplings_that_would_fill_the_memory(form, max_ell, correlation) -> None:
+    """Some kilobytes would be enough to claim them: MACE computes them before it sees a tensor."""
+    arguments = {**form.architecture["arguments"], "max_ell": max_ell, "correlation": correlation}
+    told = {**form.architecture, "arguments": arguments}
+    found = (max_ell + 1) ** (2 * correlation)
+    assert ("couplings" in check_architecture(told)) == (found > MAX_COUPLINGS)
+    if found > MAX_COUPLINGS:
+        with pytest.raises(ModelError, match="couplings"):
+            read_neutral(NeutralForm(told, form.tensors).to_bytes())

@@ -31,6 +31,9 @@ GATES = ("abs", "tanh", "silu", None)
 IRREPS = re.compile(r"\d{1,4}x\d[eo](\+\d{1,4}x\d[eo]){0,15}")
 MAX_CHANNELS = 1024
 MAX_DEGREE = 6
+MAX_COUPLINGS = 10_000
+"""(max_ell + 1)^(2 correlation): what MACE computes before it looks at any tensor takes seconds up
+to here. Models have 4,096 (max_ell 3, correlation 3); with 65,536 it takes 10 GB and minutes."""
 
 
 def _whole(low: int, high: int) -> Check:
@@ -151,7 +154,18 @@ TOP: dict[str, Check] = {
 def check_architecture(told: Mapping[str, Any]) -> str:
     """What is wrong with a description; "" where nothing is."""
     reason = _objection("", TOP, told) or _objection("arguments.", ARGUMENTS, told["arguments"])
-    return reason or _energies(told)
+    return reason or _couplings(told["arguments"]) or _energies(told)
+
+
+def _couplings(arguments: Mapping[str, Any]) -> str:
+    max_ell, correlation = arguments["max_ell"], arguments["correlation"]
+    found = (max_ell + 1) ** (2 * correlation)
+    if found <= MAX_COUPLINGS:
+        return ""
+    return (
+        f"max_ell {max_ell} with correlation {correlation} makes {found:,} couplings; "
+        f"the limit is {MAX_COUPLINGS:,}"
+    )
 
 
 def _objection(where: str, checks: Mapping[str, Check], told: Mapping[str, Any]) -> str:
