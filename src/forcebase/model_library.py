@@ -13,7 +13,7 @@ from forcebase.database.neutral_models import convert_stored, keep_neutral
 from forcebase.database.publishing import stored_model
 from forcebase.database.trust import require_runnable, trust
 from forcebase.digest import content_digest
-from forcebase.errors import InputError, NotFoundError
+from forcebase.errors import AccessError, InputError, NotFoundError
 from forcebase.ingest.outputs import model_batch
 from forcebase.models.contract import ContractReport, check_model
 from forcebase.models.golden_probe import check_probe, load_checked, probe_frames
@@ -21,7 +21,7 @@ from forcebase.models.loading import load_model
 from forcebase.models.network_form import pickled
 from forcebase.models.potential import Potential
 from forcebase.models.sources import NO_WEIGHTS, Source, read_source
-from forcebase.outputs import ModelOutput
+from forcebase.outputs import MACE, ModelOutput
 from forcebase.paths import unwritable
 from forcebase.records import Activity, ModelMethod, Structure
 from forcebase.scratch import appearing
@@ -75,6 +75,19 @@ def _require_same(known: ModelMethod, output: ModelOutput) -> None:
         check_probe(known.golden_probe, load_model(output))
 
 
+def require_converting(db: Database, model: ModelMethod) -> None:
+    """Before a file is opened: whether its neutral form may be named in the record.
+
+    Raises:
+        AccessError: only an admin of a group's database changes a record.
+    """
+    if model.kind == MACE and not model.neutral and not db.access.may({"update"}, "methods"):
+        raise AccessError(
+            f"{db.access.who} may not give {model.title} its neutral form, which changes a record.",
+            hint=f"Ask an admin of the database: forcebase model convert {model.id[:10]}",
+        )
+
+
 def convert_model(db: Database, model: ModelMethod) -> tuple[ModelMethod, list[str]]:
     """Open the file of a MACE, which may run code, in a process of its own; keep its neutral form.
 
@@ -86,10 +99,12 @@ def convert_model(db: Database, model: ModelMethod) -> tuple[ModelMethod, list[s
 
     Raises:
         IntegrityError: the file is not what it was, or the neutral form is not the file's.
+        AccessError: it has none yet, and the user is no admin of the group's database.
         ModelError: it came in an archive and was not trusted, is no MACE that has a neutral form,
             or answers otherwise than its probe.
     """
     require_runnable(db, model)
+    require_converting(db, model)
     found = convert_stored(db.raw, _stored(db, model.id))
     converted = _model(db, model.id)
     load_checked(stored_model(db, converted))

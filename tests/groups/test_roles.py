@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from ase import Atoms
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
+from forcebase.archive import read_archive
 from forcebase.database import installation
 from forcebase.database.access import access_of
 from forcebase.database.connection import open_client, server_uri
@@ -20,10 +22,12 @@ from forcebase.database.mongod_binary import find_mongod
 from forcebase.database.mongod_process import free_port
 from forcebase.database.roles import CHANGED_BY_COMMANDS, Role
 from forcebase.database.schema import DOCUMENTS
+from forcebase.database.trust import trust
 from forcebase.database.users import add_user, list_users, remove_user, user_uri
 from forcebase.errors import AccessError, DatabaseError, InputError, NotFoundError
 from forcebase.integrity.migrating import migrate_database
 from forcebase.integrity.taint import remove_taint, set_taint
+from forcebase.model_library import convert_model
 from forcebase.records import Activity, Structure
 
 RECORDS = (
@@ -306,3 +310,17 @@ def test_the_admin_of_the_server_keeps_all_rights(settings, db):
     assert re.match(r"User 'forcebase' \(root of database", db.access.who)
     with MongoClient(server_uri(settings)) as client:
         assert access_of(client[settings.database]).is_checked
+
+
+def test_a_curator_is_told_who_converts_a_model_before_its_file_is_opened(group, as_, monkeypatch):
+    """A record is changed by an admin alone; nothing is opened, and nothing is trusted by half."""
+    admin, curator = as_(Role.ADMIN), as_(Role.CURATOR)
+    read_archive(admin, Path(__file__).parents[1] / "data" / "versions" / "6" / "archive.zip")
+    model = admin.require_model("quick")
+    trust(admin, model)
+    opened = []
+    monkeypatch.setattr("forcebase.model_library.convert_stored", lambda *a: opened.append(a))
+    with pytest.raises(AccessError, match=r"'carl' \(curator .*neutral form") as told:
+        convert_model(curator, model)
+    assert f"forcebase model convert {model.id[:10]}" in told.value.hint
+    assert opened == []

@@ -404,3 +404,38 @@ def test_how_far_a_taint_reaches_was_edited(filled, damage):
         with damage.changed(filled.raw["taints"], {}, spoil):
             assert found(filled) == wrong
     remove_taint(filled, member.calculation)
+
+
+def test_what_was_deleted_by_hand_comes_back_by_what_verify_says(db, data_folder):
+    """Importing the file again, collecting again: the very records, and all is sound."""
+    file = data_folder / "wse2_gpaw_unitcell.extxyz"
+    import_paths(db, [file])
+    job = json.loads(sorted((data_folder.parent / "wse2_gpaw_new").glob("*.json"))[0].read_text())
+    _put(db, job)
+    collect(db)
+    assert import_paths(db, [file]).added == {}
+    assert collect(db).jobs == 0
+    for kind, again, hint in (
+        ("import", lambda: import_paths(db, [file]).added, "Import the same file again"),
+        ("job", lambda: collect(db).added, "`forcebase collect` makes them again"),
+    ):
+        activity = db.activities.one(kind=kind).id
+        lost = db.calculations.raw.find_one_and_delete({"provenance.activity": activity})
+        [missing] = [
+            f for f in verify(db, models=False).findings if f.kind is FindingKind.RECORDS_MISSING
+        ]
+        assert missing.hint.startswith(hint)
+        assert again() == {"calculations": 1}
+        assert db.calculations.get(lost["_id"]).energy == lost["energy"]
+        assert verify(db, models=False).is_sound
+        assert again() == {}
+
+
+def test_a_comparison_that_was_deleted_is_made_again(filled):
+    [row] = filled.raw["validations"].find({"kind": "labels"}).limit(1)
+    filled.raw["validations"].delete_one({"_id": row["_id"]})
+    [one] = [f for f in verify(filled, models=False).findings if f.kind.is_damage]
+    assert one.hint.startswith("Make the same comparison again")
+    on = "d:test" if row["on"].get("split") else ""
+    compare(filled, row["model"], row["reference"], *([on] if on else []))
+    assert verify(filled, models=False).is_sound

@@ -227,7 +227,7 @@ def trust(
     from dataclasses import asdict
 
     from forcebase.database import trust as trusting
-    from forcebase.model_library import convert_model
+    from forcebase.model_library import convert_model, require_converting
     from forcebase.outputs import MACE
 
     with open_database(writing=model is not None) as db:
@@ -242,6 +242,7 @@ def trust(
                 say(f"{key:<9} {value or ''}")
         if waits:
             trusting.require_known_callable(runs, named)
+            require_converting(db, method)
             if not yes and (as_json or not typer.confirm("Let it run?", err=True)):
                 raise InputError("It was not trusted.", hint="--yes does not ask.")
             trusting.trust(db, method)

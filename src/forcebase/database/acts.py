@@ -18,6 +18,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from forcebase.database.access import user_name
 from forcebase.database.collections import write_error
 from forcebase.database.database import Database
+from forcebase.database.pieces import in_pieces
 from forcebase.records import Activity, Run
 from forcebase.records.activity import FAILED, FINISHED, STARTED, WHEN_WRITTEN
 from forcebase.records.base import utc_now
@@ -88,11 +89,39 @@ def keep(db: Database, activity: Activity) -> None:
         raise write_error(raw, error) from error
 
 
-def done_among(db: Database, ids: Iterable[str]) -> set[str]:
-    """Those of the activities whose records are all there."""
-    found = db.activities.by_ids(ids, {"run.state": 1})
-    unfinished = (STARTED, FAILED)
-    return {row["_id"] for row in found if (row.get("run") or {}).get("state") not in unfinished}
+def done_among(db: Database, ids: Iterable[str], whole: bool = True) -> set[str]:
+    """Those of the activities that came to their end.
+
+    Args:
+        db: the database.
+        ids: of the activities.
+        whole: only those whose records are all there still, counted: nobody removed one by hand.
+    """
+    found = db.activities.by_ids(ids, {"run.state": 1, "run.written": 1})
+    done = {
+        row["_id"]: (row.get("run") or {}).get("written") or {}
+        for row in found
+        if (row.get("run") or {}).get("state") not in (STARTED, FAILED)
+    }
+    return done.keys() - _lacking(db, done) if whole else set(done)
+
+
+def _lacking(db: Database, written: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Activities of which fewer records are there than they wrote, by an index alone."""
+    lacking = set()
+    for name, collection in db.record_collections.items():
+        said = {
+            activity: one[name]["n"]
+            for activity, one in written.items()
+            if isinstance(one.get(name), dict) and "root" in one[name]
+        }
+        there: dict[str, int] = {}
+        for piece in in_pieces({"provenance.activity": {"$in": list(said)}}):
+            counted = {"_id": "$provenance.activity", "n": {"$sum": 1}}
+            rows = collection.raw.aggregate([{"$match": piece}, {"$group": counted}])
+            there |= {row["_id"]: row["n"] for row in rows}
+        lacking |= {activity for activity, n in said.items() if there.get(activity, 0) < n}
+    return lacking
 
 
 def is_running(run: dict[str, Any]) -> bool:

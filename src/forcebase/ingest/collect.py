@@ -91,7 +91,8 @@ def _waiting(db: Database, documents: Sequence[Any] | None) -> Iterator[dict[str
     if documents is not None:
         criteria["_id"] = {"$in": list(documents)}
     found = list(db.job_store.docs_store.query(criteria, fields, sort={"completed_at": 1}))
-    done = done_among(db, [_activity_id(job) for job in found])
+    ids = [_activity_id(job) for job in found]
+    done = done_among(db, ids, whole=documents is None)  # a watch asks for a few, all the time
     return (job for job in found if _activity_id(job) not in done)
 
 

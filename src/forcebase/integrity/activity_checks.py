@@ -23,6 +23,13 @@ FAILURE = "failure"
 SHOWN = 3
 """Ids that a message names."""
 BACKUP = "Restore them from a backup, or import an archive that holds them."
+BRING_BACK = {
+    "import": "Import the same file again: it brings back what is lacking. Or restore a backup.",
+    "job": "`forcebase collect` makes them again, while the job's output is there. Or restore a "
+    "backup.",
+    "comparison": "Make the same comparison again, or restore a backup.",
+}
+ARCHIVE_AGAIN = "Import the archive again that they came in, or restore a backup."
 REPEAT = {
     "import": "Run the same `forcebase import` again: it completes what is there.",
     "job": "Run `forcebase collect`: it completes what is there.",
@@ -151,14 +158,15 @@ def _compare(
     had = "had at the upgrade to schema version 8" if act.counted == AT_MIGRATION else "wrote"
     lacking = sorted(set(said.get("ids", ())) - {one.hex() for one in ids})
     named = f": {', '.join(lacking[:SHOWN])}" if lacking else ""
+    back = ARCHIVE_AGAIN if act.counted == FROM_ARCHIVE else BRING_BACK.get(act.kind, BACKUP)
     if lacking or now["n"] < n_said:
         n = len(lacking) or n_said - now["n"]
         words = f"{n} of the {n_said} {name} that {act.title} {had} are not there{named}"
-        kind, hint = FindingKind.RECORDS_MISSING, BACKUP
+        kind, hint = FindingKind.RECORDS_MISSING, back
     elif now["n"] > n_said:
         words = f"{now['n'] - n_said} more {name} name {act.title} than it {had}"
         kind, hint = FindingKind.RECORDS_ADDED, "Find out who wrote them: no command did."
     else:
         words = f"the {name} that name {act.title} are others than it {had}"
-        kind, hint = FindingKind.RECORDS_MISSING, BACKUP
+        kind, hint = FindingKind.RECORDS_MISSING, back
     yield Finding(kind, PLACE, activity, words, hint, f"{n_said} {name}", f"{now['n']} {name}")
