@@ -183,6 +183,28 @@ def test_what_is_no_backup_is_said(settings, tmp_path, db):
         restore_backup(settings, tmp_path / "other.zip")
 
 
+@pytest.mark.parametrize("text", ["[]", "{", '{"format": {"$oid": "x"}}', "[" * 99_999, "\ud800"])
+def test_a_manifest_that_is_none_is_said(settings, tmp_path, text):
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("manifest.json", text.encode(errors="surrogatepass"))
+    with pytest.raises(InputError, match="manifest cannot be read"):
+        restore_backup(settings, tmp_path / "bad.zip")
+
+
+def test_a_manifest_whose_bytes_were_broken_is_said(db, settings, tmp_path):
+    small(db)
+    path, _ = write_backup(db, tmp_path / "some.zip")
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo("manifest.json")
+    start = member.header_offset + 30 + len(member.filename)
+    for place in range(start, start + 40):
+        broken = data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :]
+        (tmp_path / "bad.zip").write_bytes(broken)
+        with pytest.raises((InputError, IntegrityError)):
+            restore_backup(settings, tmp_path / "bad.zip")
+
+
 def test_a_backup_of_a_newer_forcebase_is_refused(db, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(backup, "stored_version", lambda _: 10_000)
     path, _ = write_backup(db, tmp_path / "new.zip")

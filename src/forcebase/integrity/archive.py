@@ -126,7 +126,9 @@ def read_manifest(archive: zipfile.ZipFile) -> Manifest:
             raise InputError("The backup has another format.", hint="Upgrade forcebase.")
         collections = [StoredCollection(**entry) for entry in content.pop("collections")]
         return Manifest(collections=collections, **content)
-    except (KeyError, TypeError, ValueError, zipfile.BadZipFile):
+    except InputError:
+        raise
+    except Exception:  # of zip, of deflate, of JSON, or of MongoDB's values in it
         raise InputError(
             f"{archive.filename} is no backup: its manifest cannot be read.",
             hint="Give a file of `forcebase backup`.",
