@@ -8,6 +8,7 @@ import pytest
 
 from forcebase.actions import build_dataset
 from forcebase.cli.main import main
+from forcebase.integrity.taint import remove_taint
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,8 @@ def tainted(filled, run):
     code, out, _ = run("taint", member.calculation[:12], "--reason", "k-mesh too coarse")
     assert code == 0
     yield member.calculation, out
-    filled.taints.raw.delete_many({})
+    for taint in list(filled.taints.iterate()):
+        remove_taint(filled, taint.id)
 
 
 def test_a_taint_says_at_once_what_it_makes_stale(filled, tainted):

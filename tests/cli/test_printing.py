@@ -166,7 +166,7 @@ def test_a_name_breaks_no_command(filled, run, text):
         assert bare(plain(shown))[:40] in bare(run("show", record))
         run("ls", "structures")
     finally:
-        filled.raw["labels"].delete_many({"text": text})
+        filled.labels.unname(text)
 
 
 def test_a_file_whose_name_is_markup(run, data_folder, tmp_path):

@@ -46,7 +46,8 @@ def label(db, model, structure_id, job):
 @pytest.fixture(autouse=True)
 def no_taints_left(story):
     yield
-    story[0].taints.raw.delete_many({})
+    for taint in list(story[0].taints.iterate()):
+        remove_taint(story[0], taint.id)
 
 
 def stale(db):

@@ -255,7 +255,7 @@ def test_names_and_taints_of_nothing(filled, damage):
     filled.labels.name("ghost", "phonons", NO_ID)
     label = {(FindingKind.ORPHAN_LABEL, "labels", "name:ghost")}
     assert found(filled) == label
-    filled.raw["labels"].delete_one({"_id": "name:ghost"})
+    filled.labels.unname("ghost")
     with damage.removed(filled.raw["validations"], {}) as documents:
         filled.labels.name("gone", "validations", documents[0]["_id"])
         acts = {document["provenance"]["activity"] for document in documents}
@@ -263,7 +263,7 @@ def test_names_and_taints_of_nothing(filled, damage):
             (FindingKind.ORPHAN_LABEL, "labels", "name:gone"),
             *((FindingKind.RECORDS_MISSING, "activities", act) for act in acts),
         }
-    filled.raw["labels"].delete_one({"_id": "name:gone"})
+    filled.labels.unname("gone")
 
 
 def test_a_validator_that_was_taken_off(filled):
