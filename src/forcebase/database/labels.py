@@ -65,11 +65,12 @@ class Labels:
         """Take the tag off this record."""
         label = {"_id": f"tag:{text}:{record}"}
         found = self._raw.find_one(label)
-        if found is None:
-            raise NotFoundError(f"Record {record[:10]} does not carry the tag {text!r}.")
-        self._journal.note(Act.UNTAG, text, found["collection"], [record])
+        if found is not None:
+            self._journal.note(Act.UNTAG, text, found["collection"], [record])
         with refusals_told(self._raw.database):
-            self._raw.delete_one(label)
+            gone = self._raw.delete_one(label)
+        if not gone.deleted_count:
+            raise NotFoundError(f"Record {record[:10]} does not carry the tag {text!r}.")
 
     def named(self, text: str) -> tuple[str, str] | None:
         """Give (collection, id) of the record of this name, or None."""
