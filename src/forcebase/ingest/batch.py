@@ -126,6 +126,7 @@ class Batch:
                 added["datasets"] = added.get("datasets", 0) + 1
         tagged: dict[tuple[str, str], list[str]] = defaultdict(list)
         for text, collection_name, record_id in self.tags:
+            db.labels.check(text, "tag")
             tagged[text, collection_name].append(record_id)
         for (text, collection_name), ids in tagged.items():
             db.labels.tag(text, collection_name, *ids, activity=activity.id)
