@@ -23,16 +23,18 @@ _PART = re.compile(r"\..+\.(\d+)\.part")
 
 
 @contextmanager
-def scratch_folder(purpose: str, parent: Path | None = None) -> Iterator[Path]:
+def scratch_folder(purpose: str, parent: Path | None = None, sweep: bool = True) -> Iterator[Path]:
     """An empty folder that only its owner can read, gone at the end.
 
     Args:
         purpose: begins its name, and tells those of one kind.
         parent: where to make it; the folder for temporary files by default.
+        sweep: look for what was left; not needed within another of the same purpose.
     """
     place = parent or Path(tempfile.gettempdir())
     prefix = f"{purpose}-"
-    _sweep(place, re.compile(rf"{re.escape(prefix)}(\d+)-\w+"))
+    if sweep:
+        _sweep(place, re.compile(rf"{re.escape(prefix)}(\d+)-\w+"))
     with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=place) as name:
         lock = os.open(name, os.O_RDONLY)
         try:

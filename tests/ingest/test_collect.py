@@ -19,7 +19,8 @@ from forcebase.curation.pipeline import curate
 from forcebase.database.database import Database
 from forcebase.database.reading import read_frames
 from forcebase.errors import InputError
-from forcebase.ingest.collect import _activity_id, _read, collect
+from forcebase.ingest.collect import _activity_id, collect
+from forcebase.ingest.job_documents import document_batch
 from forcebase.ingest.outputs import READERS
 from forcebase.outputs import PredictionsOutput
 from forcebase.records import ModelMethod
@@ -125,7 +126,7 @@ def test_a_collector_that_died_before_its_activity_ends_with_the_same_records(db
     for name in [*db.record_collections, "activities"]:
         db.raw[name].delete_many({})
     for job in db.job_store.docs_store.query():
-        batch = _read(db, job["output"], job["metadata"]["forcebase"])
+        batch = document_batch(db, job)
         for collection, found in (
             (db.structures, batch.structures),
             (db.methods, batch.methods),
@@ -200,7 +201,7 @@ def _put_dataset(db, dft_jobs):
 def _curation(dft_jobs, name="d"):
     method, members = None, []
     for job, split in zip(dft_jobs, ("train", "train", "valid", "test"), strict=True):
-        batch = _read(None, job["output"], {})
+        batch = document_batch(None, {"output": job["output"]})
         calculation, structure = batch.calculations[0], batch.structures[0]
         method = calculation.method
         members.append(

@@ -196,7 +196,6 @@ def print_report(report: Any, what: str, as_json: bool) -> None:
         print_json(_plain(report))
         return
     added = ", ".join(f"{n} {name}" for name, n in sorted(report.added.items())) or "nothing"
-    say(f"{what}; new: {added}.")
     for finding in report.findings:
         say(("finding", "yellow"), f" {finding}")
     for name in report.unknown:
@@ -209,3 +208,5 @@ def print_report(report: Any, what: str, as_json: bool) -> None:
         say(("failed", "red"), f" {name}: {error}")
     if report.failures:
         say("Mend the cause, then: forcebase jobs rerun --failed")
+    unread = f"; not read: {len(report.failed)}" if report.failed else ""
+    say(f"{what}; new: {added}{unread}.")

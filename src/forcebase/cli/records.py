@@ -21,6 +21,8 @@ COLUMNS = {
     "validations": ["id", "kind", "model", "reference", "n"],
     "activities": ["kind", "name", "finished_at", "mended", "reason"],
 }
+IMPORTED = ("structures", "calculations", "phonons")
+"""Collections whose records say from which file or job they came."""
 REFERENCES = {
     "method": "methods",
     "model": "methods",
@@ -29,6 +31,7 @@ REFERENCES = {
     "dataset": "datasets",
 }
 SHORT = 10
+PARTS = 2
 MANY = 1_000_000_000
 """More than any collection holds."""
 
@@ -51,6 +54,7 @@ def ls(
     from forcebase.database.collections import COUNT_AT_MOST
     from forcebase.database.neutral_models import same_models
     from forcebase.integrity.taint import stale_among
+    from forcebase.lineage import sources_of
     from forcebase.records.method_differences import telling_apart
 
     with open_database() as db:
@@ -64,9 +68,11 @@ def ls(
         if as_json:
             from forcebase.database.collections import summary
 
+            sources = sources_of(db, found) if collection in IMPORTED else {}
             print_json(
                 [
                     {**summary(r), "labels": db.labels.of(r.id), "stale": stale.get(r.id)}
+                    | ({"from": sources[r.id]} if r.id in sources else {})
                     | ({"same_as": same[r.id]} if r.id in same else {})
                     for r in found
                 ]
@@ -78,6 +84,11 @@ def ls(
             [_value(r, name) for name in columns] + [" ".join(db.labels.of(r.id))] for r in found
         ]
         titles = [*(name.rpartition(".")[0] or name for name in columns), "labels"]
+        if collection in IMPORTED:
+            titles.append("from")
+            sources = sources_of(db, found)
+            told = [_end_of(sources.get(r.id, "")) for r in found]
+            rows = [[*row, source] for row, source in zip(rows, told, strict=True)]
         if stale:
             titles.append("stale")
             rows = [[*row, stale.get(r.id, "")] for row, r in zip(rows, found, strict=True)]
@@ -90,6 +101,12 @@ def ls(
             rows = [[*row, " ".join(some)] for row, some in zip(rows, others, strict=True)]
         more = "at least " if total == COUNT_AT_MOST else ""
         print_table(f"{collection}: {len(found)} of {more}{total}", titles, rows)
+
+
+def _end_of(source: str) -> str:
+    """A path by its last folder and its file: `show` and --json have all of it."""
+    parts = source.split("/")
+    return source if len(parts) <= PARTS else "/".join(["...", *parts[-PARTS:]])
 
 
 def parse_filters(
@@ -175,10 +192,13 @@ def show(
       forcebase show RECORD --json
     """
     from forcebase.integrity.taint import stale_among
+    from forcebase.lineage import sources_of
 
     with open_database() as db:
         collection, found = db.resolve(record)
         content = {"collection": collection, "labels": db.labels.of(found.id)}
+        if source := sources_of(db, [found]).get(found.id):
+            content["from"] = source
         if stale := stale_among(db, collection, [found.id]):
             content["stale"] = stale[found.id]
         for key, value in found.to_mongo().items():

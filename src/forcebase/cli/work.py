@@ -38,13 +38,20 @@ def import_files(
         str, typer.Option(help="The model of force field documents in a JobStore.")
     ] = "",
     workers: Annotated[int | None, typer.Option(help="Processes that parse.")] = None,
+    keep_raw: Annotated[
+        bool, typer.Option("--keep-raw", help="Keep the files themselves too, compressed.")
+    ] = False,
+    may_write: Annotated[
+        bool, typer.Option("--may-write", help="Make indexes in the JobStores that are read.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Turn files into records: outputs of DFT codes, extxyz, ASE databases, phonopy, JobStores.
 
     VASP, CP2K, Quantum ESPRESSO, GPAW, FHI-aims and ABINIT are told by their content. A
     method.yaml says how labels were made where the files do not. The same import twice adds
-    nothing; the exit code is 2 when a file could not be read.
+    nothing; the exit code is 2 when an output could not be read. What else lies in a folder, as
+    inputs, scripts and what tools write, is left and counted. Links are followed.
 
     Examples:
       forcebase import data/wse2_gpaw
@@ -77,12 +84,17 @@ def import_files(
         description=method,
         model=model,
         workers=workers,
+        keep_raw=keep_raw,
+        may_write=may_write,
     )
     with open_database(writing=True) as db, stage_bars() as bars:
         if model:
             db.require_model(model)
         report = import_paths(db, paths, lambda _, n, total: bars("import", n, total, {}), options)
-    print_report(report, f"{report.files} files read, {len(report.unchanged)} known", as_json)
+    kept = f", {report.kept} kept" if report.kept else ""
+    left = f", {report.left} of other kinds left" if report.left else ""
+    read = f"{report.files} files read, {len(report.unchanged)} known"
+    print_report(report, f"{read}{kept}{left}", as_json)
     if report.failed:
         raise typer.Exit(InputError.exit_code)
 

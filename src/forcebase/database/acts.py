@@ -20,7 +20,7 @@ from forcebase.database.collections import write_error
 from forcebase.database.database import Database
 from forcebase.database.pieces import in_pieces
 from forcebase.records import Activity, Run
-from forcebase.records.activity import FAILED, FINISHED, STARTED, WHEN_WRITTEN
+from forcebase.records.activity import FAILED, FINISHED, STARTED, WHEN_WRITTEN, sealed_run
 from forcebase.records.base import utc_now
 
 NOT_FINISHED = {"run.state": {"$in": [STARTED, FAILED]}}
@@ -85,6 +85,23 @@ def keep(db: Database, activity: Activity) -> None:
         raw.replace_one({"_id": activity.id, **NOT_FINISHED}, document, upsert=True)
     except DuplicateKeyError:  # another was first: it wrote the same
         return
+    except PyMongoError as error:
+        raise write_error(raw, error) from error
+
+
+def keep_raw(db: Database, activity: str, sha256: str) -> None:
+    """Say that a blob is the file of an import that is finished; said before, nothing changes.
+
+    Raises:
+        DatabaseError: the server refused.
+    """
+    raw = db.activities.raw
+    row = raw.find_one({"_id": activity}, {"run": 1})
+    if row is None or row["run"].get("raw_file") == sha256:
+        return
+    run = sealed_run({**row["run"], "raw_file": sha256})
+    try:
+        raw.update_one({"_id": activity, "run": row["run"]}, {"$set": {"run": run}})
     except PyMongoError as error:
         raise write_error(raw, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -13,6 +14,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 from forcebase.blob import DATA_STORE
 from forcebase.database.access import access_of, is_refusal
 from forcebase.database.blobs import BUCKET
+from forcebase.database.job_store import INDEXES, OUTPUTS
 from forcebase.database.journal import note_all
 from forcebase.database.neutral_models import convert_all
 from forcebase.database.roles import define_roles, roles_are_defined
@@ -63,6 +65,7 @@ def _seal_the_rest(database: MongoDatabase) -> None:
 
     What was edited or removed before is not seen, and each count says when it was made.
     """
+    _name_copies(database)
     for shape in (DatasetMember, Label, Taint, Quarantine, Activity):
         _seal_all(database, shape)
     note_all(database)
@@ -77,6 +80,25 @@ def _seal_the_rest(database: MongoDatabase) -> None:
     uncounted = activities.find({"run": {"$exists": False}, "kind": {"$ne": "failure"}}, {"_id": 1})
     while updates := [_counting(row["_id"], ids) for row in islice(uncounted, AT_ONCE)]:
         activities.bulk_write(updates, ordered=False, bypass_document_validation=True)
+
+
+NEAR_COPY = re.compile(r"near copy of ([0-9a-f]{64}):")
+
+
+def _name_copies(database: MongoDatabase) -> None:
+    """Give dropped copies a field for what they copy, which only their reason said before."""
+    members = database[DatasetMember._meta["collection"]]
+    asked = {"step": "near-duplicates", "copy_of": {"$exists": False}, CHECKSUM: {"$exists": False}}
+    copies = members.find(asked, {"reason": 1})
+    while rows := list(islice(copies, AT_ONCE)):
+        named = {row["_id"]: NEAR_COPY.match(row.get("reason") or "") for row in rows}
+        changes = [
+            UpdateOne({"_id": name}, {"$set": {"copy_of": found[1]}})
+            for name, found in named.items()
+            if found
+        ]
+        if changes:
+            members.bulk_write(changes, ordered=False, bypass_document_validation=True)
 
 
 def _counting(activity: str, ids: dict[str, dict[str, list[bytes]]]) -> UpdateOne:
@@ -208,6 +230,7 @@ def _bring_into_step(database: MongoDatabase, version: int) -> None:
     _create_collections(database)
     _create_indexes(database)
     create_file_indexes(database)
+    create_output_indexes(database)
     _renew_roles(database)
     history = [*(found or {}).get(HISTORY, []), {"version": version, "at": utc_now()}]
     now = {"_id": "schema", "version": version, HISTORY: history}
@@ -240,6 +263,12 @@ def create_file_indexes(database: MongoDatabase) -> None:
         files, chunks = database[f"{bucket}.files"], database[f"{bucket}.chunks"]
         files.create_index([("filename", ASCENDING), ("uploadDate", ASCENDING)])
         chunks.create_index([("files_id", ASCENDING), ("n", ASCENDING)], unique=True)
+
+
+def create_output_indexes(database: MongoDatabase) -> None:
+    """Index jobs' outputs: neither jobflow nor its stores do, and collecting would read all."""
+    for fields in INDEXES:
+        database[OUTPUTS].create_index([(name, ASCENDING) for name in fields])
 
 
 def _require_right(database: MongoDatabase, version: int | None) -> None:

@@ -17,6 +17,10 @@ QUEUE = "jf_jobs"
 """jobflow-remote's jobs, beside their outputs."""
 
 
+INDEXES = (("uuid", "index"), ("completed_at",))
+"""Of `OUTPUTS`: a job's output is found by its name, and outputs are read in order of time."""
+
+
 def output_digest(document: Mapping[str, Any]) -> str:
     """SHA-256 of a job's document in the JobStore; its heavy parts have digests of their own."""
     return document_checksum(document, ("_id",))

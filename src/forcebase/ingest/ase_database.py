@@ -18,6 +18,7 @@ from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.labelled_frames import frames_batch
 from forcebase.ingest.options import ImportOptions
+from forcebase.ingest.reasons import in_words
 from forcebase.paths import disk_full, is_full
 from forcebase.safety.json_text import read_json
 from forcebase.scratch import scratch_folder
@@ -44,7 +45,9 @@ def read_ase_database(path: Path, options: ImportOptions | None = None) -> Batch
     except (KeyError, ValueError, OSError, sqlite3.Error) as error:
         if is_full(error):
             raise disk_full(Path(gettempdir())) from None
-        raise InputError(f"{path.name} cannot be read as an ASE database: {error}") from None
+        raise InputError(
+            f"{path.name} cannot be read as an ASE database: {in_words(error)}"
+        ) from None
     if not rows:
         raise InputError(f"{path.name} holds no structure.")
     return frames_batch(path, rows, options or ImportOptions())

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,8 +30,10 @@ from forcebase.ingest.options import EDITION, ImportOptions
 from forcebase.ingest.parsing import Parsed, parse
 from forcebase.ingest.phonopy_file import link_displaced
 from forcebase.ingest.phonopy_forces import forces_beside
+from forcebase.ingest.raw_files import keep_file
 from forcebase.ingest.renewal import link_renewed
 from forcebase.ingest.sources import Source, find_sources
+from forcebase.ingest.writer import Writer
 from forcebase.records import Activity
 
 ENOUGH = 200
@@ -47,10 +50,23 @@ class _Named:
 
     source: Source
     described: dict[str, Any]
+    also: list[str] = field(default_factory=list)
+    """Paths of files with the same name, bytes and description, found in the same import."""
+
+    @property
+    def path(self) -> str:
+        """Below the folder that was given."""
+        return self.source.below or self.source.path.name
 
     @property
     def activity(self) -> str:
         return content_digest({"import": self.described})
+
+    @property
+    def kept_source(self) -> dict[str, Any]:
+        """All that is said of it, with where it lay."""
+        also = {"also": self.also} if self.also else {}
+        return {**self.described, "path": self.path, **also}
 
 
 def import_paths(
@@ -63,7 +79,7 @@ def import_paths(
 
     Each file is taken whole or not at all; an interrupted import goes on where it stopped. A
     file that was imported before (same bytes, same description and options) is not read again.
-    Worker processes parse; this one writes, in the order of the files.
+    Worker processes parse, or this one; a thread of this one writes, in the order of the files.
 
     Raises:
         InputError: a path is not there, or a file that was named itself is of no known kind.
@@ -72,27 +88,42 @@ def import_paths(
     report = ImportReport()
     with find_sources(paths) as found:
         report.failed += found.failed
+        report.notes += found.notes
+        report.left = found.left
         named = [_named(source, options, report) for source in found.sources]
         waiting = [file for file in named if file and file.source.kind is not FileKind.JOB_STORE]
         known = _known(db, waiting)
-        fresh = [file for file in waiting if file.activity not in known]
+        first = _first_of(waiting)
+        fresh = [file for file in first.values() if file.activity not in known]
         parsed = _parsed([file.source for file in fresh], options)
         results = _held_together([file.source for file in fresh], parsed)
-        for done, source in enumerate(found.sources):
-            file = named[done]
-            if file is None:
-                pass
-            elif source.kind is FileKind.JOB_STORE:
-                _import_store(db, file, options, report)
-            else:
-                report.activities.append(file.activity)
-                if file.activity in known:
-                    report.unchanged.append(source.path.name)
-                else:
-                    _write(db, file, results, report)
-            if on_file:
-                on_file(source.path.name, done + 1, len(found.sources))
+        with Writer() as writer:
+            for done, source in enumerate(found.sources, 1):
+                started, file = time.perf_counter(), named[done - 1]
+                work: Callable[[], None] = _nothing
+                if file is not None and source.kind is FileKind.JOB_STORE:
+                    writer.drain()  # its documents are parsed and written in turns
+                    _import_store(db, file, options, report)
+                elif file is not None:
+                    is_fresh = file.activity not in known and first[file.activity] is file
+                    read = next(results) if is_fresh else None
+                    work = partial(_take, db, file, read, started, options, report)
+                after: Callable[[], None] = _nothing
+                if on_file is not None:
+                    after = partial(on_file, source.path.name, done, len(found.sources))
+                writer.put(work, after)
     return report
+
+
+def _first_of(files: list[_Named]) -> dict[str, _Named]:
+    """Activity -> the first file of it, which is read; the paths of the others go with it."""
+    found: dict[str, _Named] = {}
+    for file in files:
+        if file.activity in found:
+            found[file.activity].also.append(file.path)
+        else:
+            found[file.activity] = file
+    return found
 
 
 def _named(source: Source, options: ImportOptions, report: ImportReport) -> _Named | None:
@@ -195,26 +226,52 @@ def _leave_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _write(db: Database, file: _Named, results: Iterator[Parsed], report: ImportReport) -> None:
-    started = time.perf_counter()
-    parsed = next(results)
-    if parsed.batch is None:
+def _nothing() -> None:
+    """Of a file that cannot be read, or was taken already."""
+
+
+def _take(
+    db: Database,
+    file: _Named,
+    parsed: Parsed | None,
+    started: float,
+    options: ImportOptions,
+    report: ImportReport,
+) -> None:
+    """Write what is new, and report on it; `parsed` is None where the file is known."""
+    report.activities.append(file.activity)
+    if parsed is None:
+        report.unchanged.append(file.path)
+    elif parsed.batch is None:
         report.failed.append((file.source.name, parsed.reason))
-        return
+    else:
+        _write(db, file, parsed.batch, started, report)
+    if options.keep_raw:
+        _keep_raw(db, file, report)
+
+
+def _write(db: Database, file: _Named, batch: Batch, started: float, report: ImportReport) -> None:
     try:
-        link_displaced(db, parsed.batch)
-        link_renewed(db, parsed.batch)
+        link_displaced(db, batch)
+        link_renewed(db, batch)
         activity = Activity(
-            id=file.activity, kind="import", name=file.source.path.name, source=file.described
+            id=file.activity, kind="import", name=file.path, source=file.kept_source
         )
-        report.add(parsed.batch.write(db, activity, started))
+        report.add(batch.write(db, activity, started))
         report.findings += activity.messages
         report.files += 1
-        report.notes += [(file.source.name, note) for note in parsed.batch.notes]
+        report.notes += [(file.source.name, note) for note in batch.notes]
     except (DatabaseError, DiskFullError):  # not the file's fault, and the next file's too
         raise
     except ForcebaseError as error:
         report.failed.append((file.source.name, str(error)))
+
+
+def _keep_raw(db: Database, file: _Named, report: ImportReport) -> None:
+    try:
+        report.kept += keep_file(db, file.activity, file.source.path)
+    except OSError as error:
+        report.failed.append((file.source.name, error.strerror or str(error)))
 
 
 def _import_store(db: Database, file: _Named, options: ImportOptions, report: ImportReport) -> None:

@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jobflow import JobStore
-from pymatgen.io.vasp.inputs import Kpoints
 from pymongo.errors import PyMongoError
 
-from forcebase.blob import Blob
 from forcebase.database.acts import done_among
 from forcebase.database.database import Database
 from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import DatabaseError, ForcebaseError, InputError
-from forcebase.ingest.atoms import plain_atoms
-from forcebase.ingest.batch import Batch
-from forcebase.ingest.codes.code_output import CodeOutput, IonicStep, output_batch
-from forcebase.ingest.codes.vasp_output import (
-    k_mesh,
-    potcar_hashes,
-    scf_steps,
-    with_moments,
-)
-from forcebase.ingest.codes.vasp_run import AtomType, element_of, vasp_fields
-from forcebase.ingest.description import read_description
 from forcebase.ingest.import_report import ImportReport
+from forcebase.ingest.job_documents import document_batch
 from forcebase.ingest.label_checks import check_labels
 from forcebase.ingest.options import EDITION, ImportOptions
-from forcebase.ingest.outputs import phonon_record
+from forcebase.ingest.reasons import in_words
 from forcebase.ingest.renewal import link_renewed
 from forcebase.ingest.store_files import open_store
-from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
-from forcebase.physics.finite_displacement import unit_cell_masses
-from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy
-from forcebase.physics.stability import instability
-from forcebase.records import Activity, Calculation, Method, Structure
+from forcebase.records import Activity
 from forcebase.safety.limits import bounded
-from forcebase.units import stress_from_kbar_pressure
 
 Document = dict[str, Any]
-Reader = Callable[[Database, Document, ImportOptions], Batch]
 NO_JOB = "it is of no job: it needs a text as uuid and a whole number as index."
 LONGEST_NAME = 200
 
@@ -52,7 +32,8 @@ def import_job_store(
 ) -> None:
     """Turn every finished task document of known kind into records, each with its own activity.
 
-    A document is not read again when its job (uuid, index, store) was imported before.
+    A document is not read again when its job (uuid, index, store) was imported before. Nothing is
+    written to the store, not even an index, unless the options allow that.
 
     Args:
         db: the database.
@@ -65,6 +46,8 @@ def import_job_store(
     """
     store, name = open_store(path)
     with store:
+        if options.may_write:
+            _index(store)
         jobs = {}
         for n, job in enumerate(_finished_jobs(store)):
             if _is_job(job):
@@ -93,10 +76,29 @@ def import_job_store(
             )
 
 
-def _finished_jobs(store: JobStore) -> list[Document]:
-    fields = ["uuid", "index", "name", "completed_at"]
+def _index(store: JobStore) -> None:
+    """What heavy outputs are found by; documents themselves are read by their `_id`.
+
+    Raises:
+        InputError: the store does not allow it.
+    """
     try:
-        return list(store.query({}, fields, sort={"completed_at": 1}, load=False))
+        stores: Any = store.additional_stores  # type: ignore[has-type]
+        for additional in stores.values():
+            additional.ensure_index("blob_uuid")
+    except PyMongoError as error:
+        raise InputError(
+            f"no index can be made in the JobStore: {type(error).__name__}.",
+            hint="Leave out --may-write: reading needs none.",
+        ) from None
+
+
+def _finished_jobs(store: JobStore) -> list[Document]:
+    """Sorted here: the server sorts what is not indexed in little memory."""
+    fields = ["_id", "uuid", "index", "name", "completed_at"]
+    try:
+        found = list(store.query({}, fields, load=False))
+        return sorted(found, key=lambda job: str(job.get("completed_at") or ""))
     except PyMongoError as error:  # of theirs, not of ours
         raise InputError(
             f"the JobStore's MongoDB does not answer: {type(error).__name__}.",
@@ -125,22 +127,19 @@ def _import_job(
 ) -> None:
     title = f"{activity.name} ({job['uuid'][:8]})"
     try:
-        document = store.query_one({"uuid": job["uuid"], "index": job["index"]}, load=True)
-        output = (document or {}).get("output")
-        reader = _reader(output)
-        if reader is None or not isinstance(output, dict):
-            report.unknown.append(title)
-            return
+        document = store.query_one({"_id": job["_id"]}, load=True)
         with bounded(title):
-            batch = reader(db, {**output, "_metadata": document}, options)
+            batch = document_batch(db, document, options)
+            if batch is None:
+                report.unknown.append(title)
+                return
             check_labels(batch)
     except (DatabaseError, PyMongoError):  # not the document's fault, and the next one's too
         raise
     except ForcebaseError as error:
         report.failed.append((title, str(error)))
     except Exception as error:  # whatever pymatgen and phonopy make of a foreign document
-        reason = " ".join(repr(error).split())[:200]
-        report.failed.append((title, f"its document is not as expected: {reason}"))
+        report.failed.append((title, f"its document is not as expected: {in_words(error)}"))
     else:
         link_renewed(db, batch)
         report.add(batch.write(db, activity))
@@ -156,181 +155,3 @@ def _activity_id(job: Document, store: str, options: ImportOptions) -> str:
     if options.description:
         named["description_sha256"] = bytes_digest(options.description.read_bytes())
     return content_digest({"import": named})
-
-
-def _reader(output: Any) -> Reader | None:
-    """Which kind of document it is, by the fields that only that kind has."""
-    if not isinstance(output, dict):
-        return None
-    if is_task_document(output):
-        return lambda db, found, options: task_document_batch(found, drawn_of(found["_metadata"]))
-    if "force_constants" in output and "supercell_matrix" in output:
-        return _phonon
-    if "forcefield_name" in output or "ase_calculator_name" in output:
-        return _force_field
-    if output.get("calcs_reversed"):
-        return _vasp if "vasp_version" in output["calcs_reversed"][0] else None
-    return None
-
-
-def _vasp(db: Database, output: Document, options: ImportOptions) -> Batch:  # noqa: ARG001
-    """emmet's TaskDoc: the labels of its last run's ionic steps, the method of its input."""
-    run = output["calcs_reversed"][0]
-    asked = run["input"]
-    settings = {**(asked.get("parameters") or {}), **(asked.get("incar") or {})}
-    if float(settings.get("PSTRESS", 0.0)):
-        raise InputError("its energies hold PSTRESS.", hint="Import its vasprun.xml.")
-    specs = asked.get("potcar_spec") or []
-    family = (asked.get("potcar_type") or ["PAW_PBE"])[0]
-    titles = [spec["titel"] for spec in specs] or list(asked.get("potcar") or [])
-    titles = [title if " " in title else f"{family} {title}" for title in titles]
-    hashes = potcar_hashes(specs) or [None] * len(titles)
-    found = plain_atoms(run["output"]["ionic_steps"][-1]["structure"])
-    counts = {symbol: found.symbols.count(symbol) for symbol in set(found.symbols)}
-    types = [
-        AtomType(symbol, counts.get(symbol, 0), None, title, digest)
-        for title, digest in zip(titles, hashes, strict=True)
-        if (symbol := element_of(title))
-    ]
-    fields = vasp_fields(
-        _with_hubbard(asked, settings, types), asked.get("incar") or {}, types, run["vasp_version"]
-    )
-    if fields["charge"] is None:
-        fields["charge"] = _stated_charge(output, run)
-    limit = int(settings.get("NELM", 60))
-    steps = [
-        IonicStep(
-            atoms=plain_atoms(step["structure"]),
-            energy=float(step["e_0_energy"]),
-            forces=np.array(step["forces"], dtype=float),
-            stress=stress_from_kbar_pressure(step["stress"]) if step.get("stress") else None,
-            converged=scf_steps(step.get("electronic_steps") or (), settings) < limit,
-            index=index,
-            free_energy=None if step.get("e_fr_energy") is None else float(step["e_fr_energy"]),
-        )
-        for index, step in enumerate(run["output"]["ionic_steps"])
-        if step.get("forces") is not None
-    ]
-    points = Kpoints.from_dict(asked["kpoints"]) if asked.get("kpoints") else None
-    mesh, shift = k_mesh(points)
-    told = [[settings["KSPACING"]]] if settings.get("KSPACING") else []
-    named = list(points.kpts) if points is not None else told
-    found_run = CodeOutput(
-        steps=_with_site_moments(steps, output),
-        found_total=_number(run["output"].get("magnetization")),
-        k_mesh=mesh,
-        k_shift=shift,
-        k_points=named,
-        **fields,
-    )
-    return output_batch(found_run, options.steps, options.k_spacing)
-
-
-def _stated_charge(output: Document, run: Document) -> float | None:
-    """Of the structure, which atomate2 makes NELECT from; None where it does not say one."""
-    for place in (output.get("structure"), run["output"].get("structure"), output.get("input")):
-        structure = place.get("structure", place) if isinstance(place, dict) else None
-        charge = structure.get("charge") if isinstance(structure, dict) else None
-        if charge is not None:
-            return float(charge)
-    return None
-
-
-def _with_site_moments(steps: list[IonicStep], output: Document) -> list[IonicStep]:
-    """The last step with the moments that emmet keeps with the final structure's sites."""
-    geometry = output.get("structure") or {}
-    sites = geometry.get("sites", []) if isinstance(geometry, dict) else []
-    moments = [(site.get("properties") or {}).get("magmom") for site in sites]
-    if not steps or len(moments) != len(steps[-1].atoms) or any(m is None for m in moments):
-        return steps
-    return with_moments(steps, [np.array(moments, dtype=float)])
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
-
-
-def _with_hubbard(asked: Document, settings: Document, types: list[AtomType]) -> Document:
-    """Settings whose Hubbard terms are as VASP wrote them for each POTCAR.
-
-    Raises:
-        InputError: they are on, and the document does not say them.
-    """
-    if not (asked.get("is_hubbard") or settings.get("LDAU")):
-        return settings
-    if isinstance(settings.get("LDAUU"), (list, tuple)):
-        return {**settings, "LDAU": True}
-    if not asked.get("hubbards"):
-        raise InputError("it has Hubbard terms that it does not tell.", hint="Import its run.")
-    values = [float(asked["hubbards"].get(kind.symbol, 0.0)) for kind in types]
-    return {**settings, "LDAU": True, "LDAUU": values}
-
-
-def _force_field(db: Database, output: Document, options: ImportOptions) -> Batch:
-    """atomate2's force field and ASE documents: the labels of the last geometry."""
-    if not options.model:
-        raise InputError(
-            f"a document of {output.get('forcefield_name') or output.get('ase_calculator_name')} "
-            "does not say which weights made it.",
-            hint="Give --model with the model that is in the database.",
-        )
-    found = output["output"]
-    geometry = found.get("structure") or found.get("mol_or_struct") or output.get("structure")
-    if geometry is None or found.get("forces") is None:
-        raise InputError("it holds no structure with forces.")
-    structure = Structure.from_atoms(plain_atoms(geometry))
-    stress = found.get("stress")
-    calculation = Calculation.of(
-        structure,
-        db.require_model(options.model),
-        energy=float(found["energy"]),
-        forces=found["forces"],
-        stress=None if stress is None else stress_from_kbar_pressure(stress),
-        converged=output.get("is_force_converged") is not False,
-    )
-    return Batch(structures=[structure], calculations=[calculation])
-
-
-def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
-    """atomate2's phonon document; it does not say its method: a model's or a method.yaml's."""
-    method: Method
-    if options.model:
-        method = db.require_model(options.model)
-    elif options.description:
-        method = read_description(options.description, "the JobStore", listed=False).method
-    else:
-        raise InputError(
-            f"a phonon document of {output.get('code') or 'unknown code'} does not say its method.",
-            hint="Give --model, or --method with a method.yaml.",
-        )
-    atoms = plain_atoms(output["structure"])
-    constants: Any = output["force_constants"]
-    constants = constants["force_constants"] if isinstance(constants, dict) else constants
-    made = bare_phonopy(
-        atoms.numbers,
-        atoms.cell.array,
-        atoms.positions,
-        unit_cell_masses(atoms),
-        np.array(output["supercell_matrix"], dtype=np.int64),
-        np.array(output["primitive_matrix"], dtype=float),
-    )
-    made.force_constants = np.array(constants, dtype=float)
-    crystal = HarmonicCrystal.from_phonopy(made)
-    arrays = Blob.from_arrays(force_constants=crystal.force_constants)
-    structure = Structure.from_atoms(atoms)
-    phonon = phonon_record(
-        structure,
-        method,
-        crystal.supercell_matrix,
-        crystal.primitive_matrix,
-        crystal.masses,
-        arrays,
-        {"code": str(output.get("code") or "unknown"), "document": "atomate2"},
-        findings=[found] if (found := instability(crystal)) else [],
-    )
-    return Batch(
-        blobs=[arrays.data],
-        structures=[structure],
-        methods=[] if method.is_model else [method],
-        phonons=[phonon],
-    )

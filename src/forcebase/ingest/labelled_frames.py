@@ -23,6 +23,7 @@ from forcebase.ingest.description import FileDescription, describe
 from forcebase.ingest.label_checks import FROZEN_HINT
 from forcebase.ingest.label_keys import chosen_keys, is_free_energy, label
 from forcebase.ingest.options import ImportOptions
+from forcebase.ingest.reasons import in_words
 from forcebase.physics.energy_kinds import EnergyKind, told_apart
 from forcebase.physics.isolated_atoms import ISOLATED, boxed, is_isolated
 from forcebase.records import Calculation, DFTMethod, Structure
@@ -59,7 +60,7 @@ def frames_batch(path: Path, frames: list[Atoms], options: ImportOptions) -> Bat
             ) from None
         except Exception as error:  # whatever text stands where a number is meant
             raise InputError(
-                f"{path.name}, frame {index} cannot be used: {type(error).__name__}: {error}",
+                f"{path.name}, frame {index} cannot be used: {in_words(error)}",
                 hint="Look at its keys, and at what method.yaml says of them.",
             ) from None
     return batch
@@ -76,8 +77,7 @@ def read_frames(path: Path) -> list[Atoms]:
     except InputError:
         raise
     except Exception as error:  # whatever ASE makes of foreign text
-        reason = str(error) or type(error).__name__
-        raise InputError(f"{path.name} cannot be read as extxyz: {reason}") from None
+        raise InputError(f"{path.name} cannot be read as extxyz: {in_words(error)}") from None
     if not frames:
         raise InputError(f"{path.name} holds no structure.")
     return frames

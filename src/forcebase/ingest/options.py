@@ -26,6 +26,8 @@ class ImportOptions:
         description: a method.yaml for files that have none beside them.
         model: a model's name or id, for documents of jobs that do not say which one they used.
         workers: processes that parse; None lets the number of files decide.
+        keep_raw: keep the files themselves too.
+        may_write: make the indexes in other people's JobStores that reading them needs.
     """
 
     steps: Steps = Steps.LAST
@@ -34,6 +36,8 @@ class ImportOptions:
     description: Path | None = None
     model: str = ""
     workers: int | None = None
+    keep_raw: bool = False
+    may_write: bool = False
 
     def __post_init__(self) -> None:
         check_bounds(self, RANGES)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -15,13 +14,14 @@ from forcebase.ingest.codes.code_output import CodeOutput, output_batch
 from forcebase.ingest.file_kinds import FileKind
 from forcebase.ingest.label_checks import check_labels
 from forcebase.ingest.options import ImportOptions
+from forcebase.ingest.plain_file import plain_file
+from forcebase.ingest.reasons import in_words
 from forcebase.ingest.sources import Source
 from forcebase.paths import disk_full, is_full
-from forcebase.safety.files import compression, require_whole_text, unpacked
+from forcebase.safety.files import require_whole_text
 from forcebase.safety.limits import bounded, check_size
-from forcebase.scratch import scratch_folder
 
-BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML, FileKind.VASPRUN, FileKind.OUTCAR)
+BESIDE = (FileKind.CP2K, FileKind.PW_TEXT, FileKind.PW_XML, FileKind.OUTCAR)
 """Outputs whose runs keep trajectories, inputs or pseudopotentials in files beside them."""
 TEXTS = (
     FileKind.OUTCAR,
@@ -59,11 +59,7 @@ def parse(source: Source, options: ImportOptions) -> Parsed:
             raise disk_full(Path(gettempdir())) from None
         return Parsed(None, error.strerror or str(error))
     except Exception as error:  # ASE's and pymatgen's parsers fail in any way on foreign text
-        return Parsed(
-            None,
-            f"it cannot be read as {source.kind}: {type(error).__name__}: "
-            f"{' '.join(str(error).split())[:200]}",
-        )
+        return Parsed(None, f"it cannot be read as {source.kind}: {in_words(error)}")
 
 
 def _read(source: Source, options: ImportOptions) -> Batch:
@@ -75,6 +71,7 @@ def _read(source: Source, options: ImportOptions) -> Batch:
 def _batch(source: Source, options: ImportOptions) -> Batch:
     from forcebase.ingest.ase_database import read_ase_database
     from forcebase.ingest.extxyz import read_extxyz
+    from forcebase.ingest.ml_ab import read_ml_ab
     from forcebase.ingest.phonopy_file import read_phonopy
     from forcebase.ingest.task_documents import read_task_document
 
@@ -86,18 +83,31 @@ def _batch(source: Source, options: ImportOptions) -> Batch:
         return read_phonopy(source.path, options)
     if source.kind is FileKind.TASK_DOCUMENT:
         return read_task_document(source.path)
+    if source.kind is FileKind.ML_AB:
+        return read_ml_ab(source.path, options)
     if source.kind in TEXTS:
         require_whole_text(source.path)
-    with _plain(source.path, source.kind in BESIDE) as path:
+    if source.kind in (FileKind.VASPRUN, FileKind.VASPOUT):  # they look beside it themselves
+        run = _code_reader(source.kind)(source.path)
+        return output_batch(run, options.steps, options.k_spacing)
+    with plain_file(source.path, source.kind in BESIDE) as path:
         return output_batch(_code_reader(source.kind)(path), options.steps, options.k_spacing)
 
 
 def _code_reader(kind: FileKind) -> CodeReader:
     """The reader of a code's output; each loads its own parser."""
-    if kind in (FileKind.VASPRUN, FileKind.OUTCAR):
-        from forcebase.ingest.codes.vasp_output import read_outcar, read_vasprun
+    if kind is FileKind.VASPRUN:
+        from forcebase.ingest.codes.vasp_output import read_vasprun
 
-        return read_vasprun if kind is FileKind.VASPRUN else read_outcar
+        return read_vasprun
+    if kind is FileKind.VASPOUT:
+        from forcebase.ingest.codes.vasp_h5 import read_vaspout
+
+        return read_vaspout
+    if kind is FileKind.OUTCAR:
+        from forcebase.ingest.codes.vasp_outcar import read_outcar
+
+        return read_outcar
     if kind in (FileKind.PW_TEXT, FileKind.PW_XML):
         from forcebase.ingest.codes.espresso_output import read_pw_text, read_pw_xml
 
@@ -119,19 +129,3 @@ def _code_reader(kind: FileKind) -> CodeReader:
 
         return read_abinit_text
     raise InputError(f"there is no reader for {kind}.")
-
-
-@contextmanager
-def _plain(path: Path, beside: bool) -> Iterator[Path]:
-    """The file itself, or decompressed, with links to what lies beside it where that counts."""
-    if compression(path) is None:
-        yield path
-        return
-    with scratch_folder("forcebase-import") as scratch:
-        plain = scratch / path.stem
-        for other in path.parent.iterdir() if beside else ():
-            if other.is_file() and other.name != plain.name:
-                (plain.parent / other.name).symlink_to(other.absolute())
-        with plain.open("wb") as file:
-            file.writelines(unpacked(path))
-        yield plain

@@ -31,6 +31,7 @@ from forcebase.ingest.phonopy_forces import (
     same_cell,
     supercells_with_forces,
 )
+from forcebase.ingest.reasons import in_words
 from forcebase.physics.harmonic_crystal import (
     HarmonicCrystal,
     from_phonopy_contents,
@@ -231,4 +232,4 @@ def _load(path: Path) -> tuple[HarmonicCrystal, Any, list[CodeOutput]]:
             raise
         raise InputError(f"{path.name}: {error.message}", hint=error.hint) from None
     except Exception as error:
-        raise InputError(f"{path.name} cannot be read by phonopy: {error}") from None
+        raise InputError(f"{path.name} cannot be read by phonopy: {in_words(error)}") from None

@@ -151,7 +151,7 @@ def _from_vasp(contents: Any, phonopy: Any, path: Path) -> list[CodeOutput]:
         )
     phonopy.dataset = contents.dataset
     waiting = [as_atoms(cell) for cell in phonopy.supercells_with_displacements]
-    runs = [read_vasprun(file) for file in files]
+    runs = [read_vasprun(file, keep=True) for file in files]
     forces, used = [], []
     for number, cell in enumerate(waiting, 1):
         run = next((r for r in runs if r.steps and same_cell(r.steps[-1].atoms, cell)), None)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from glob import glob
 from pathlib import Path
 
 from forcebase.errors import InputError
 from forcebase.ingest.description import FILE_NAME, archives_of_logs
-from forcebase.ingest.file_kinds import FileKind, kind_of
+from forcebase.ingest.file_kinds import FileKind, kind_of, marks_in
+from forcebase.ingest.folders import FolderWalk
+from forcebase.ingest.phonopy_forces import forces_beside
 from forcebase.ingest.unpacking import unpack
 from forcebase.paths import disk_full, is_full
 from forcebase.safety.text import is_utf8, readable
@@ -24,7 +27,17 @@ UNNAMED_STORE = (
     "it says where a JobStore is, and such a file is followed only where you name it itself: "
     "`forcebase import PATH/jobflow.yaml`."
 )
+UNFORCED = (
+    "it names displacements, and there is no FORCE_SETS, FORCE_CONSTANTS or vasprun.xml beside it."
+)
 NESTED = "it is an archive in an archive. Unpack the outer one, and import the folder."
+OUTPUT = re.compile(r"(vasprun\.xml|OUTCAR|vaspout\.h5|ML_ABN?)(\.\w+)?(\.(gz|bz2|xz))?")
+"""Names that only outputs have: where such a file holds nothing, that is to be told."""
+FORCES = (b" forces:", b" force:", b"\nforce_constants:")
+DISPLACED = b"displacement"
+"""In phonopy's files that become phonons; others are summaries of a cell."""
+KEPT_ATTEMPT = re.compile(r"error\.\d+\.tar(\.gz)?")
+"""Archives in which custodian keeps a run that failed, before it starts the next."""
 NOT_UTF8 = "its name is not UTF-8. Rename it."
 
 
@@ -35,6 +48,7 @@ class Source:
     Attributes:
         path: where it is now; in a temporary folder, where it came in an archive.
         name: what to call it: its path, or the archive's with its own in it.
+        below: its path below the folder that was given, with the archive's where it was in one.
         kind: by its content.
         named: whether the user named this very file.
     """
@@ -43,14 +57,24 @@ class Source:
     name: str
     kind: FileKind
     named: bool = False
+    below: str = ""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Files to import, in the order in which they are read, and (name, reason) of the rest."""
+    """What paths hold.
+
+    Attributes:
+        sources: files to import, in the order in which they are read.
+        failed: (name, reason) of what should have been read and cannot be.
+        notes: (name, what is to be known) of links and of configurations that are not followed.
+        left: files of other kinds, as inputs, scripts and what tools write beside the outputs.
+    """
 
     sources: list[Source]
     failed: list[tuple[str, str]]
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    left: int = 0
 
 
 @contextmanager
@@ -60,33 +84,28 @@ def find_sources(paths: Iterable[Path]) -> Iterator[Found]:
     Raises:
         InputError: a path is not there, or the only one is a file of no known kind.
     """
+    search = _Search()
     found: dict[Path, Source] = {}
-    failed: list[tuple[str, str]] = []
     with scratch_folder("forcebase-import") as scratch:
         asked = list(_expanded(paths))
         for path, named in asked:
-            before = len(failed)
-            new = _of_path(path, scratch, failed)
-            if path.is_file() and not new and len(failed) == before and path.name != FILE_NAME:
-                if len(asked) == 1:
+            before = len(search.failed)
+            new = search.of_path(path, scratch)
+            is_lone = path.is_file() and not _is_archive(path)
+            if is_lone and not new and len(search.failed) == before:
+                if path.name != FILE_NAME and len(asked) == 1:
                     raise InputError(f"{path.name} is {STRANGE}.", hint=KNOWN)
-                failed.append((str(path), f"it is {STRANGE}."))
+                if path.name != FILE_NAME:
+                    search.failed.append((str(path), f"it is {STRANGE}."))
             for source in new:
-                place = source.path.absolute()
+                place = source.path.resolve()  # once, by whatever links it is reached
                 itself = (named and source.path == path) or (place in found and found[place].named)
-                found[place] = replace(source, named=itself)
-        yield Found(_ordered(_followed(list(found.values()), failed)), failed)
-
-
-def _followed(found: list[Source], failed: list[tuple[str, str]]) -> list[Source]:
-    """Leave out configurations that say where to connect, but for those that the user named."""
-    left = []
-    for source in found:
-        if source.kind is FileKind.JOB_STORE and not (source.named or is_documents(source.path)):
-            failed.append((source.name, UNNAMED_STORE))
-        else:
-            left.append(source)
-    return left
+                found.setdefault(place, source)
+                found[place] = replace(found[place], named=itself)
+        sources = search.followed(list(found.values()))
+        notes = search.notes + search.walk.notes
+        failed = search.failed + search.walk.failed
+        yield Found(_ordered(sources), failed, notes, search.left)
 
 
 def _ordered(found: list[Source]) -> list[Source]:
@@ -102,48 +121,143 @@ def _ordered(found: list[Source]) -> list[Source]:
     return sorted(found, key=lambda source: (rank(source), source.name))
 
 
-def _of_path(path: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[Source]:
-    """The sources of a file, which is taken as it is, or of all that a folder or archive holds."""
-    files = [path] if path.is_file() else _files_in(path)
-    if not path.is_file() and not path.is_dir():
-        failed.append((str(path), "it is neither a file nor a folder."))
-    found: list[Source] = []
-    for file in files:
-        if not is_utf8(str(file)):
-            failed.append((readable(str(file)), NOT_UTF8))
-            continue
-        try:
-            found += _of_file(file, scratch, failed)
-        except InputError as error:  # a broken archive
-            failed.append((str(file), str(error)))
-        except OSError as error:
-            if is_full(error):
-                raise disk_full(scratch) from None
-            failed.append((str(file), f"it cannot be read: {error.strerror or error}."))
-    return _without_copies(found) if len(found) > 1 else found
+@dataclass
+class _Search:
+    """Goes through paths, and keeps in mind what is no source."""
+
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    left: int = 0
+    walk: FolderWalk = field(default_factory=FolderWalk)
+
+    def of_path(self, path: Path, scratch: Path) -> list[Source]:
+        """The sources of a file, which is taken as it is, or of all that a folder or archive has.
+
+        Raises:
+            DiskFullError: there is no room to unpack an archive.
+        """
+        itself = path.is_file()
+        if not itself and not path.is_dir():
+            self.failed.append((str(path), "it is neither a file nor a folder."))
+        found: list[Source] = []
+        for file in [path] if itself else self._files_in(path):
+            if not is_utf8(str(file)):
+                self.failed.append((readable(str(file)), NOT_UTF8))
+                continue
+            below = path.name if itself else str(file.relative_to(path))
+            try:
+                new = self._of_file(file, below, scratch, itself)
+            except InputError as error:  # a broken archive
+                self.failed.append((str(file), str(error)))
+            except OSError as error:
+                if is_full(error):
+                    raise disk_full(scratch) from None
+                self.failed.append((str(file), f"it cannot be read: {error.strerror or error}."))
+            else:
+                self.left += 0 if new or itself or file.name == FILE_NAME else 1
+                found += new
+        return self._without_copies(found) if len(found) > 1 else found
+
+    def followed(self, found: list[Source]) -> list[Source]:
+        """Leave out configurations that say where to connect, but for those the user named."""
+        left = []
+        for source in found:
+            points = source.kind is FileKind.JOB_STORE and not is_documents(source.path)
+            if points and not source.named:
+                self.notes.append((source.name, UNNAMED_STORE))
+            else:
+                left.append(source)
+        return left
+
+    def _files_in(self, folder: Path) -> list[Path]:
+        inside = self.walk.files(folder)
+        described = [path.parent for path in inside if path.name == FILE_NAME]
+        logs = {archive for place in described for archive in archives_of_logs(place)}
+        return [path for path in inside if path not in logs]
+
+    def _of_file(self, file: Path, below: str, scratch: Path, named: bool) -> list[Source]:
+        if file.name == FILE_NAME or (not named and KEPT_ATTEMPT.fullmatch(file.name)):
+            return []
+        if not _is_archive(file):
+            kind = _kind_of(file, named)
+            if kind is FileKind.PHONOPY and not named and self._is_without_forces(file, str(file)):
+                kind = None
+            return [Source(file, str(file), kind, below=below)] if kind else []
+        inside = scratch / str(len(list(scratch.iterdir())))
+        inside.mkdir()
+        unpack(file, inside)
+        found = []
+        for member in sorted(inside.rglob("*")):
+            path = member.relative_to(inside)
+            if not is_utf8(str(path)):
+                self.failed.append((readable(f"{file}/{path}"), NOT_UTF8))
+                continue
+            if not member.is_file() or member.name == FILE_NAME:
+                continue
+            if _is_archive(member):
+                if KEPT_ATTEMPT.fullmatch(member.name):
+                    self.left += 1
+                else:
+                    self.failed.append((f"{file}/{path}", NESTED))
+                continue
+            try:
+                kind = _kind_of(member, named=False)
+            except InputError as error:
+                self.failed.append((f"{file}/{path}", str(error)))
+                continue
+            if kind is FileKind.PHONOPY and self._is_without_forces(member, f"{file}/{path}"):
+                kind = None
+            if kind:
+                found.append(Source(member, f"{file}/{path}", kind, below=f"{below}/{path}"))
+            else:
+                self.left += 1
+        return found
+
+    def _is_without_forces(self, file: Path, name: str) -> bool:
+        """Whether a phonopy file and what lies beside it have none; displacements are noted."""
+        marks = marks_in(file, (*FORCES, DISPLACED))
+        if marks & set(FORCES):
+            return False
+        beside = forces_beside(file)
+        if any("vasprun" not in found.name for found in beside):
+            return False
+        if DISPLACED in marks and not beside:
+            self.notes.append((name, UNFORCED))
+        return not (DISPLACED in marks and beside)
+
+    def _without_copies(self, found: list[Source]) -> list[Source]:
+        """Leave out what says with fewer digits, or once more, what lies beside it."""
+        kinds = {(source.path.parent, source.kind) for source in found}
+
+        def is_copy(source: Source) -> bool:
+            folder = source.path.parent
+            if source.kind in (FileKind.OUTCAR, FileKind.VASPOUT):
+                return (folder, FileKind.VASPRUN) in kinds
+            if source.kind is FileKind.PW_XML:
+                kept = source.path.with_suffix(".save") / "data-file-schema.xml"
+                return kept.is_file()
+            return False
+
+        kept = [source for source in found if not is_copy(source)]
+        self.left += len(found) - len(kept)
+        return kept
 
 
-def _files_in(folder: Path) -> list[Path]:
-    inside = sorted(folder.rglob("*"))
-    described = [path.parent for path in inside if path.name == FILE_NAME]
-    logs = {archive for place in described for archive in archives_of_logs(place)}
-    return [path for path in inside if path.is_file() and path not in logs]
+def _kind_of(file: Path, named: bool) -> FileKind | None:
+    """The kind of a file.
 
-
-def _without_copies(found: list[Source]) -> list[Source]:
-    """Leave out what says with fewer digits, or once more, what lies beside it."""
-    kinds = {(source.path.parent, source.kind) for source in found}
-
-    def is_copy(source: Source) -> bool:
-        folder = source.path.parent
-        if source.kind is FileKind.OUTCAR:
-            return (folder, FileKind.VASPRUN) in kinds
-        if source.kind is FileKind.PW_XML:
-            kept = source.path.with_suffix(".save") / "data-file-schema.xml"
-            return kept.is_file()
-        return False
-
-    return [source for source in found if not is_copy(source)]
+    Raises:
+        InputError: it cannot be read, or is an output by its name that holds nothing.
+    """
+    kind = kind_of(file, named)
+    if kind is None and OUTPUT.fullmatch(file.name):
+        what = (
+            "it is empty" if not file.stat().st_size else "it holds nothing of what its name says"
+        )
+        raise InputError(
+            f"{what}.", hint="The run was killed before it began, or the file cut off."
+        )
+    return kind
 
 
 def _expanded(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
@@ -156,34 +270,6 @@ def _expanded(paths: Iterable[Path]) -> Iterator[tuple[Path, bool]]:
         if not matches:
             raise InputError(f"{path} is not there.", hint="Check the path.")
         yield from ((Path(match), False) for match in matches)
-
-
-def _of_file(file: Path, scratch: Path, failed: list[tuple[str, str]]) -> list[Source]:
-    if file.name == FILE_NAME:
-        return []
-    if not _is_archive(file):
-        kind = kind_of(file)
-        return [Source(file, str(file), kind)] if kind else []
-    inside = scratch / str(len(list(scratch.iterdir())))
-    inside.mkdir()
-    unpack(file, inside)
-    found = []
-    for member in _files_in(inside):
-        name = f"{file}/{member.relative_to(inside)}"
-        if not is_utf8(name):
-            failed.append((readable(name), NOT_UTF8))
-            continue
-        if _is_archive(member):
-            failed.append((name, NESTED))
-            continue
-        try:
-            kind = kind_of(member) if member.name != FILE_NAME else None
-        except InputError as error:
-            failed.append((name, str(error)))
-            continue
-        if kind:
-            found.append(Source(member, name, kind))
-    return found
 
 
 def is_documents(path: Path) -> bool:

@@ -12,6 +12,7 @@ from maggma.stores import JSONStore, MemoryStore, MongoStore, MongoURIStore
 from maggma.stores.gridfs import GridFSStore, GridFSURIStore
 
 from forcebase.errors import InputError
+from forcebase.ingest.reasons import in_words
 from forcebase.ingest.sources import is_documents
 from forcebase.safety.json_text import read_json
 from forcebase.safety.limits import bounded
@@ -64,7 +65,7 @@ def open_store(path: Path) -> tuple[JobStore, str]:
     except InputError:
         raise
     except Exception as error:  # whatever maggma and the drivers make of foreign settings
-        raise _no_store(path, f"{type(error).__name__}: {error}") from None
+        raise _no_store(path, in_words(error)) from None
 
 
 def _store(given: Any, path: Path) -> Any:

@@ -11,6 +11,7 @@ from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import mesh_spacing
 from forcebase.ingest.described_method import described_method
+from forcebase.ingest.reasons import in_words
 from forcebase.physics.energy_kinds import told_apart
 from forcebase.records import Calculation, Structure
 from forcebase.safety.json_text import read_json
@@ -103,7 +104,7 @@ def read_task_document(path: Path) -> Batch:
     except ForcebaseError as error:
         raise InputError(f"{path.name}: {error.message}", hint=error.hint) from None
     except Exception as error:  # whatever else stands under the names that it must have
-        raise InputError(f"{path.name} cannot be used: {type(error).__name__}: {error}") from None
+        raise InputError(f"{path.name} cannot be used: {in_words(error)}") from None
 
 
 def _output_of(document: Any) -> dict[str, Any] | None:

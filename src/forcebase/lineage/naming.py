@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mongoengine import Document
 
 from forcebase.database.database import Database
@@ -45,3 +47,11 @@ def activity_title(activity: Activity) -> str:
     else:
         told = f"{activity.kind} {activity.name} ({activity.id[:10]})"
     return "; ".join([told, *activity.messages])
+
+
+def sources_of(db: Database, records: Iterable[Record]) -> dict[str, str]:
+    """Record -> where it came from: the path of an import's file, or the name of a job."""
+    made = {r.id: r.provenance.activity for r in records if getattr(r, "provenance", None)}
+    found = db.activities.by_ids({a for a in made.values() if a}, {"name": 1})
+    names = {row["_id"]: row["name"] for row in found}
+    return {record: names[activity] for record, activity in made.items() if activity in names}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from forcebase.database.compared import comparisons_with
 from forcebase.database.database import Database
-from forcebase.integrity.reach import comparisons_of
 from forcebase.records import Record
 from forcebase.records.dataset import DROPPED, SPLITS
 
@@ -108,7 +108,7 @@ def steps_down(
         yield from _children(db, place.name, record, most)
     if collection == "calculations":
         yield from _datasets_of(db, record, most)
-        compared, counted = comparisons_of(db, document, LOOKED_AT)
+        compared, counted = comparisons_with(db, document, LOOKED_AT)
         if compared:
             first, total = tuple(compared[:MANY]), len(compared)
             yield Step("compared in", Relation.DERIVED, "validations", first, total, counted)

@@ -9,7 +9,7 @@ from jobflow import Maker, job
 from forcebase.blob import Blob
 from forcebase.curation.pipeline import CurationRecipe, Parent, curate
 from forcebase.frames import Frames
-from forcebase.outputs import CandidatesOutput, CurationOutput
+from forcebase.outputs import HEAVY, CandidatesOutput, CurationOutput
 
 
 @dataclass
@@ -24,7 +24,7 @@ class CurateMaker(Maker):
     name: str = "curate"
     recipe: CurationRecipe = field(default_factory=lambda: CurationRecipe("dataset"))
 
-    @job(data=[Blob])
+    @job(data=[Blob, *HEAVY])
     def make(self, candidates: CandidatesOutput, parent: Parent | None = None) -> CurationOutput:
         """Decide which candidates are in; see `forcebase.curation.pipeline.curate`.
 

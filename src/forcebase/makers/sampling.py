@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from jobflow import Flow, Job, Maker, Response, job
 from pymatgen.core import Structure
@@ -50,7 +53,8 @@ class LabelStructuresMaker(Maker):
         """Replace this job by one static calculation per structure.
 
         Kind, family and recipe of a structure go into the metadata of its job, under
-        `forcebase`, so that they stay beside the output, of whatever shape it is.
+        `forcebase`, so that they stay beside the output, of whatever shape it is; with a force
+        field of atomate2, the digest of its weights too, which its documents do not say.
         """
         labelling: list[Flow | Job] = [self._label(made) for made in structures["structures"]]
         return Response(replace=Flow(labelling, output=[job.output for job in labelling]))
@@ -58,9 +62,22 @@ class LabelStructuresMaker(Maker):
     def _label(self, made: StructureOutput) -> Flow | Job:
         labelling = self.static_maker.make(_structure(made))
         labelling.append_name(f" {made['kind']} {made['family'][:10]}")
-        known = {name: made[name] for name in ("kind", "family", "recipe")}
+        known: dict[str, Any] = {name: made[name] for name in ("kind", "family", "recipe")}
+        if weights := _weights(self.static_maker):
+            known["weights"] = weights
         labelling.update_metadata({"forcebase": known})
         return labelling
+
+
+def _weights(maker: Maker) -> dict[str, Any] | None:
+    """Digest of the file that a maker's calculator loads, with precision and head as asked for."""
+    asked = getattr(maker, "calculator_kwargs", None) or {}
+    file = asked.get("model") or asked.get("model_paths") or asked.get("model_path")
+    if not isinstance(file, (str, Path)) or not Path(file).is_file():
+        return None
+    with Path(file).open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return {"sha256": digest, "dtype": asked.get("default_dtype"), "head": asked.get("head")}
 
 
 def _output(made: SampledStructure) -> StructureOutput:

@@ -22,6 +22,9 @@ STARTED, FINISHED, FAILED = "started", "finished", "failed"
 WHEN_WRITTEN, AT_MIGRATION, FROM_ARCHIVE = "when written", "at migration", "from an archive"
 
 
+KINDS = ("job", "import", "comparison", "failure", "forgetting")
+
+
 class Run(EmbeddedDocument):
     """How an activity went in this database, and what it left here; no archive has it."""
 
@@ -31,6 +34,9 @@ class Run(EmbeddedDocument):
     host = StringField(help_text="the machine that it ran on")
     pid = IntField(help_text="its process there")
     reason = StringField(help_text="why it failed")
+    raw_file = StringField(
+        regex=DIGEST_PATTERN, help_text="blob of the imported file itself, compressed"
+    )
     counted = StringField(
         choices=(WHEN_WRITTEN, AT_MIGRATION, FROM_ARCHIVE), help_text="when `written` was made"
     )
@@ -75,7 +81,7 @@ class Activity(Sealed):
     OPEN_FIELDS = ("run",)
 
     id = StringField(primary_key=True, help_text="uuid:index of a job, or a digest")
-    kind = StringField(required=True, choices=("job", "import", "comparison", "failure"))
+    kind = StringField(required=True, choices=KINDS)
     name = StringField(required=True, help_text="job name, or file name")
     job = DictField(help_text="uuid, index, store: where the raw output lies; its sha256")
     source = DictField(help_text="file name and sha256 of an import")

@@ -57,6 +57,16 @@ def unpacked(path: Path, limit: Limit = FILE_BYTES) -> Iterator[bytes]:
         raise InputError(f"{path.name} cannot be decompressed: {error}") from None
 
 
+def unpacked_lines(path: Path, limit: Limit = FILE_BYTES) -> Iterator[bytes]:
+    """Yield the lines of a file with their ends, decompressed; raises as `unpacked`."""
+    rest = b""
+    for piece in unpacked(path, limit):
+        *lines, rest = (rest + piece).splitlines(keepends=True)
+        yield from lines
+    if rest:
+        yield rest
+
+
 def read_unpacked(path: Path, limit: Limit = FILE_BYTES) -> bytes:
     """All bytes of a file, decompressed; raises as `unpacked`."""
     return b"".join(unpacked(path, limit))

@@ -76,6 +76,7 @@ class CodeOutput:
         asked_total: muB that the cell was held at.
         found_total: muB of the cell at its end.
         k_rule: rule and spacing of the mesh, where the input states one.
+        notes: what is to be known of it before it is used.
     """
 
     method: dict[str, Any]
@@ -94,6 +95,7 @@ class CodeOutput:
     asked_total: float | None = None
     found_total: float | None = None
     k_rule: dict[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 def ionic_steps(images: Iterable[Atoms], converged: Sequence[bool] | bool) -> list[IonicStep]:
@@ -150,7 +152,7 @@ def output_batch(output: CodeOutput, which: Steps, k_spacing: float | None = Non
         )
     method = DFTMethod.of_rules(**output.method)
     k_points = _k_points(output, start, k_spacing)
-    batch = Batch(methods=[method])
+    batch = Batch(methods=[method], notes=list(output.notes))
     family = Structure.geometry_id(start)
     for step in output.steps if which is Steps.ALL else output.steps[-1:]:
         recipe = {"operation": "ionic step", "parameters": {"step": step.index}}

@@ -64,6 +64,10 @@ HARMLESS: dict[str, tuple[Group, ...]] = {
             "nelm_* darwin* lattice* phon_nstruct tein",
         ),
         Group(
+            "steps that VASP's own force field predicted are left out",
+            "ml_*",
+        ),
+        Group(
             START,
             "istart icharg iniwav magatom inimix mixfirst lrestart*",
         ),

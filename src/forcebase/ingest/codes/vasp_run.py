@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,14 +114,23 @@ def asked_moments(tags: Tags, n_atoms: int) -> NDArray[np.float64] | None:
 
     None without spin.
     """
-    noncollinear = any(plain(tags.get(n, False)) is True for n in ("LNONCOLLINEAR", "LSORBIT"))
-    if not noncollinear and plain(tags.get("ISPIN", 1)) != 2:
+    if not is_polarised(tags):
         return None
+    noncollinear = _is_noncollinear(tags)
     shape = (n_atoms, 3) if noncollinear else (n_atoms,)
     given = np.array(_numbers(tags.get("MAGMOM")), dtype=float)
     if given.size == 0:
         return np.ones(shape)
     return given.reshape(shape) if given.size == np.prod(shape) else None
+
+
+def is_polarised(tags: Tags) -> bool:
+    """Whether a run has moments at all."""
+    return _is_noncollinear(tags) or plain(tags.get("ISPIN", 1)) == 2
+
+
+def _is_noncollinear(tags: Tags) -> bool:
+    return any(plain(tags.get(name, False)) is True for name in ("LNONCOLLINEAR", "LSORBIT"))
 
 
 def found_moments(outcar: str, n_atoms: int) -> list[NDArray[np.float64]]:
@@ -149,16 +158,28 @@ def total_moment(outcar: str) -> float | None:
 
 
 def moments_beside(path: Path, n_atoms: int) -> tuple[list[NDArray[np.float64]], float | None]:
-    """Moments of the OUTCAR beside a vasprun.xml, which has none itself."""
-    from forcebase.safety.files import read_unpacked
-    from forcebase.safety.limits import TEXT_BYTES
-
-    names = (path.with_name(f"OUTCAR{end}") for end in ("", ".gz", ".bz2", ".xz"))
+    """Moments of the OUTCAR of the same run beside a vasprun.xml, which has none itself."""
+    name = re.sub(r"\.(gz|bz2|xz)$", "", path.name)
+    name = name.replace("vasprun.xml", "OUTCAR") if "vasprun.xml" in name else "OUTCAR"
+    names = (path.with_name(f"{name}{end}") for end in ("", ".gz", ".bz2", ".xz"))
     file = next((name for name in names if name.is_file()), None)
     if file is None:
         return [], None
-    text = read_unpacked(file, TEXT_BYTES).decode(errors="replace")
+    text = "".join(_of_moments(file))
     return found_moments(text, n_atoms), total_moment(text)
+
+
+def _of_moments(outcar: Path) -> Iterator[str]:
+    """Its lines that tell moments: an OUTCAR may be larger than memory."""
+    from forcebase.safety.files import unpacked_lines
+
+    inside = False
+    for line in unpacked_lines(outcar):
+        inside = inside or line.lstrip().startswith(b"magnetization (")
+        if inside or b"number of electron" in line:
+            yield line.decode(errors="replace")
+        if inside and line.startswith(b"tot"):
+            inside = False
 
 
 def _constrained(tags: Tags) -> float | None:

@@ -109,7 +109,6 @@ DEFAULTS: dict[str, Any] = {
     "lhfone": False,
     "lfockaedft": False,
     "images": 0.0,
-    "ml_lmlff": False,
     "lfinite_temperature": False,
 }
 """Of settings that change answers: VASP's own values, as `telling.plain` writes them."""
