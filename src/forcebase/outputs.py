@@ -66,6 +66,8 @@ class Drop(TypedDict):
     calculation: str
     step: str
     reason: str
+    copy_of: NotRequired[str]
+    """Calculation that was kept in its place."""
 
 
 class Member(TypedDict):
@@ -78,6 +80,11 @@ class Member(TypedDict):
 
 
 E0sSource = Literal["fitted", "given", "isolated atoms"]
+
+
+HEAVY = ("members", "dropped")
+"""Parts of a curation's output that go to the store for heavy things, for a document of MongoDB
+holds 16 MB: 55,000 members."""
 
 
 class CurationOutput(TypedDict):

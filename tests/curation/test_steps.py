@@ -61,7 +61,7 @@ def labelled(n: int = 20) -> Frames:
 
 
 def apply(step: Step, frames: Frames) -> dict[int, str]:
-    return dict(step.apply(frames, np.ones(len(frames), dtype=bool)))
+    return {row[0]: row[1] for row in step.apply(frames, np.ones(len(frames), dtype=bool))}
 
 
 def test_one_method_refuses_a_mixture_and_names_the_methods():

@@ -17,7 +17,7 @@ from forcebase.integrity.findings import FindingKind, Verification
 from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, value_at
 from forcebase.integrity.stored_view import stored_digest
 from forcebase.integrity.verify import verify
-from forcebase.records import Activity, Record
+from forcebase.records import Activity, Record, Run
 from forcebase.records.base import DIGEST_PATTERN, document_checksum
 
 NO_ID = "0" * 64
@@ -259,9 +259,12 @@ def test_names_and_taints_of_nothing(filled, damage):
     with damage.removed(filled.raw["validations"], {}) as documents:
         filled.labels.name("gone", "validations", documents[0]["_id"])
         acts = {document["provenance"]["activity"] for document in documents}
+        lists = {document["inputs"] for document in documents if "inputs" in document}
+        assert lists
         assert found(filled) == {
             (FindingKind.ORPHAN_LABEL, "labels", "name:gone"),
             *((FindingKind.RECORDS_MISSING, "activities", act) for act in acts),
+            *((FindingKind.ORPHAN_BLOB, "blobs.files", blob) for blob in lists),
         }
     filled.labels.unname("gone")
 
@@ -311,7 +314,10 @@ def test_every_field_that_names_a_record_or_a_blob_is_looked_at():
                 continue
             is_blob = "blob" in getattr(field, "help_text", "")
             (blobs if is_blob else references).add((name, field_name))
-    assert blobs == {(name, field) for name, fields in BLOB_FIELDS.items() for field in fields}
+    named = {(name, field) for name, fields in BLOB_FIELDS.items() for field in fields}
+    assert blobs == {(name, field) for name, field in named if "." not in field}
+    assert "blob" in Run._fields["raw_file"].help_text
+    assert named - blobs == {("activities", "run.raw_file")}
     listed = {(name, ref.field) for name, refs in REFERENCES.items() for ref in refs}
     assert references == {(name, field) for name, field in listed if "." not in field}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
+from forcebase.database.compared import FIELDS, compared, whole
 from forcebase.database.database import Database
 from forcebase.database.pieces import IDS_AT_ONCE
 from forcebase.errors import IntegrityError
@@ -17,7 +17,6 @@ from forcebase.integrity.references import (
     references_of,
 )
 from forcebase.records import Activity, Label, Taint
-from forcebase.records.dataset import DROPPED
 
 ACTIVITIES, MEMBERS, TAINTS = "activities", "dataset_members", "taints"
 LABELS = Label._meta["collection"]
@@ -85,7 +84,7 @@ def _step(db: Database, contents: Contents, place: str, ids: set[str]) -> dict[s
         if place == "datasets":
             named["calculations"].update(_members(db, contents, row["_id"]))
         if place == "validations" and row["kind"] == "labels":
-            named["calculations"].update(_compared(db, row))
+            named["calculations"].update(one.hex() for one in whole(compared(db, row)))
     contents.ids[place] |= found
     missing = ids - found
     if missing and place != "structures":
@@ -103,7 +102,7 @@ def _fields(place: str) -> dict[str, int]:
     if place == ACTIVITIES:
         return {"_id": 1}
     paths = [reference.field for reference in REFERENCES[place]]
-    extra = ["kind", "on", "created_at"] if place == "validations" else []
+    extra = FIELDS if place == "validations" else ()
     return dict.fromkeys([*paths, *extra, *BLOB_FIELDS.get(place, ()), "provenance"], 1)
 
 
@@ -111,27 +110,6 @@ def _members(db: Database, contents: Contents, dataset: str) -> Iterator[str]:
     for row in db.members.raw.find({"dataset": dataset}, {"calculation": 1}):
         contents.ids[MEMBERS].add(row["_id"])
         yield row["calculation"]
-
-
-def _compared(db: Database, validation: dict[str, Any]) -> Iterator[str]:
-    """Calculations that a comparison of labels may have used.
-
-    One on a dataset took those of its structures; one on a query keeps no list: all of both
-    methods that were there.
-    """
-    both = {"$in": [validation["model"], validation["reference"]]}
-    query = {"method": both, "created_at": {"$lte": validation["created_at"]}}
-    edges = validation["provenance"]["edges"]
-    datasets = [edge["record"] for edge in edges if edge["collection"] == "datasets"]
-    if not datasets:
-        yield from (row["_id"] for row in db.calculations.raw.find(query, {"_id": 1}))
-        return
-    split = validation["on"].get("split") or {"$ne": DROPPED}
-    members = {"dataset": {"$in": datasets}, "split": split}
-    structures = [row["structure"] for row in db.members.raw.find(members, {"structure": 1})]
-    for start in range(0, len(structures), IDS_AT_ONCE):
-        some = {**query, "structure": {"$in": structures[start : start + IDS_AT_ONCE]}}
-        yield from (row["_id"] for row in db.calculations.raw.find(some, {"_id": 1}))
 
 
 def _add_beside(db: Database, contents: Contents) -> None:

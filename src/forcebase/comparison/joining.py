@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forcebase.comparison.replicates import one_each
+from forcebase.database.compared import pack_inputs
 from forcebase.database.database import Database
 from forcebase.database.equivalences import equal_methods
 from forcebase.database.label_ids import LabelIds, read_label_ids
@@ -60,6 +61,10 @@ class Join:
     def calculations(self) -> list[str]:
         """Ids of the calculations of both sides."""
         return [*self.model.ids.astype(str).tolist(), *self.reference.ids.astype(str).tolist()]
+
+    def packed(self) -> bytes:
+        """The same as a validation keeps them."""
+        return pack_inputs(self.calculations)
 
     def where(self, chosen: NDArray[np.bool_]) -> Join:
         """Those at which `chosen`, (n,), is true; what is missing stays the same."""

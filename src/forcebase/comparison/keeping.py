@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 
+from forcebase.database.access import refusals_told
 from forcebase.database.database import Database
 from forcebase.digest import content_digest
 from forcebase.errors import IntegrityError
 from forcebase.ingest.batch import Batch
 from forcebase.records import Activity, Validation
+from forcebase.records.base import CHECKSUM
 
 
 def find(db: Database, asked: Validation) -> Validation | None:
@@ -20,12 +22,27 @@ def find(db: Database, asked: Validation) -> Validation | None:
     return None
 
 
+def with_inputs(db: Database, known: Validation, inputs: bytes) -> Validation:
+    """Give a comparison of before schema 8 the list of what went in; its root is the same."""
+    if known.inputs or not db.access.may_write:
+        return known
+    row = db.validations.raw.find_one({"_id": known.id})
+    if row is None:
+        return known
+    row["inputs"] = db.blobs.put(inputs)
+    change = {"inputs": row["inputs"], CHECKSUM: Validation.checksum_of(row)}
+    with refusals_told(db.raw):
+        db.validations.raw.update_one({"_id": known.id}, {"$set": change})
+    return db.validations.get(known.id)
+
+
 def keep(
     db: Database,
     validation: Validation,
     name: str,
     started: float,
     known: Validation | None = None,
+    inputs: bytes | None = None,
 ) -> Validation:
     """Store a sealed validation, or find the one there is.
 
@@ -37,6 +54,7 @@ def keep(
         name: of the activity.
         started: `time.perf_counter()` when the comparison began.
         known: the record of it that there was before it was computed again.
+        inputs: of labels, the blob that `validation.inputs` names.
 
     Raises:
         IntegrityError: computed again, it is not what the record says.
@@ -49,9 +67,11 @@ def keep(
             found=validation.id,
         )
     if not db.access.may_write:
+        validation.unstored_inputs = inputs
         return known or validation
     activity_id = content_digest({"comparison": validation.id})
     seconds = time.perf_counter() - started
     activity = Activity(id=activity_id, kind="comparison", name=name, wall_time=seconds)
-    Batch(validations=[validation]).write(db, activity)
+    blobs = [] if inputs is None else [inputs]
+    Batch(validations=[validation], blobs=blobs).write(db, activity)
     return db.validations.get(validation.id)

@@ -9,13 +9,13 @@ from typing import Any
 
 from forcebase.comparison.energies import compared_kind, trained_kind
 from forcebase.comparison.joining import Join, join
-from forcebase.comparison.keeping import find, keep
+from forcebase.comparison.keeping import find, keep, with_inputs
 from forcebase.comparison.leakage import Only, require_unseen, seen_by
 from forcebase.database.database import Database
 from forcebase.database.equivalences import equal_methods, resting_on
 from forcebase.database.pieces import in_pieces
 from forcebase.datasets import check_split
-from forcebase.digest import merkle_root
+from forcebase.digest import bytes_digest, merkle_root
 from forcebase.physics.alignment import Align
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.physics.metrics import FrameTally
@@ -151,8 +151,10 @@ def compare_labels(
         n=len(pairs),
     )
     known = find(db, validation)
+    inputs = pairs.packed()
     if known is not None and not recompute:
-        return known
+        return with_inputs(db, known, inputs)
+    validation.inputs = bytes_digest(inputs)
     validation.metrics = _metrics(db, pairs, energy, alignment, host, shells, progress)
     validation.leakage = seen_by(db, model, pairs.structures).counts()
     validation.made_from("model", "methods", model.id)
@@ -163,7 +165,7 @@ def compare_labels(
         validation.made_from("on", "datasets", selection.dataset.id)
     if host is not None:
         validation.made_from("host", "structures", host.id)
-    return keep(db, validation.sealed(), "compare labels", started, known)
+    return keep(db, validation.sealed(), "compare labels", started, known, inputs)
 
 
 def _equivalences(db: Database, reference: Method, pairs: Join) -> list[str]:

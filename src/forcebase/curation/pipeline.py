@@ -148,11 +148,17 @@ def _take_steps(
     for step in steps:
         n_in = int(kept.sum())
         found = step.apply(frames, kept)
-        for index, reason in found:
+        for row in found:
+            index, reason = row[0], row[1]
             kept[index] = False
-            dropped.append(
-                {"calculation": str(frames.ids[index]), "step": step.name, "reason": reason}
-            )
+            drop: Drop = {
+                "calculation": str(frames.ids[index]),
+                "step": step.name,
+                "reason": reason,
+            }
+            if len(row) == 3:
+                drop["copy_of"] = str(frames.ids[row[2]])
+            dropped.append(drop)
         done.append(
             {
                 "name": step.name,

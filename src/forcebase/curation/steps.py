@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -24,7 +25,8 @@ LARGE = Bounds(0, 1_000_000_000)
 CUTOFF = Bounds(0, 20, above=True)
 """Angstrom."""
 
-Dropped = list[tuple[int, str]]
+Dropped = Sequence[tuple[int, str] | tuple[int, str, int]]
+"""Index and reason of each record that is dropped, and of a copy the index of what it copies."""
 
 
 class Step(MSONable, ABC):
@@ -276,17 +278,18 @@ class NearDuplicates(Step):
         pairs = find_near_pairs(
             frames, np.flatnonzero(kept), tolerance=self.tolerance, cutoff=self.cutoff
         )
-        reasons: dict[int, str] = {}
+        reasons: dict[int, tuple[int, str, int]] = {}
         for pair in sorted(pairs, key=lambda p: (p.second, p.difference, p.first)):
             if pair.first in reasons or pair.second in reasons:
                 continue
             gap = np.abs(np.subtract(*frames.energies[[pair.first, pair.second]]))
             meV = 1000 * gap / frames.n_atoms[pair.second]
-            reasons[pair.second] = (
+            reason = (
                 f"near copy of {frames.ids[pair.first]}: pair distances up to {self.cutoff:g} A "
                 f"within {pair.difference:.4f} A, energies within {meV:.2f} meV/atom"
             )
-        return sorted(reasons.items())
+            reasons[pair.second] = (pair.second, reason, pair.first)
+        return [found for _, found in sorted(reasons.items())]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from forcebase.database.trust import require_runnable
 from forcebase.digest import content_digest
 from forcebase.frames import Frames
 from forcebase.models.loading import neutral_of
-from forcebase.outputs import MACE, CandidatesOutput, CurationOutput, ModelOutput
+from forcebase.outputs import HEAVY, MACE, CandidatesOutput, CurationOutput, ModelOutput
 from forcebase.records import Dataset, ModelMethod
 from forcebase.records.dataset import DROPPED
 
@@ -142,7 +142,7 @@ def _publish(db: Database, what: str, digest: str, output: dict[str, Any]) -> Ou
     with refusals_told(db.raw):
         light = JobStore(MemoryStore(), additional_stores=stores)
         light.docs_store.connect()
-        light.update(document, save={DATA_STORE: [Blob]})
+        light.update(document, save={DATA_STORE: [Blob, *HEAVY]})
         made: Any = light.docs_store.query_one({"uuid": uuid})
         if found is not None:  # half of it, left by a kill
             made["_id"] = found["_id"]

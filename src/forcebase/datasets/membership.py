@@ -12,9 +12,6 @@ from forcebase.errors import NotFoundError
 from forcebase.records import Dataset
 from forcebase.records.dataset import DROPPED
 
-NEAR_COPY = "near copy of "
-"""How the reason begins for which the step near-duplicates drops a record; an id follows."""
-
 
 class Standing(StrEnum):
     """How a calculation stands to a dataset."""
@@ -115,11 +112,9 @@ def membership(db: Database, calculation: str, dataset: Dataset) -> Membership:
 
 def near_copies(db: Database, dataset: str) -> dict[str, str]:
     """Calculations dropped from a dataset as near copies -> the calculation that was kept."""
-    dropped = {"dataset": dataset, "split": DROPPED, "step": "near-duplicates"}
-    rows = db.members.raw.find(dropped, {"calculation": 1, "reason": 1})
-    return {
-        row["calculation"]: row["reason"].removeprefix(NEAR_COPY).partition(":")[0] for row in rows
-    }
+    dropped = {"dataset": dataset, "split": DROPPED, "copy_of": {"$exists": True}}
+    rows = db.members.raw.find(dropped, {"calculation": 1, "copy_of": 1})
+    return {row["calculation"]: row["copy_of"] for row in rows}
 
 
 def _calculations(db: Database, record: str) -> list[str]:
@@ -159,7 +154,6 @@ def _steps(dataset: Dataset, dropped_by: str | None) -> tuple[StepTaken, ...]:
 
 
 def _copies(db: Database, calculation: str, dataset: Dataset) -> dict[str, str]:
-    dropped = {"dataset": dataset.id, "split": DROPPED, "step": "near-duplicates"}
-    asked = {**dropped, "reason": {"$regex": f"^{NEAR_COPY}{calculation}:"}}
-    rows = db.members.raw.find(asked).sort("calculation")
+    copies = {"dataset": dataset.id, "split": DROPPED, "copy_of": calculation}
+    rows = db.members.raw.find(copies).sort("calculation")
     return {row["calculation"]: row["reason"] for row in rows}

@@ -82,7 +82,7 @@ def beside(db: Database, frames: Frames, steps: Sequence[Step]) -> dict[str, Any
         kept = np.ones(len(frames), dtype=bool)
         for step in steps:
             if isinstance(step, (IsolatedAtoms, OneMethod, Alike)):
-                kept[[i for i, _ in step.apply(frames, kept)]] = False
+                kept[[row[0] for row in step.apply(frames, kept)]] = False
         if findings := findings_of(frames.take(np.flatnonzero(kept)), alike.given, alike):
             told["findings"] = findings
     return told

@@ -21,11 +21,15 @@ from forcebase.database.database import Database
 from forcebase.errors import IntegrityError
 from forcebase.integrity.batches import batches
 from forcebase.integrity.findings import Finding, FindingKind
-from forcebase.integrity.references import BLOB_FIELDS
+from forcebase.integrity.references import BLOB_FIELDS, value_at
 from forcebase.safety.json_text import parse_json
 
 RESTORE = "Restore it from a backup, or collect or import again what it came from."
-WORDS = {"neutral": "neutral form", "force_constants": "force constants"}
+WORDS = {
+    "neutral": "neutral form",
+    "force_constants": "force constants",
+    "run.raw_file": "imported file",
+}
 LEFT_OVER = "A writer was killed over it, or a record was removed: run again what wrote it."
 RUN_AGAIN = "Restore it from a backup; what became records of it is not touched."
 
@@ -99,14 +103,16 @@ def check_names(db: Database) -> Iterator[Finding]:
     for name, field in fields:
         found = db.collection(name).raw.find({field: {"$type": "string"}}, {field: 1})
         for rows in batches(found):
-            named = _column(row[field] for row in rows)
+            names = [value_at(row, field) for row in rows]
+            named = _column(iter(names))
             unnamed &= ~np.isin(there, named)
-            for row, is_there in zip(rows, np.isin(named, there), strict=True):
-                if not is_there:
+            missing = ~np.isin(named, there)
+            for row, blob, is_missing in zip(rows, names, missing, strict=True):
+                if is_missing:
                     called = WORDS.get(field, field)
-                    words = f"its {called}, blob {row[field][:10]}, is not there"
+                    words = f"its {called}, blob {blob[:10]}, is not there"
                     kind = FindingKind.BLOB_MISSING
-                    yield Finding(kind, name, row["_id"], words, RESTORE, row[field])
+                    yield Finding(kind, name, row["_id"], words, RESTORE, blob)
     for name in there[unnamed]:
         sha256 = name.decode()
         words = "no record names it"

@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from forcebase.database.compared import FIELDS as FIELDS_OF_COMPARISONS
+from forcebase.database.compared import Packed, compared, holds, packed_ids
 from forcebase.database.database import Database
 from forcebase.records import Taint
 from forcebase.records.dataset import DROPPED
 
 AT_ONCE = 10_000
 """Calculations looked at together; their ids fill a megabyte."""
-FIELDS = {"structure": 1, "method": 1, "created_at": 1}
+FIELDS = {"_id": 1}
 FOLLOWED = ("calculations", "structures", "activities")
 """What is tainted reaches calculations from here; from elsewhere by provenance edges."""
 Row = dict[str, Any]
@@ -34,7 +36,7 @@ def reached_heads(db: Database, taint: Taint) -> set[str]:
     known = [*taint.reached, *taint.clear]
     datasets = {row["_id"] for row in db.datasets.raw.find({"_id": {"$nin": known}}, {"_id": 1})}
     new = {"_id": {"$nin": known}, "kind": "labels"}
-    validations = list(db.validations.raw.find(new, {"metrics": 0, "leakage": 0}))
+    validations = list(db.validations.raw.find(new, FIELDS_OF_COMPARISONS))
     open_heads = datasets | {row["_id"] for row in validations}
     if not open_heads:
         return set(taint.reached)
@@ -51,9 +53,7 @@ def misjudged(db: Database, taint: Taint) -> list[str]:
     if not kept["_id"]["$in"] or taint.collection not in FOLLOWED:
         return sorted({*taint.reached, *taint.clear})
     datasets = {row["_id"] for row in db.datasets.raw.find(kept, {"_id": 1})}
-    validations = list(
-        db.validations.raw.find({**kept, "kind": "labels"}, {"metrics": 0, "leakage": 0})
-    )
+    validations = list(db.validations.raw.find({**kept, "kind": "labels"}, FIELDS_OF_COMPARISONS))
     heads = datasets | {row["_id"] for row in validations}
     right = _reached_among(db, taint, datasets, validations)
     return sorted((set(taint.reached) ^ right) | (set(taint.clear) ^ (heads - right)))
@@ -64,19 +64,38 @@ def _reached_among(
 ) -> set[str]:
     """Those of these datasets and comparisons that a taint reaches."""
     reached: set[str] = set()
+    inputs: dict[str, Packed] = {}
     for rows in reached_calculations(db, taint):
         reached |= _datasets_with(db, rows, datasets - reached)
-        reached |= {v["_id"] for v in validations if v["_id"] not in reached and _used(db, v, rows)}
+        ids = packed_ids(row["_id"] for row in rows)
+        for row in validations:
+            name = row["_id"]
+            if name not in reached:
+                inputs[name] = inputs[name] if name in inputs else compared(db, row)
+                reached |= {name} if holds(inputs[name], ids) else set()
         if len(reached) == len(datasets) + len(validations):
             break
     return reached
 
 
-def reaches_comparison(db: Database, taint: Taint, validation: Row) -> bool:
-    """Whether a comparison of labels, which need not be stored, took a calculation reached."""
+def reaches_comparison(
+    db: Database, taint: Taint, validation: Row, data: bytes | None = None
+) -> bool:
+    """Whether a comparison of labels took a calculation reached.
+
+    Args:
+        db: the database.
+        taint: of a record.
+        validation: the comparison's stored form.
+        data: the ids that went in, of one that is not stored.
+    """
     if taint.collection not in FOLLOWED or validation["kind"] != "labels":
         return False
-    return any(_used(db, validation, rows) for rows in reached_calculations(db, taint))
+    inputs = compared(db, validation, data)
+    return any(
+        holds(inputs, packed_ids(row["_id"] for row in rows))
+        for rows in reached_calculations(db, taint)
+    )
 
 
 def reached_calculations(db: Database, taint: Taint) -> Iterator[list[Row]]:
@@ -92,19 +111,6 @@ def reached_calculations(db: Database, taint: Taint) -> Iterator[list[Row]]:
         made = db.structures.raw.find(by_it, {"_id": 1})
     for structures in _with_descendants(db, made):
         yield from _batches(calculations.find({"structure": {"$in": structures}}, FIELDS))
-
-
-def comparisons_of(db: Database, calculation: Row, most: int) -> tuple[list[str], bool]:
-    """Comparisons of labels that took a calculation, and whether these are all of them.
-
-    Args:
-        db: the database.
-        calculation: its id, structure, method and created_at.
-        most: so many comparisons of its method are looked at.
-    """
-    query = {"provenance.edges.record": calculation["method"], "kind": "labels"}
-    rows = list(db.validations.raw.find(query, {"metrics": 0, "leakage": 0}).limit(most))
-    return [row["_id"] for row in rows if _used(db, row, [calculation])], len(rows) < most
 
 
 def _with_descendants(db: Database, structures: Iterable[Row]) -> Iterator[list[str]]:
@@ -137,23 +143,3 @@ def _datasets_with(db: Database, rows: list[Row], among: set[str]) -> set[str]:
         return set()
     members = {"calculation": {"$in": [row["_id"] for row in rows]}, "split": {"$ne": DROPPED}}
     return set(db.members.raw.distinct("dataset", members)) & among
-
-
-def _used(db: Database, validation: Row, rows: list[Row]) -> bool:
-    """Whether a comparison of labels took one of these calculations.
-
-    One on a dataset took those of its structures. One on a query keeps no list of what it found:
-    it is taken to have used any calculation of its methods that was there.
-    """
-    methods = {validation["model"], validation["reference"]}
-    structures = [
-        row["structure"]
-        for row in rows
-        if row["method"] in methods and row["created_at"] <= validation["created_at"]
-    ]
-    on = [e["record"] for e in validation["provenance"]["edges"] if e["collection"] == "datasets"]
-    if not structures or not on:
-        return bool(structures)
-    split = validation["on"].get("split") or {"$ne": DROPPED}
-    member = {"dataset": {"$in": on}, "structure": {"$in": structures}, "split": split}
-    return db.members.raw.find_one(member, {"_id": 1}) is not None

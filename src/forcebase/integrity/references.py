@@ -49,8 +49,10 @@ BLOB_FIELDS: dict[str, tuple[str, ...]] = {
     "methods": ("weights", "neutral"),
     "calculations": ("log",),
     "phonons": ("force_constants",),
+    "validations": ("inputs",),
+    "activities": ("run.raw_file",),
 }
-"""The fields of a collection's records that name blobs."""
+"""The fields of a collection's documents that name blobs, dotted where one is inside another."""
 
 
 def references_of(collection: str, document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -69,8 +71,8 @@ def references_of(collection: str, document: dict[str, Any]) -> Iterator[tuple[s
 def blobs_of(collection: str, document: dict[str, Any]) -> Iterator[str]:
     """Yield the digests of the blobs that a stored record names."""
     for field in BLOB_FIELDS.get(collection, ()):
-        if document.get(field):
-            yield document[field]
+        if named := value_at(document, field):
+            yield named
 
 
 def unsaid_edges(collection: str, document: dict[str, Any]) -> Iterator[tuple[Reference, str]]:

@@ -109,7 +109,8 @@ def stale_comparison(db: Database, validation: Validation) -> list[str]:
     found = [stale_among(db, collection, ids) for collection, ids in sides.items()]
     reasons = [f"{name[:10]} {why}" for stale in found for name, why in stale.items()]
     row = validation.to_mongo().to_dict()
-    taints = [taint for taint in db.taints.iterate() if reaches_comparison(db, taint, row)]
+    data = getattr(validation, "unstored_inputs", None)
+    taints = [taint for taint in db.taints.iterate() if reaches_comparison(db, taint, row, data)]
     return reasons + [_words("", taint) for taint in taints]
 
 

@@ -83,6 +83,9 @@ class DatasetMember(Sealed):
     split = StringField(required=True, choices=(*SPLITS, DROPPED))
     step = StringField(help_text="the step that dropped it")
     reason = StringField(help_text="why it was dropped")
+    copy_of = StringField(
+        regex=DIGEST_PATTERN, help_text="of a dropped copy: the calculation that was kept"
+    )
 
     @staticmethod
     def leaf(calculation: str, split: str) -> str:

@@ -24,6 +24,11 @@ class Validation(Record):
     inputs_root = StringField(
         required=True, regex=DIGEST_PATTERN, help_text="Merkle root of all records that went in"
     )
+    inputs = StringField(
+        regex=DIGEST_PATTERN,
+        help_text="of labels, blob: ids of the calculations of the model and, as many, of the "
+        "reference, 32 bytes each",
+    )
     n = IntField(required=True, help_text="structures, or q-points")
     metrics = DictField(required=True)
     leakage = DictField(help_text="n_in_training, n_same_family, n_new")

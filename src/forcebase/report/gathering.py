@@ -10,6 +10,7 @@ import numpy as np
 from ase.data import chemical_symbols
 
 from forcebase.comparison import Pairs, join
+from forcebase.database.compared import sides
 from forcebase.database.database import Database
 from forcebase.datasets import energy_taken, splits_of
 from forcebase.models.training_settings import summary
@@ -40,7 +41,7 @@ def gather(db: Database, result: MainResult, targets: dict[str, float]) -> Repor
     pairs = _test_pairs(db, result) if result.labels else None
     shells = shell_forces(result.labels) if result.labels else []
     timings = _timings(db, pairs) if pairs else []
-    activities = _step_activities(db, result, pairs)
+    activities = _step_activities(db, result)
     phonons = [
         _phonon_figures(db, number, found)
         for number, found in enumerate(result.phonons, 1)
@@ -62,7 +63,7 @@ def gather(db: Database, result: MainResult, targets: dict[str, float]) -> Repor
         steps={step: _seconds(db, made) for step, made in activities.items()},
         step_activities=activities,
         figure_sources=_figure_sources(result, phonons, timings),
-        provenance=provenance_of(db, result, pairs),
+        provenance=provenance_of(db, result),
     )
 
 
@@ -89,7 +90,7 @@ def _names(result: MainResult) -> Names:
     return Names(reference=result.reference.short_title, model=result.model.short_title)
 
 
-def _step_activities(db: Database, result: MainResult, pairs: Pairs | None) -> dict[str, list[str]]:
+def _step_activities(db: Database, result: MainResult) -> dict[str, list[str]]:
     """Activities of each step; of the imports, those that gave the dataset and the phonons."""
 
     def made(calculations: Iterable[str]) -> list[str]:
@@ -104,7 +105,7 @@ def _step_activities(db: Database, result: MainResult, pairs: Pairs | None) -> d
         "import": sorted(db.activities.raw.distinct("_id", imported)),
         "dataset": [result.dataset.provenance.activity],
         "train": [result.model.provenance.activity],
-        "predict": sorted(made(pairs.model.ids.tolist())) if pairs else [],
+        "predict": sorted(made(sides(db, result.labels.to_mongo())[0])) if result.labels else [],
         "phonon": [found.phonon.provenance.activity for found in result.phonons if found.phonon],
         "compare": [validation.provenance.activity for validation in compared if validation],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from forcebase.comparison import Pairs
+from forcebase.database.compared import sides
 from forcebase.database.database import Database
 from forcebase.integrity.taint import stale_among
 from forcebase.lineage import made_by, parents, title
@@ -12,15 +12,17 @@ from forcebase.report.content import ProvenanceNode
 from forcebase.report.main_result import MainResult
 
 
-def provenance_of(db: Database, result: MainResult, pairs: Pairs | None) -> list[ProvenanceNode]:
+def provenance_of(db: Database, result: MainResult) -> list[ProvenanceNode]:
     """The records behind all numbers, ends first, each once.
 
-    A comparison of labels names its methods and dataset; the pairs of calculations that it
-    came down to are added here, so that the chain has no gap.
+    A comparison of labels names its methods and dataset; the calculations that it keeps as its
+    inputs are added here, so that the chain has no gap.
     """
-    sides = {"prediction": pairs.model, "label": pairs.reference} if pairs else {}
+    found_sides = sides(db, result.labels.to_mongo()) if result.labels else ([], [])
     compared = [
-        (role, "calculations", str(record)) for role, side in sides.items() for record in side.ids
+        (role, "calculations", record)
+        for role, side in zip(("prediction", "label"), found_sides, strict=True)
+        for record in side
     ]
     waiting = _ends(result)
     found: dict[str, ProvenanceNode] = {}
