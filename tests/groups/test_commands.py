@@ -20,6 +20,7 @@ from forcebase.database.database import Database
 from forcebase.database.roles import Role
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.importing import import_paths
+from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import READERS
 from forcebase.integrity.taint import set_taint
 from forcebase.records import Activity
@@ -32,6 +33,7 @@ READING = {
     "why": ["{calculation}", "d@1"],
     "verify": ["--no-models"],
     "log": [],
+    "raw": ["wse2-unit-cell", "--out", "{tmp}/raw"],
     "export": ["d@1", "--out", "{tmp}/d.zip"],
     "backup": ["{tmp}/b.zip"],
     "compare": ["pbe", "pbe", "--on", "d@1:test"],
@@ -56,6 +58,7 @@ WRITING = {
     "phonon": ["quick", "wse2-unit-cell", "--supercell", "1x1x1"],
     "taint": ["{calculation}", "--reason", "bad"],
     "untaint": ["{tainted}"],
+    "forget": ["{calculation}"],
     "demo": ["--out", "{tmp}"],
     "dataset build": ["e", "n_atoms=3"],
     "method equate": ["pbe", "pbe", "--reason", "the same"],
@@ -88,7 +91,8 @@ def filled(filled_group, data_folder, quick_model, tmp_path_factory):
     """Records, two versions of a dataset, a taint, a comparison and a model; what names them."""
     folder = tmp_path_factory.mktemp("filled")
     db = Database(filled_group.settings)
-    import_paths(db, [data_folder / name for name in FILES])
+    raw = ImportOptions(keep_raw=True)
+    import_paths(db, [data_folder / name for name in FILES], options=raw)
     import_paths(db, [data_folder.parent / "wse2_gpaw_vacancy"])
     db.labels.name("pbe", "methods", db.calculations.one(method_class="dft").method)
     build_dataset(db, "d", {"n_atoms": [3, 12]})
@@ -165,7 +169,7 @@ def test_a_reader_runs_what_only_reads(filled, run, command):
     assert done.returncode == 0, done.stderr
     assert "Error" not in done.stderr
     assert contents(filled[0].settings) == before
-    if command not in ("verify", "export", "backup", "model export"):  # times, or new files
+    if command not in ("verify", "export", "backup", "model export", "raw"):  # times, or new files
         assert done.stdout == run(None, *command.split(), *READING[command]).stdout
 
 

@@ -12,6 +12,7 @@ from forcebase.cli import (
     compare,
     dataset,
     doctor,
+    forget,
     integrity,
     jobs,
     launch,
@@ -72,6 +73,8 @@ app.command()(trace.trace)
 app.command()(why.why)
 app.command()(integrity.taint)
 app.command()(integrity.untaint)
+app.command()(forget.forget)
+app.command()(forget.raw)
 app.command()(integrity.verify)
 app.command()(log.log)
 app.command()(archive.export)

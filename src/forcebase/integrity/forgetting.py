@@ -1,0 +1,293 @@
+"""Taking back a record, or what an import, a job or a comparison made, where nothing depends on it.
+
+What others depend on stays. A structure or a DFT set-up that other acts share is left where it is,
+and with it the act that first wrote it; anything else that something depends on is a reason to
+forget nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo.client_session import ClientSession
+
+from forcebase.blob import DATA_STORE
+from forcebase.database.access import refusals_told
+from forcebase.database.acts import begin, finish, is_running
+from forcebase.database.blobs import BUCKET
+from forcebase.database.connection import supports_transactions
+from forcebase.database.database import Database
+from forcebase.database.job_store import OUTPUTS
+from forcebase.database.pieces import in_pieces
+from forcebase.database.written import packed, summary_of
+from forcebase.digest import content_digest
+from forcebase.errors import AccessError, InputError
+from forcebase.integrity.dependents import Named, dependents
+from forcebase.integrity.references import BLOB_FIELDS, blobs_of
+from forcebase.integrity.subject import Subject
+from forcebase.integrity.taint import remove_taint
+from forcebase.records import Activity, Label
+from forcebase.records.activity import sealed_run
+from forcebase.records.base import utc_now
+
+SHARED = ("structures", "methods")
+"""Of an import: what other acts may have found there and use."""
+
+
+@dataclass
+class Forgetting:
+    """What is, or would be, taken back.
+
+    Attributes:
+        subject: what was named.
+        title: of it, in words.
+        records: collection -> ids of the records that go.
+        kept: collection -> ids of records of the act that others depend on.
+        activity: id of the act that goes with its last record; None where it stays.
+        blobs: digests of the blobs that nothing names any more.
+        n_bytes: what these blobs and the job's stored output fill.
+    """
+
+    subject: Subject
+    title: str
+    records: dict[str, list[str]] = field(default_factory=dict)
+    kept: dict[str, list[str]] = field(default_factory=dict)
+    activity: str | None = None
+    blobs: list[str] = field(default_factory=list)
+    n_bytes: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return {
+            "collection": self.subject.collection,
+            "record": self.subject.record,
+            "title": self.title,
+            "records": {name: len(ids) for name, ids in self.records.items()},
+            "kept": {name: len(ids) for name, ids in self.kept.items()},
+            "activity": self.activity,
+            "blobs": len(self.blobs),
+            "bytes": self.n_bytes,
+        }
+
+
+def plan_forgetting(db: Database, subject: Subject) -> Forgetting:
+    """Say what would go; nothing is changed.
+
+    Args:
+        db: the database.
+        subject: a record, or the act that made records.
+
+    Raises:
+        InputError: something depends on it; it is a member of a dataset, or is being written.
+    """
+    if subject.collection == db.activities.name:
+        return _of_act(db, subject)
+    if subject.collection not in db.record_collections:
+        raise InputError(
+            f"{subject.collection} cannot be forgotten.",
+            hint="Forget the dataset, or leave the record out of its next version.",
+        )
+    record = db.collection(subject.collection).get(subject.record)
+    for _, other in dependents(db, subject.collection, [subject.record]):
+        raise _depends(f"{subject.collection} {subject.record[:10]}", other)
+    title = str(getattr(record, "title", "") or f"{subject.collection} {subject.record[:10]}")
+    found = Forgetting(subject, title, {subject.collection: [subject.record]})
+    return _with_blobs(db, found)
+
+
+def forget(db: Database, subject: Subject) -> Forgetting:
+    """Take a record back, or what an act made, with the blobs that only they name.
+
+    A job's output goes from the JobStore too, or the next `collect` would bring it back.
+
+    Raises:
+        InputError: as of `plan_forgetting`.
+        AccessError: the user may not remove records.
+        DatabaseError: the server refused.
+    """
+    if not db.access.may({"remove"}, "calculations"):
+        raise AccessError(
+            f"{db.access.who} may not remove records.", hint="Ask an admin of the database."
+        )
+    found = plan_forgetting(db, subject)
+    now = utc_now()
+    act = Activity(
+        id=content_digest({"forgetting": subject.record, "at": now.isoformat()}),
+        kind="forgetting",
+        name=found.title[:200],
+        settings={name: value for name, value in found.as_dict().items() if value is not None},
+    )
+    begin(db, act)
+    _take_words_back(db, found)
+    with refusals_told(db.raw):
+        if supports_transactions(db.client):
+            with db.client.start_session() as session:
+                session.with_transaction(lambda s: _remove(db, found, s))
+        else:
+            _remove(db, found, None)
+        _remove_output(db, found)
+        for sha256 in found.blobs:
+            db.blobs.remove(sha256)
+    finish(db, act, {})
+    return found
+
+
+def _of_act(db: Database, subject: Subject) -> Forgetting:
+    row = db.activities.raw.find_one({"_id": subject.record}) or {}
+    title = f"{row.get('kind')} {row.get('name')}"
+    if is_running(row.get("run") or {}) and (row["run"] or {}).get("state") == "started":
+        raise InputError(f"{title} is still being written.", hint="Wait for its end, or stop it.")
+    if row.get("kind") == "forgetting":
+        raise InputError(f"{title} says what was taken back.", hint="It stays.")
+    made = {
+        place.name: [r["_id"] for r in place.raw.find(_by(subject.record), {"_id": 1})]
+        for place in db.record_collections.values()
+    }
+    found = Forgetting(subject, title)
+    found.records, found.kept = _parted(db, {name: ids for name, ids in made.items() if ids}, title)
+    if not found.kept:
+        found.activity = subject.record
+    if made and not found.records and found.kept:
+        raise InputError(
+            f"Others depend on all that {title} made.", hint="`forcebase trace --down` shows them."
+        )
+    return _with_blobs(db, found)
+
+
+def _parted(
+    db: Database, made: dict[str, list[str]], title: str
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """What can go, and the shared records that others depend on.
+
+    Raises:
+        InputError: something depends on one that is not shared.
+    """
+    going: set[Named] = {(name, record) for name, ids in made.items() for record in ids}
+    edges = [
+        ((name, record), other)
+        for name, ids in made.items()
+        for record, other in dependents(db, name, ids)
+    ]
+    stays: set[Named] = set()
+    while new := {one for one, other in edges if other not in going and one not in stays}:
+        for one in sorted(new):
+            if one[0] not in SHARED:
+                outside = next(other for o, other in edges if o == one and other not in going)
+                raise _depends(f"{one[0]} {one[1][:10]} of {title}", outside)
+        stays |= new
+        going -= new
+    return _by_collection(going), _by_collection(stays)
+
+
+def _by_collection(found: Iterable[Named]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for name, record in sorted(found):
+        grouped.setdefault(name, []).append(record)
+    return grouped
+
+
+def _depends(what: str, other: Named) -> InputError:
+    return InputError(
+        f"{other[0]} {other[1][:10]} depends on {what}: nothing was forgotten.",
+        hint=f"`forcebase forget {other[1][:10]}` first, or `forcebase taint` what is bad.",
+    )
+
+
+def _with_blobs(db: Database, found: Forgetting) -> Forgetting:
+    """Add the blobs that only records which go name, and count their bytes."""
+    named: set[str] = set()
+    going = {**found.records, **({db.activities.name: [found.activity]} if found.activity else {})}
+    for name, ids in going.items():
+        for row in db.collection(name).by_ids(
+            ids, dict.fromkeys(BLOB_FIELDS.get(name, ("_id",)), 1)
+        ):
+            named.update(blobs_of(name, row))
+    for name, fields in BLOB_FIELDS.items():
+        gone = set(going.get(name, ()))
+        for path in fields:
+            for piece in in_pieces({path: {"$in": sorted(named)}}):
+                for row in db.collection(name).raw.find(piece, {path: 1}):
+                    if row["_id"] not in gone:
+                        named -= set(blobs_of(name, row))
+    found.blobs = sorted(named)
+    heads = db.raw[f"{BUCKET}.files"].find({"_id": {"$in": found.blobs}}, {"length": 1})
+    found.n_bytes = sum(head.get("length", 0) for head in heads)
+    found.n_bytes += sum(part.get("length", 0) for part in _heavy(db, found))
+    return found
+
+
+def _take_words_back(db: Database, found: Forgetting) -> None:
+    """Names, tags and taints of what goes, each with its entry in the journal."""
+    ids = [record for some in found.records.values() for record in some]
+    for piece in in_pieces({"record": {"$in": ids}}):
+        for label in list(db.raw[Label.collection_name()].find(piece)):
+            if label["kind"] == "name":
+                db.labels.unname(label["text"])
+            else:
+                db.labels.untag(label["text"], label["record"])
+    marked = [*ids, *([found.activity] if found.activity else [])]
+    for piece in in_pieces({"_id": {"$in": marked}}):
+        for taint in list(db.taints.raw.find(piece, {"_id": 1})):
+            remove_taint(db, taint["_id"])
+
+
+def _remove(db: Database, found: Forgetting, session: ClientSession | None) -> None:
+    touched: set[str] = set()
+    for name, ids in found.records.items():
+        raw = db.collection(name).raw
+        for piece in in_pieces({"_id": {"$in": ids}}):
+            for row in raw.find(piece, {"provenance.activity": 1}, session=session):
+                touched.add((row.get("provenance") or {}).get("activity") or "")
+            raw.delete_many(piece, session=session)
+        if name == db.datasets.name:
+            db.members.raw.delete_many({"dataset": {"$in": ids}}, session=session)
+    if found.activity:
+        db.activities.raw.delete_one({"_id": found.activity}, session=session)
+    for activity in sorted(touched - {"", found.activity}):
+        _count_anew(db, activity, found.records, session)
+
+
+def _count_anew(
+    db: Database, activity: str, gone: dict[str, list[str]], session: ClientSession | None
+) -> None:
+    """Have an act that stays say what is left of what it wrote."""
+    row = db.activities.raw.find_one({"_id": activity}, {"run": 1}, session=session)
+    run = dict((row or {}).get("run") or {})
+    written = dict(run.get("written") or {})
+    for name in gone:
+        if name in written:
+            left = db.collection(name).raw.find(_by(activity), {"_id": 1}, session=session)
+            summary = summary_of(packed(one["_id"]) for one in left)
+            written[name] = summary
+            if not summary["n"]:
+                del written[name]
+    if written != run.get("written"):
+        run["written"] = written
+        change = {"$set": {"run": sealed_run(run)}}
+        db.activities.raw.update_one({"_id": activity}, change, session=session)
+
+
+def _remove_output(db: Database, found: Forgetting) -> None:
+    """A job's output, document first: what is left of a kill is no job that `collect` finds."""
+    parts = [part["_id"] for part in _heavy(db, found)]
+    if found.activity and found.subject.collection == db.activities.name:
+        uuid, _, index = found.activity.rpartition(":")
+        if index.isdigit():
+            db.raw[OUTPUTS].delete_one({"uuid": uuid, "index": int(index)})
+    for part in parts:
+        db.raw[f"{DATA_STORE}.files"].delete_one({"_id": part})
+        db.raw[f"{DATA_STORE}.chunks"].delete_many({"files_id": part})
+
+
+def _heavy(db: Database, found: Forgetting) -> list[dict[str, Any]]:
+    uuid, _, index = (found.activity or "").rpartition(":")
+    if not (uuid and index.isdigit()):
+        return []
+    asked = {"metadata.job_uuid": uuid, "metadata.job_index": int(index)}
+    return list(db.raw[f"{DATA_STORE}.files"].find(asked, {"length": 1}))
+
+
+def _by(activity: str) -> dict[str, str]:
+    return {"provenance.activity": activity}

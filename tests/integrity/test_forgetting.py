@@ -1,0 +1,150 @@
+"""What is taken back is gone without a trace but the note of it; what others need stays."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tests.ingest.test_collect import put
+
+from forcebase.actions import build_dataset
+from forcebase.comparison import compare
+from forcebase.errors import InputError
+from forcebase.ingest.batch import Batch
+from forcebase.ingest.collect import collect
+from forcebase.ingest.importing import import_paths
+from forcebase.ingest.options import ImportOptions
+from forcebase.integrity.forgetting import forget, plan_forgetting
+from forcebase.integrity.subject import Subject, find_subject
+from forcebase.integrity.taint import set_taint
+from forcebase.integrity.verify import verify
+from forcebase.lineage.history import history
+from forcebase.records import Activity, Calculation, ModelMethod
+
+
+def sizes(db, *without):
+    names = set(db.raw.list_collection_names()) - {"activities", "journal", *without}
+    return {name: n for name in sorted(names) if (n := db.raw[name].count_documents({}))}
+
+
+def act_of(db, name):
+    return Subject("activities", next(a.id for a in db.activities.find() if a.name == name))
+
+
+@pytest.fixture
+def two_files(db, data_folder):
+    """The unit cell and the rattled cells, of one DFT set-up, and what there was before them."""
+    import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
+    before = sizes(db)
+    raw = ImportOptions(keep_raw=True)
+    import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"], options=raw)
+    return db, before
+
+
+def test_an_import_goes_with_its_records_logs_and_raw_file(two_files):
+    db, before = two_files
+    subject = act_of(db, "wse2_gpaw_pbe.extxyz")
+    n_blobs = db.raw["blobs.files"].count_documents({})
+    plan = plan_forgetting(db, subject)
+    assert {name: len(ids) for name, ids in plan.records.items()} == {
+        "calculations": 68,
+        "structures": 68,
+    }
+    assert sizes(db) != before, "a plan changes nothing"
+    found = forget(db, subject)
+    assert len(found.blobs) == n_blobs
+    assert found.n_bytes > 100_000
+    assert sizes(db) == before
+    assert verify(db, models=False).is_sound
+    assert db.activities.raw.find_one({"_id": subject.record}) is None
+
+
+def test_what_was_forgotten_can_be_imported_again(two_files, data_folder):
+    db, _ = two_files
+    whole = sizes(db, "blobs.files", "blobs.chunks")
+    forget(db, act_of(db, "wse2_gpaw_pbe.extxyz"))
+    report = import_paths(db, [data_folder / "wse2_gpaw_pbe.extxyz"])
+    assert report.added["calculations"] == 68
+    assert sizes(db, "blobs.files", "blobs.chunks") == whole
+
+
+def test_a_set_up_that_others_use_stays_with_the_act_that_first_named_it(two_files):
+    db, _ = two_files
+    found = forget(db, act_of(db, "wse2_gpaw_unitcell.extxyz"))
+    assert {name: len(ids) for name, ids in found.kept.items()} == {"methods": 1}
+    assert set(found.records) == {"calculations", "structures"}
+    assert found.activity is None
+    assert db.methods.count() == 1
+    assert db.raw["labels"].count_documents({}) == 0, "its tag went with it"
+    assert verify(db, models=False).is_sound
+
+
+def test_a_member_of_a_dataset_stays_and_so_does_its_import(two_files):
+    db, _ = two_files
+    dataset = build_dataset(db, "d", {"n_atoms": [3, 12]})
+    before = sizes(db)
+    member = db.members.one(split="train").calculation
+    for subject in (Subject("calculations", member), act_of(db, "wse2_gpaw_pbe.extxyz")):
+        with pytest.raises(InputError, match=f"datasets {dataset.id[:10]} depends on"):
+            forget(db, subject)
+    assert sizes(db) == before
+    forget(db, Subject("datasets", dataset.id))
+    assert db.members.count() == db.datasets.count() == 0
+    forget(db, Subject("calculations", member))
+    assert verify(db, models=False).is_sound
+
+
+def test_what_a_comparison_on_a_query_took_is_found_in_its_list(two_files):
+    db, _ = two_files
+    dft = db.methods.one()
+    model = ModelMethod(kind="MACE", weights="a" * 64, dtype="float64", elements=["Se", "W"])
+    used, spare = db.calculations.find(kind="pristine-1x1")[:2]
+    structure = db.structures.get(used.structure)
+    zero = np.zeros((len(structure.numbers), 3))
+    label = Calculation.of(structure, model.sealed(), energy=-1.0, forces=zero)
+    act = Activity(id="predict", kind="import", name="predict")
+    Batch(methods=[model], calculations=[label]).write(db, act)
+    comparison = compare(db, model.id, dft.id)
+    for record in (used.id, label.id):
+        with pytest.raises(InputError, match=f"validations {comparison.id[:10]}"):
+            forget(db, Subject("calculations", record))
+    forget(db, Subject("calculations", spare.id))
+    forget(db, Subject("validations", comparison.id))
+    assert comparison.inputs not in db.blobs
+    forget(db, Subject("calculations", used.id))
+
+
+def test_names_and_taints_go_with_a_record(two_files):
+    db, _ = two_files
+    calculation = db.calculations.one(kind="pristine-3x3")
+    db.labels.name("bad", "calculations", calculation.id)
+    set_taint(db, "calculations", calculation.id, "wrong spin")
+    forget(db, find_subject(db, "bad"))
+    assert db.raw["labels"].count_documents({"record": calculation.id}) == 0
+    assert db.taints.count() == 0
+    assert verify(db, models=False).is_sound
+    written = db.activities.get(calculation.provenance.activity).run.written
+    assert written["calculations"]["n"] == 67
+
+
+def test_a_job_goes_with_its_output_and_does_not_come_back(db, data_folder):
+    path = min((data_folder.parent / "wse2_gpaw_new").glob("*.json"))
+    job = json.loads(path.read_text())
+    put(db, job["output"], "static", job["metadata"])
+    collect(db)
+    activity = db.activities.one(kind="job")
+    forget(db, Subject("activities", activity.id))
+    assert db.raw["outputs"].count_documents({}) == 0
+    assert collect(db).added == {}
+    assert sizes(db, "meta") == {}
+    assert verify(db, models=False).is_sound
+
+
+def test_the_log_says_what_was_forgotten(two_files):
+    db, _ = two_files
+    forget(db, act_of(db, "wse2_gpaw_pbe.extxyz"))
+    newest = history(db)[0]
+    assert (newest.kind, newest.name) == ("forgetting", "import wse2_gpaw_pbe.extxyz")
+    with pytest.raises(InputError, match="says what was taken back"):
+        forget(db, Subject("activities", newest.id))
