@@ -19,7 +19,8 @@ from phonopy.structure.atoms import PhonopyAtoms
 
 from forcebase.blob import Blob
 from forcebase.ingest.importing import import_paths
-from forcebase.physics.harmonic_crystal import as_atoms, from_phonopy_yaml
+from forcebase.physics.harmonic_crystal import as_atoms
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 VASPRUN = Path(ase.__file__).parent / "test" / "testdata" / "vasp" / "vasprun_pstress.xml"
 NAME = "phonopy_wse2_gpaw_3x3.yaml"

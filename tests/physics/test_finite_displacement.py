@@ -13,7 +13,8 @@ from forcebase.physics.finite_displacement import (
     harmonic_crystal,
     unit_cell_masses,
 )
-from forcebase.physics.harmonic_crystal import from_phonopy_yaml, symmetrize
+from forcebase.physics.harmonic_crystal import symmetrize
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw"
 UNIT_CELL = ase.io.read(DATA / "wse2_gpaw_unitcell.extxyz")

@@ -8,11 +8,11 @@ import pytest
 from forcebase.errors import InputError
 from forcebase.physics.harmonic_crystal import (
     HarmonicCrystal,
-    from_phonopy_yaml,
     sum_rule_error,
     symmetrize,
     symmetry_error,
 )
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 YAML = Path(__file__).parents[2] / "data" / "wse2_gpaw" / "phonopy_wse2_gpaw_3x3.yaml"
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from ase.io import read
 
-from forcebase.physics.harmonic_crystal import from_phonopy_yaml, symmetrize
+from forcebase.physics.harmonic_crystal import symmetrize
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.report.content import (
     BandsData,
     DatasetFacts,

@@ -31,11 +31,8 @@ from forcebase.ingest.phonopy_forces import (
     same_cell,
     supercells_with_forces,
 )
-from forcebase.physics.harmonic_crystal import (
-    HarmonicCrystal,
-    from_phonopy_contents,
-    read_phonopy_contents,
-)
+from forcebase.physics.harmonic_crystal import HarmonicCrystal
+from forcebase.physics.phonopy_contents import from_phonopy_contents, read_phonopy_contents
 from forcebase.physics.stability import instability
 from forcebase.records import Calculation, Phonon, Structure
 from forcebase.safety.ase_files import read_cell

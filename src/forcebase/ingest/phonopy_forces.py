@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.codes.code_output import CodeOutput
-from forcebase.physics.harmonic_crystal import as_atoms, has_forces, phonopy_of
+from forcebase.physics.harmonic_crystal import as_atoms
+from forcebase.physics.phonopy_contents import has_forces, phonopy_of
 from forcebase.safety.files import require_whole_text
 
 SAME = 2e-3
