@@ -77,8 +77,8 @@ def bands(spectra):
         distances=spectra.path.distances,
         frequencies_reference=spectra.reference_bands.frequencies,
         frequencies_model=spectra.model_bands.frequencies,
-        tick_positions=spectra.path.label_distances,
-        tick_labels=spectra.path.labels,
+        ticks=spectra.path.ticks,
+        segments=spectra.path.segments,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jobflow import JobStore
@@ -34,12 +34,16 @@ from forcebase.ingest.outputs import phonon_record
 from forcebase.ingest.renewal import link_renewed
 from forcebase.ingest.store_files import open_store
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
+from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.finite_displacement import unit_cell_masses
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy
 from forcebase.physics.stability import instability
 from forcebase.records import Activity, Calculation, Method, Structure
 from forcebase.safety.limits import bounded
 from forcebase.units import stress_from_kbar_pressure
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
 
 Document = dict[str, Any]
 Reader = Callable[[Database, Document, ImportOptions], Batch]
@@ -316,6 +320,7 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
     )
     made.force_constants = np.array(constants, dtype=float)
     crystal = HarmonicCrystal.from_phonopy(made)
+    response = _response(output, made)
     arrays = Blob.from_arrays(force_constants=crystal.force_constants)
     structure = Structure.from_atoms(atoms)
     phonon = phonon_record(
@@ -326,7 +331,9 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
         crystal.masses,
         arrays,
         {"code": str(output.get("code") or "unknown"), "document": "atomate2"},
-        findings=[found] if (found := instability(crystal)) else [],
+        response=response,
+        response_from="" if response is None else "the document",
+        findings=[f for f in (instability(crystal), crystal.symmetry.finding()) if f],
     )
     return Batch(
         blobs=[arrays.data],
@@ -334,3 +341,20 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
         methods=[] if method.is_model else [method],
         phonons=[phonon],
     )
+
+
+def _response(output: Document, made: Phonopy) -> DielectricResponse | None:
+    """Born charges of the document, which are of the unit cell's atoms or the primitive ones."""
+    if not output.get("born") or not output.get("epsilon_static"):
+        return None
+    born = np.array(output["born"], dtype=float)
+    found = DielectricResponse(born, np.array(output["epsilon_static"], dtype=float))
+    if len(born) == len(made.primitive):
+        return found
+    if len(born) != len(made.unitcell):
+        raise InputError(
+            f"it has Born charges of {len(born)} atoms, and {len(made.primitive)} in its "
+            "primitive cell."
+        )
+    repeats = len(made.supercell) // len(made.unitcell)
+    return found.of_atoms(np.array(made.primitive.p2s_map) // repeats)
