@@ -103,6 +103,7 @@ def read_phonopy_contents(path: Path) -> PhonopyYaml:
         # phonopy's own reader of files takes PyYAML's loader that runs what tags name
         data = _with_calculator(parse_yaml(read_unpacked(path, TEXT_BYTES), path.name))
         contents = load_phonopy_yaml(data)
+        contents.configuration = _configuration(data)
         if contents.unitcell is not None:
             _convert(contents, PhonopyUnits.of(contents.calculator))
     except InputError:
@@ -126,6 +127,13 @@ def _with_calculator(data: Any) -> Any:
     if calculator in (None, "vasp"):
         return data
     return data | {"phonopy": data["phonopy"] | {"calculator": calculator}}
+
+
+def _configuration(data: Any) -> dict[str, Any]:
+    """What phonopy was asked for when it wrote the file; its loader leaves that out."""
+    header = data.get("phonopy") if isinstance(data, dict) else None
+    found = header.get("configuration") if isinstance(header, dict) else None
+    return dict(found) if isinstance(found, dict) else {}
 
 
 def _convert(contents: PhonopyYaml, units: PhonopyUnits) -> None:

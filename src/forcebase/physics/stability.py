@@ -62,10 +62,18 @@ class Stability:
     Attributes:
         commensurate: at the q-points that fit into the supercell; None where all is real.
         interpolated: between them, looked for only where `commensurate` is None.
+        n_commensurate: q-points that fit into the supercell.
     """
 
     commensurate: ImaginaryModes | None
     interpolated: ImaginaryModes | None
+    n_commensurate: int
+
+    @property
+    def words(self) -> str:
+        """One line, also where all is real."""
+        told = f"all modes real at the {self.n_commensurate} q-points that fit into the supercell"
+        return self.finding() or told
 
     def finding(self) -> str | None:
         """One line for a record; None where all is real."""
@@ -97,8 +105,8 @@ def stability(crystal: HarmonicCrystal) -> Stability:
     exact = commensurate_points(crystal)
     found = _imaginary(crystal, exact)
     if found is not None or 3 * len(crystal.primitive_atoms) > LARGE:
-        return Stability(found, None)
-    return Stability(None, _imaginary(crystal, _between(crystal)))
+        return Stability(found, None, len(exact))
+    return Stability(None, _imaginary(crystal, _between(crystal)), len(exact))
 
 
 def instability(crystal: HarmonicCrystal) -> str | None:
