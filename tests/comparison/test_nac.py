@@ -148,10 +148,7 @@ def test_harmonic_and_warm_force_constants_are_never_alike(db, store_phonon, cha
     with pytest.raises(InputError, match=rf"temperature \({named}"):
         compare(db, warm.id, cold.id)
     found = compare(db, warm.id, cold.id, allow=["temperature", "displacement"])
-    assert json.loads(json.dumps(found.on["allowed"]))["displacement"] == [
-        "random, 0.12 A",
-        "0.02 A",
-    ]
+    assert list(found.on["allowed"]["displacement"]) == ["random, 0.12 A", "0.02 A"]
     quantum = store_phonon(crystal, WARM | {"statistics": "quantum"}, weights="quantum")
     if not change:
         with pytest.raises(InputError, match="300 K, quantum"):

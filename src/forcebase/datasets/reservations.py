@@ -16,7 +16,7 @@ WHY = "the DFT phonon that models are held to"
 
 
 def reservations(db: Database, frames: Frames, released: Sequence[str] = ()) -> list[Reserved]:
-    """Of DFT phonons' families, those that the candidates have: others are not in question.
+    """What the candidates have of DFT phonons: families of their unit cells, and displaced cells.
 
     Args:
         db: the database.
@@ -29,30 +29,34 @@ def reservations(db: Database, frames: Frames, released: Sequence[str] = ()) -> 
     """
     let_in: set[str] = set()
     for phonon in released:
-        let_in |= _cells(db, db.phonons.get(phonon))
-    families = {
-        db.structures.get(phonon.structure).family
-        for phonon in db.phonons.find(method_class="dft")
-        if phonon.id not in set(released)
-    } & set(frames.families.tolist())
-    if not families:
-        return []
+        let_in |= _released(db, db.phonons.get(phonon))
+    families, cells = set(), set()
+    for phonon in db.phonons.find(method_class="dft"):
+        if phonon.id not in set(released):
+            families.add(db.structures.get(phonon.structure).family)
+            cells |= _cells(db, phonon)
+    families &= set(frames.families.tolist())
     free = np.isin(frames.structures, sorted(let_in))
     mixed = set(frames.families[free].tolist()) & families
-    kept_out = np.isin(frames.families, sorted(mixed)) & ~free
-    structures = sorted(set(frames.structures[kept_out].tolist()))
     whole = sorted(families - mixed)
+    kept_out = np.isin(frames.families, sorted(mixed)) | np.isin(frames.structures, sorted(cells))
+    kept_out &= ~free & ~np.isin(frames.families, whole)
+    structures = sorted(set(frames.structures[kept_out].tolist()))
     if not structures and not whole:
         return []
     return [Reserved(why=WHY, structures=tuple(structures), families=tuple(whole))]
 
 
 def _cells(db: Database, phonon: Phonon) -> set[str]:
-    """Ids of its displaced supercells' structures."""
+    """Ids of its displaced supercells' structures; random displacements are families of their own."""
+    edges = [e.record for e in phonon.provenance.edges if e.collection == "calculations"]
+    return {row["structure"] for row in db.calculations.by_ids(edges, {"structure": 1})}
+
+
+def _released(db: Database, phonon: Phonon) -> set[str]:
     if phonon.method_class != "dft":
         raise InputError(f"Phonon {phonon.id[:10]} is a model's: nothing is reserved for it.")
-    edges = [e.record for e in phonon.provenance.edges if e.collection == "calculations"]
-    found = {row["structure"] for row in db.calculations.by_ids(edges, {"structure": 1})}
+    found = _cells(db, phonon)
     if not found:
         raise InputError(
             f"Phonon {phonon.id[:10]} has no displaced supercells on record to be released.",

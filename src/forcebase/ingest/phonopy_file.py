@@ -168,7 +168,12 @@ def _add_displaced(
     runs: list[CodeOutput],
     k_spacing: float | None,
 ) -> None:
-    """Displaced supercells with energies become calculations of the unit cell's family."""
+    """Displaced supercells with energies become calculations.
+
+    They are of the unit cell's family, but for random displacements of all atoms: each of these
+    is a draw of its own, as those of a rattled cell are.
+    """
+    is_random = "displacements" in (contents.dataset or {})
     cells = [
         DisplacedCell(step.atoms, energies_of(run, step), step.forces, step.stress)
         for run, step in ((run, run.steps[-1]) for run in runs)
@@ -177,7 +182,7 @@ def _add_displaced(
     for cell, own in zip(cells, given, strict=True):
         displaced = Structure.from_atoms(
             cell.atoms,
-            family=structure.family,
+            family="" if is_random else structure.family,
             kind="phonon-displacement",
             recipe={"operation": "displacement", "parent": structure.id},
         )
