@@ -150,6 +150,7 @@ def vasprun_with_charges(path, atoms, borns, epsilon):
     )
     path.write_text(
         '<?xml version="1.0" encoding="ISO-8859-1"?><modeling>'
+        '<incar><i type="logical" name="LEPSILON"> T  </i></incar>'
         f'<atominfo><array name="atoms"><set>{symbols}</set></array></atominfo>'
         f"<calculation><structure>{structure}</structure>"
         f'<varray name="epsilon">{rows(epsilon)}</varray>'
@@ -189,12 +190,24 @@ def test_a_vasprun_with_lepsilon(db, folder, expected, which, below):
     assert phonon.nac["source"] == "vasprun.xml"
 
 
-def test_charges_of_another_crystal_are_refused(db, folder):
+def test_charges_of_another_crystal_are_passed_over(db, folder, expected):
     atoms = primitive_salt(folder)
     atoms.symbols[:] = ["Mg", "O"]
-    vasprun_with_charges(folder / "vasprun.xml", atoms, 2 * [np.eye(3)], np.eye(3))
+    vasprun_with_charges(folder / "a-vasprun.xml", atoms, 2 * [np.eye(3)], np.eye(3))
+    assert imported(db, folder / "phonopy_params.yaml").born is None
+    atoms = primitive_salt(folder)
+    borns = [SALT[symbol] * np.eye(3) for symbol in atoms.get_chemical_symbols()]
+    vasprun_with_charges(folder / "vasprun.xml", atoms, borns, EPSILON * np.eye(3))
+    assert import_paths(db, [folder / "phonopy_params.yaml"]).added["phonons"] == 1
+    (polar,) = [p for p in db.phonons.find() if p.born is not None]
+    check(db, polar, expected)
+
+
+def test_charges_that_are_not_whole_are_named(db, folder):
+    atoms = primitive_salt(folder)
+    vasprun_with_charges(folder / "vasprun.xml", atoms, [np.eye(3)], np.eye(3))
     ((_, reason),) = import_paths(db, [folder / "phonopy_params.yaml"]).failed
-    assert "vasprun.xml beside it has Born charges of another crystal" in reason
+    assert "vasprun.xml has Born charges that cannot be read: charges of some atoms" in reason
 
 
 PH_X = """

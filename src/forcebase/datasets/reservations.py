@@ -48,7 +48,7 @@ def reservations(db: Database, frames: Frames, released: Sequence[str] = ()) -> 
 
 
 def _cells(db: Database, phonon: Phonon) -> set[str]:
-    """Ids of its displaced supercells' structures; random displacements are families of their own."""
+    """Ids of its displaced supercells' structures; random ones are families of their own."""
     edges = [e.record for e in phonon.provenance.edges if e.collection == "calculations"]
     return {row["structure"] for row in db.calculations.by_ids(edges, {"structure": 1})}
 

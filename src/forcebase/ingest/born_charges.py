@@ -5,7 +5,9 @@ In this order: the file's `nac`, BORN, a vasprun.xml with LEPSILON, an output of
 
 from __future__ import annotations
 
+import lzma
 import re
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +19,24 @@ from ase.units import Bohr
 from numpy.typing import NDArray
 
 from forcebase.errors import InputError
+from forcebase.ingest.file_kinds import head
 from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.phonopy_units import PhonopyUnits
 from forcebase.physics.structure_matching import match_structures
-from forcebase.safety.files import compression, read_unpacked, unpacked
+from forcebase.safety.files import compression, read_unpacked
 from forcebase.safety.limits import TEXT_BYTES
 
 BORN = ("BORN", "BORN.gz", "BORN.bz2", "BORN.xz")
 OF_THE_FILE = "nac of the file"
-IN_VASPRUN = b'name="born_charges"'
-PH_X = (".out", ".ph", ".log")
+IN_VASPRUN = rb'name="(?:LEPSILON|LCALCEPS)"[^>]*>\s*\.?T'
+"""In the INCAR, with which a vasprun.xml begins."""
+IN_PH_X = rb"Program PHONON v"
+OUTPUTS = (
+    ("*vasprun*.xml*", IN_VASPRUN),
+    *((f"*{end}*", IN_PH_X) for end in (".out", ".ph", ".log")),
+)
+"""Names of files that may tell charges, and what those that do begin with."""
 PH_X_CHARGES = "Effective charges (d Force / dE) in cartesian axis"
 PH_X_TENSOR = "Dielectric constant in cartesian axis"
 ROUNDED = 1e-3
@@ -61,49 +70,44 @@ def with_response(
         units: of that and of BORN.
 
     Returns:
-        The crystal given and "" where nothing tells charges.
+        The crystal given and "" where nothing tells charges: runs beside it may be of another
+        crystal.
 
     Raises:
-        InputError: a file with charges that cannot be read or is of another crystal.
+        InputError: BORN cannot be read, or a run whose charges are not whole.
     """
     if crystal.response is not None:
         return crystal, OF_THE_FILE
     for source in response_files(path):
         if source.name in BORN:
-            found = _of_born(source, crystal, units)
+            found: DielectricResponse | None = _of_born(source, crystal, units)
         else:
             cell = _of_vasprun(source) if ".xml" in source.name else _of_ph_x(source)
-            found = _moved(cell, crystal, source.name)
-        return replace(crystal, response=found), source.name
+            found = _moved(cell, crystal)
+        if found is not None:
+            return replace(crystal, response=found), source.name
     return crystal, ""
 
 
 def response_files(path: Path) -> list[Path]:
-    """Files beside a phonopy file, or in folders beside it, that tell Born charges: the first."""
+    """Files beside a phonopy file that may tell Born charges: BORN, or runs, in folders too."""
     folder = path.parent
     born = next((folder / name for name in BORN if (folder / name).is_file()), None)
     if born is not None:
         return [born]
-    for pattern, sign in [("*vasprun*.xml*", IN_VASPRUN)] + [
-        (f"*{end}*", PH_X_CHARGES.encode()) for end in PH_X
-    ]:
-        for file in sorted({*folder.glob(pattern), *folder.glob(f"*/{pattern}")}):
-            if file.is_file() and _has(file, sign):
-                return [file]
-    return []
+    found = []
+    for pattern, sign in OUTPUTS:
+        files = sorted({*folder.glob(pattern), *folder.glob(f"*/{pattern}")})
+        found += [file for file in files if file.is_file() and _begins_with(sign, file)]
+    return found
 
 
-def _has(file: Path, sign: bytes) -> bool:
-    """Whether these bytes are in it; a file that cannot be unpacked is none that tells charges."""
-    before = b""
+def _begins_with(sign: bytes, file: Path) -> bool:
+    """Whether it is in the first bytes; a file that cannot be unpacked tells no charges."""
     try:
-        for piece in unpacked(file):
-            if sign in before + piece:
-                return True
-            before = piece[-len(sign) :]
-    except (InputError, OSError):
+        return re.search(sign, head(file)) is not None
+    except (EOFError, OSError, lzma.LZMAError, zlib.error):
         return False
-    return False
 
 
 def _of_born(file: Path, crystal: HarmonicCrystal, units: PhonopyUnits) -> DielectricResponse:
@@ -143,7 +147,7 @@ def _of_vasprun(file: Path) -> Responding:
             scaled_positions=run.points[-1],
             pbc=True,
         )
-        return Responding(atoms, np.array(run.born, dtype=float), np.array(run.epsilon, float))
+        return _whole(Responding(atoms, np.array(run.born, float), np.array(run.epsilon, float)))
     except Exception as error:
         raise InputError(
             f"{file.name} has Born charges that cannot be read: {error}.",
@@ -155,12 +159,19 @@ def _of_ph_x(file: Path) -> Responding:
     """Of an output of ph.x with `epsil`, without the sum rule, which phonopy imposes."""
     text = read_unpacked(file, TEXT_BYTES).decode("utf-8", errors="replace")
     try:
-        return Responding(_ph_x_cell(text), _ph_x_charges(text), _ph_x_tensor(text))
-    except (IndexError, KeyError, StopIteration, ValueError) as error:
+        return _whole(Responding(_ph_x_cell(text), _ph_x_charges(text), _ph_x_tensor(text)))
+    except (KeyError, ValueError) as error:
         raise InputError(
             f"{file.name} has Born charges of ph.x that cannot be read: {error}.",
             hint="Copy it again, or take it out of the folder.",
         ) from None
+
+
+def _whole(cell: Responding) -> Responding:
+    """ValueError where charges of some atoms or the tensor lack."""
+    if np.shape(cell.born) != (len(cell.atoms), 3, 3) or np.shape(cell.dielectric) != (3, 3):
+        raise ValueError("charges of some atoms, or the dielectric tensor, lack")
+    return cell
 
 
 def _ph_x_cell(text: str) -> Atoms:
@@ -206,20 +217,20 @@ def _only(pattern: str, text: str) -> tuple[str, ...]:
     return found.groups()
 
 
-def _moved(cell: Responding, crystal: HarmonicCrystal, name: str) -> DielectricResponse:
-    """The charges in the order and orientation of the crystal's primitive atoms."""
+def _moved(cell: Responding, crystal: HarmonicCrystal) -> DielectricResponse | None:
+    """The charges in the order and orientation of the crystal's primitive atoms.
+
+    None where the two are not of one structure.
+    """
+    theirs, ours = _smallest(cell.atoms), _smallest(crystal.primitive_atoms)
     try:
-        if len(cell.born) != len(cell.atoms):
-            raise InputError(f"it has charges of {len(cell.born)} of {len(cell.atoms)} atoms.")
-        theirs, ours = _smallest(cell.atoms), _smallest(crystal.primitive_atoms)
         match = match_structures(theirs.atoms, ours.atoms)
-    except InputError as error:
-        raise InputError(
-            f"{name} beside it has Born charges of another crystal: {error.message}",
-            hint="Take it out of the folder, or write BORN.",
-        ) from None
-    response = DielectricResponse(cell.born, cell.dielectric).turned(match.rotation)
-    return response.of_atoms(theirs.first[match.order][ours.place])
+    except InputError:
+        return None
+    n = len(theirs.atoms)  # atoms that repeat each other are averaged, as phonopy does it
+    born = np.array([cell.born[theirs.place == i].mean(axis=0) for i in range(n)])
+    response = DielectricResponse(born, cell.dielectric).turned(match.rotation)
+    return response.of_atoms(match.order[ours.place])
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +239,6 @@ class _Smallest:
 
     atoms: Atoms
     place: NDArray[np.int64]
-    first: NDArray[np.int64]
 
 
 def _smallest(atoms: Atoms) -> _Smallest:
@@ -248,4 +258,4 @@ def _smallest(atoms: Atoms) -> _Smallest:
             first.append(i)
         place.append(int(same.argmax()) if same.any() else len(first) - 1)
     small = Atoms(atoms.numbers[first], atoms.positions[first], cell=cell, pbc=True)
-    return _Smallest(small, np.array(place), np.array(first))
+    return _Smallest(small, np.array(place))

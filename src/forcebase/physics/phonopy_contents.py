@@ -10,6 +10,7 @@ import numpy as np
 
 from forcebase.errors import InputError
 from forcebase.physics.crystal_setting import with_smallest_cell
+from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy, symmetrize
 from forcebase.physics.phonopy_units import PhonopyUnits, calculator_of_units
 from forcebase.safety.files import read_unpacked
@@ -48,7 +49,8 @@ def from_phonopy_contents(contents: PhonopyYaml) -> HarmonicCrystal:
     """
     phonopy = phonopy_of(contents)
     if contents.nac_params is not None:
-        phonopy.nac_params = contents.nac_params
+        given = DielectricResponse.from_phonopy(contents.nac_params)
+        phonopy.nac_params = given.to_phonopy()  # with the factor, which few files have
     if contents.force_constants is not None:
         phonopy.force_constants = contents.force_constants
         crystal = HarmonicCrystal.from_phonopy(phonopy)
@@ -105,6 +107,9 @@ def read_phonopy_contents(path: Path) -> PhonopyYaml:
         contents = load_phonopy_yaml(data)
         contents.configuration = _configuration(data)
         if contents.unitcell is not None:
+            moments = contents.unitcell.magnetic_moments
+            if moments is not None and not np.any(moments):  # as some interfaces write them
+                contents.unitcell.magnetic_moments = None
             _convert(contents, PhonopyUnits.of(contents.calculator))
     except InputError:
         raise
