@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from phonopy import Phonopy
+from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from scipy.spatial.transform import Rotation
 from small_phonons import at, loaded_by_phonopy, tetragonal_gold_copper, unpacked_case
 
@@ -14,6 +16,7 @@ from forcebase.physics.crystal_setting import in_one_setting, in_setting_of, wit
 from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.phonopy_contents import from_phonopy_yaml
+from forcebase.physics.thermal_displacements import ThermalDraws, draw_thermal
 from forcebase.physics.vibrations import (
     bands,
     density_of_states,
@@ -134,9 +137,6 @@ def test_another_setting_turns_the_charges_along(tetragonal):
 def test_a_smaller_primitive_cell_keeps_the_charges_of_its_atoms(salt, tmp_path):
     crystal, made = salt
     conventional = made.unitcell
-    from phonopy import Phonopy
-    from phonopy.harmonic.force_constants import compact_fc_to_full_fc
-
     whole = Phonopy(conventional, made.supercell_matrix, primitive_matrix=np.eye(3))
     full = compact_fc_to_full_fc(made.primitive, made.force_constants)
     whole.force_constants = full[whole.primitive.p2s_map]
@@ -176,3 +176,34 @@ def test_charges_that_are_none_are_refused(salt):
         DielectricResponse(born, np.eye(3), method="fancy")
     with pytest.raises(InputError, match="shape"):
         DielectricResponse(born, np.eye(2))
+
+
+@pytest.mark.parametrize("compact", [True, False])
+def test_charges_of_a_primitive_cell_that_the_file_does_not_name(salt, tmp_path, compact):
+    """phonopy 4 takes the smallest cell where none is named; its files may have charges of that."""
+    crystal, made = salt
+    file = tmp_path / "phonopy_params.yaml"
+    made.save(file, settings={"force_constants": True, "force_sets": False}, compression=False)
+    if not compact:
+        full = compact_fc_to_full_fc(made.primitive, made.force_constants)
+        other = made.replicate()
+        other.force_constants, other.nac_params = full, made.nac_params
+        other.save(file, settings={"force_constants": True, "force_sets": False})
+    text = file.read_text()
+    start = text.index("primitive_matrix:")
+    file.write_text(text[:start] + text[text.index("supercell_matrix:", start) :])
+    found = from_phonopy_yaml(file)
+    assert len(found.primitive_atoms) == len(found.response.born) == 2
+    for way in ((1, 0, 0), (1, 1, 1)):
+        np.testing.assert_allclose(
+            gamma_frequencies(found, way), gamma_frequencies(crystal, way), atol=SAME
+        )
+
+
+def test_thermal_draws_of_a_polar_crystal_need_no_charges(salt):
+    crystal, _ = salt
+    draws = ThermalDraws(kind="salt", temperatures=(300.0,), count=1, seed=3)
+    (polar,), (bare,) = (
+        draw_thermal(side, draws) for side in (crystal, replace(crystal, response=None))
+    )
+    np.testing.assert_allclose(polar.atoms.positions, bare.atoms.positions, atol=1e-9)

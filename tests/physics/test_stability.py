@@ -65,7 +65,11 @@ def test_points_are_all_that_fit_into_the_supercell(matrix):
 
 
 def test_a_stable_crystal_has_no_finding():
-    assert instability(HarmonicCrystal.from_phonopy(copper(2))) is None
+    crystal = HarmonicCrystal.from_phonopy(copper(2))
+    assert instability(crystal) is None
+    told = "all modes real at the 32 q-points that fit into the supercell"
+    assert stability(crystal).words == told
+    assert stability(softened_at_x(copper(1), 8.0)).words.startswith("unstable: 9 imaginary modes")
 
 
 def layer(n):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
@@ -18,6 +19,9 @@ from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy
 from forcebase.physics.held_symmetry import TOLERANCE as HELD
 from forcebase.physics.structure_matching import StructureMatch, match_structures
+
+if TYPE_CHECKING:
+    from phonopy.structure.atoms import PhonopyAtoms
 
 Array = NDArray[np.float64]
 
@@ -53,7 +57,7 @@ def with_smallest_cell(crystal: HarmonicCrystal) -> HarmonicCrystal:
     """
     from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 
-    smallest = _guessed_primitive(crystal)
+    smallest = guessed_primitive(crystal.phonopy.unitcell)
     if abs(np.linalg.det(smallest)) > abs(np.linalg.det(crystal.primitive_matrix)) - IS_INTEGER:
         return crystal
     bare = bare_phonopy(
@@ -80,12 +84,13 @@ def with_smallest_cell(crystal: HarmonicCrystal) -> HarmonicCrystal:
     )
 
 
-def _guessed_primitive(crystal: HarmonicCrystal) -> Array:
+def guessed_primitive(unit_cell: PhonopyAtoms) -> Array:
+    """(3, 3) matrix of the smallest cell that a structure with its moments repeats by."""
     from phonopy.structure.cells import guess_primitive_matrix
 
     with warnings.catch_warnings():  # that moments repeat by a larger cell is what is asked
         warnings.simplefilter("ignore", UserWarning)
-        return np.array(guess_primitive_matrix(crystal.phonopy.unitcell), dtype=float)
+        return np.array(guess_primitive_matrix(unit_cell), dtype=float)
 
 
 def in_setting_of(crystal: HarmonicCrystal, other: HarmonicCrystal) -> HarmonicCrystal:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forcebase.errors import InputError
-from forcebase.physics.crystal_setting import with_smallest_cell
+from forcebase.physics.crystal_setting import guessed_primitive, with_smallest_cell
 from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy, symmetrize
 from forcebase.physics.phonopy_units import PhonopyUnits, calculator_of_units
@@ -73,12 +74,26 @@ def phonopy_of(contents: PhonopyYaml) -> Phonopy:
         unit_cell.positions,
         unit_cell.masses,
         contents.supercell_matrix,
-        np.eye(3) if contents.primitive_matrix is None else contents.primitive_matrix,
+        _primitive_matrix(contents),
         unit_cell.magnetic_moments,
     )
     if contents.supercell is not None:
         _check_order(phonopy.supercell, contents.supercell)
     return phonopy
+
+
+def _primitive_matrix(contents: PhonopyYaml) -> NDArray[np.float64]:
+    """The file's; where it names none, that which its force constants and charges fit."""
+    if contents.primitive_matrix is not None:
+        return np.array(contents.primitive_matrix, dtype=float)
+    n = len(contents.unitcell)
+    constants, given = contents.force_constants, contents.nac_params
+    compact = constants is not None and np.shape(constants)[0] != np.shape(constants)[1]
+    rows = [len(constants)] if compact else []
+    rows += [len(given["born"])] if given is not None else []
+    if all(row == n for row in rows):
+        return np.eye(3)
+    return guessed_primitive(contents.unitcell)
 
 
 def has_forces(contents: PhonopyYaml) -> bool:
