@@ -45,6 +45,8 @@ NOT_APPLIED = (
     "its Born charges and dielectric tensor are kept and not applied: the non-analytical term is "
     "that of a crystal in three dimensions, and this one is not"
 )
+NEAR_COPIES = 0.025
+"""angstrom; random displacements up to this are copies of one cell as far as splits go."""
 ALIKE = ("k_rule", "potentials", "plus_u", "charge", "code_version")
 """What the runs of one phonon must have alike."""
 
@@ -85,7 +87,7 @@ def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
         tags=[(tag, "phonons", phonon.id) for tag in description.tags],
         displaced_cells=supercells_with_forces(contents),
     )
-    _add_displaced(batch, structure, description, contents, runs, options.k_spacing)
+    _add_displaced(batch, structure, description, loaded, options.k_spacing)
     return batch
 
 
@@ -164,16 +166,16 @@ def _add_displaced(
     batch: Batch,
     structure: Structure,
     description: FileDescription,
-    contents: Any,
-    runs: list[CodeOutput],
+    loaded: _Loaded,
     k_spacing: float | None,
 ) -> None:
     """Displaced supercells with energies become calculations.
 
-    They are of the unit cell's family, but for random displacements of all atoms: each of these
-    is a draw of its own, as those of a rattled cell are.
+    They are of the unit cell's family, but for random displacements of all atoms by more than
+    `NEAR_COPIES`: each of these is a draw of its own, as those of a rattled cell are.
     """
-    is_random = "displacements" in (contents.dataset or {})
+    contents, runs, fit = loaded.contents, loaded.runs, loaded.fit
+    apart = fit is not None and fit.is_random and fit.amplitude > NEAR_COPIES
     cells = [
         DisplacedCell(step.atoms, energies_of(run, step), step.forces, step.stress)
         for run, step in ((run, run.steps[-1]) for run in runs)
@@ -182,7 +184,7 @@ def _add_displaced(
     for cell, own in zip(cells, given, strict=True):
         displaced = Structure.from_atoms(
             cell.atoms,
-            family="" if is_random else structure.family,
+            family="" if apart else structure.family,
             kind="phonon-displacement",
             recipe={"operation": "displacement", "parent": structure.id},
         )
