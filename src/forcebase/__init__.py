@@ -46,7 +46,8 @@ def compare(
         reference: id, name or tag.
         on: "dataset", "dataset:split", or keyword arguments of `db.calculations.find`.
         db: a connected database; by default one is opened for this call.
-        **options: align, only, host, edges, allow, recompute: see `forcebase.comparison.compare`.
+        **options: align, only, host, edges, allow, nac, recompute: see
+            `forcebase.comparison.compare`.
     """
     from forcebase.comparison import compare as compare_records
 

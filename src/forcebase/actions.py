@@ -21,7 +21,7 @@ from forcebase.curation.pipeline import CurationRecipe, Parent
 from forcebase.curation.plan import Plan
 from forcebase.curation.recipe_digest import recipe_digest
 from forcebase.curation.staleness import NotStale
-from forcebase.curation.steps import OneMethod, Reserved, Step
+from forcebase.curation.steps import OneMethod, Released, Step
 from forcebase.database.database import Database
 from forcebase.database.energy_kinds import counted, kind_counts, one_kind
 from forcebase.database.pieces import in_pieces
@@ -29,6 +29,7 @@ from forcebase.database.publishing import publish_dataset, publish_frames, publi
 from forcebase.database.reading import read_frames, read_unlabelled_frames
 from forcebase.datasets import dataset_frames, energy_taken, families_of, latest
 from forcebase.datasets.isolated_atoms import with_atoms
+from forcebase.datasets.reservations import reservations
 from forcebase.datasets.uniformity import (
     beside,
     given_of,
@@ -185,6 +186,8 @@ def _steps(
             query = db.calculations.selector({"converged": False}, **filters)
             found = db.calculations.raw.find(query, {"_id": 1})
             steps.append(Converged(tuple(row["_id"] for row in found)))
+        elif isinstance(step, Released):
+            steps.append(replace(step, phonon=db.resolve(step.phonon, "phonons")[1].id))
         elif not isinstance(step, Alike):
             steps.append(step)
     alike = next((step for step in plan.steps if isinstance(step, Alike)), Alike())
@@ -192,7 +195,9 @@ def _steps(
     steps.insert(first, replace(alike, given=given_of(db, frames.ids.tolist())))
     checks = [step for step in steps if not step.selects]
     choices = [step for step in steps if step.selects]
-    return (*_withdrawals(db, frames), *checks, *_reservations(db, frames), *choices)
+    released = [step.phonon for step in steps if isinstance(step, Released)]
+    reserved = reservations(db, frames, released)
+    return (*_withdrawals(db, frames), *checks, *reserved, *choices)
 
 
 def train_model(
@@ -396,18 +401,6 @@ def reference_phonon(db: Database, method: Method | None = None) -> Phonon:
             "There is no DFT phonon in the database.", hint="`forcebase import` a phonopy file."
         )
     return found[0]
-
-
-def _reservations(db: Database, frames: Frames) -> list[Reserved]:
-    """Of DFT phonons' families, those that the candidates have: others are not in question."""
-    families = {
-        db.structures.get(phonon.structure).family for phonon in db.phonons.find(method_class="dft")
-    } & set(frames.families.tolist())
-    if not families:
-        return []
-    return [
-        Reserved(why="the DFT phonon that models are held to", families=tuple(sorted(families)))
-    ]
 
 
 def _withdrawals(db: Database, frames: Frames) -> list[NotStale]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -165,12 +165,15 @@ def spectra_of_defect(
     n_path: int | None = 48,
     progress: Progress | None = None,
 ) -> DefectSpectra:
-    """Compute local spectra of a stored defect phonon and of the perfect crystal behind it."""
+    """Compute local spectra of a stored defect phonon and of the perfect crystal behind it.
+
+    Born charges are left out on both sides: the modes of a supercell are those at Gamma.
+    """
     pristine = pristine_of(db, defective)
     with following(progress):
         return defect_spectra(
-            crystal_of(db, defective),
-            crystal_of(db, pristine),
+            replace(crystal_of(db, defective), response=None),
+            replace(crystal_of(db, pristine), response=None),
             np.array(defective.defect["supercell_matrix"]),
             np.array(defective.defect["centre"]),
             name=defective.defect["name"],

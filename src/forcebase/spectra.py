@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
 from forcebase.physics.band_path import BandPath, band_path
 from forcebase.physics.crystal_setting import in_one_setting
+from forcebase.physics.dielectric_response import GONZE, DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.periodicity import kpoint_mesh, vacuum_axes
+from forcebase.physics.polar_splitting import Nac, Splitting, with_splitting
 from forcebase.physics.vibrations import (
     Bands,
     DensityOfStates,
@@ -41,6 +44,7 @@ class Spectra:
         reference_bands: along the path.
         model_dos: on the mesh.
         reference_dos: on the mesh.
+        splitting: whose Born charges are in all of these.
     """
 
     model: HarmonicCrystal
@@ -51,6 +55,7 @@ class Spectra:
     reference_bands: Bands
     model_dos: DensityOfStates
     reference_dos: DensityOfStates
+    splitting: Splitting
 
 
 def crystal_of(db: Database, phonon: Phonon) -> HarmonicCrystal:
@@ -64,20 +69,51 @@ def crystal_of(db: Database, phonon: Phonon) -> HarmonicCrystal:
         supercell_matrix=np.array(phonon.supercell_matrix, dtype=np.int64),
         primitive_matrix=np.array(phonon.primitive_matrix, dtype=float),
         force_constants=Blob(db.blobs.get(phonon.force_constants)).arrays()["force_constants"],
+        response=response_of(phonon),
+        moments=_moments(phonon),
     )
 
 
-def spectra_of(model: HarmonicCrystal, reference: HarmonicCrystal) -> Spectra:
+def response_of(phonon: Phonon) -> DielectricResponse | None:
+    """Born charges and dielectric tensor of a stored phonon; None where it has none."""
+    if phonon.born is None or phonon.epsilon_static is None:
+        return None
+    term = phonon.nac or {}
+    return DielectricResponse(
+        born=np.array(phonon.born),
+        dielectric=np.array(phonon.epsilon_static),
+        factor=term.get("factor_eV_A"),
+        method=term.get("method", GONZE),
+        g_cutoff=term.get("g_cutoff_per_A"),
+        ewald=term.get("ewald_per_A"),
+    )
+
+
+def _moments(phonon: Phonon) -> NDArray[np.float64] | None:
+    if phonon.magnetic_moments is None:
+        return None
+    moments = np.array(phonon.magnetic_moments)
+    return moments[:, 0] if moments.shape[1] == 1 else moments
+
+
+def spectra_of(
+    model: HarmonicCrystal, reference: HarmonicCrystal, nac: Nac = Nac.REFERENCE
+) -> Spectra:
     """Compute both sides' bands on the reference's path, and DOS on one mesh and grid.
 
-    The two may differ in orientation, lattice vectors, origin and order of atoms.
+    The two may differ in orientation, lattice vectors, origin and order of atoms. `nac` says
+    whose Born charges both have in three dimensions.
 
     Raises:
         InputError: they are not of one structure.
     """
-    model, reference = in_one_setting(model, reference)
+    model, reference, splitting = with_splitting(*in_one_setting(model, reference), nac)
     vacuum = vacuum_axes(reference.cell, reference.positions)
-    path = band_path(reference.cell, vacuum)
+    path = band_path(
+        reference.cell,
+        vacuum,
+        polar=splitting.applied is not Nac.NONE,
+    )
     mesh = kpoint_mesh(reference.cell, Q_SPACING if any(vacuum) else Q_SPACING_BULK, vacuum)
     grid = frequency_grid([model, reference], mesh)
     return Spectra(
@@ -89,4 +125,5 @@ def spectra_of(model: HarmonicCrystal, reference: HarmonicCrystal) -> Spectra:
         reference_bands=bands(reference, path),
         model_dos=density_of_states(model, mesh, frequencies=grid),
         reference_dos=density_of_states(reference, mesh, frequencies=grid),
+        splitting=splitting,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from small_phonons import unpacked_case
 from typer.testing import CliRunner
 
 from forcebase.blob import Blob
@@ -70,6 +71,21 @@ def test_json_has_the_record_and_the_floors(run):
     (floor,) = answer["floors"]
     assert floor["values"] == ["0.02 A", "0.05 A"]
     assert floor["metrics"]["force_constants"]["relative"] == pytest.approx(0.001 / 1.1, rel=1e-3)
+
+
+def test_whose_born_charges(run, db, tmp_path):
+    folder = unpacked_case("ph_nac_params", tmp_path)
+    assert run("import", str(folder)).exit_code == 0
+    (salt,) = [p for p in db.phonons.find() if p.born is not None]
+    shown = " ".join(run("compare", salt.id, salt.id).output.split())
+    assert "the splitting of longitudinal and transversal modes is the reference's" in shown
+    assert "gamma.G-X.highest_reference_THz" in shown
+    assert "7.39" in shown
+    shown = " ".join(run("compare", salt.id, salt.id, "--nac", "none").output.split())
+    assert "left out on both sides, as asked" in shown
+    assert "gamma.G-X" not in shown
+    with pytest.raises(InputError, match="no Born charges 'some'"):
+        run("compare", salt.id, salt.id, "--nac", "some")
 
 
 def test_allow(run):

@@ -47,6 +47,8 @@ def store_phonon(db):
             crystal.masses,
             arrays,
             {**PROTOCOL, **(protocol or {})},
+            response=crystal.response,
+            moments=crystal.moments,
             relaxation={"converged": True} if relaxation is None else relaxation,
         )
         db.phonons.add([made])

@@ -10,7 +10,7 @@ from forcebase.database.reading import read_frames
 from forcebase.datasets import dataset_frames
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.outputs import phonon_record
-from forcebase.physics.harmonic_crystal import from_phonopy_yaml
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.records import Calculation, ModelMethod
 from forcebase.spectra import crystal_of
 

@@ -127,7 +127,12 @@ def test_another_structure_is_refused_by_name(db, dft_phonon, dft_crystal, store
     [
         ({"displacement_A": 0.01}, None, "displacement", r"0\.01 A and 0\.02 A"),
         ({"symmetrized": False}, None, "symmetrization", "not symmetrized and symmetrized"),
-        ({"nac": True}, None, "nac", "corrected and not corrected"),
+        (
+            {"temperature_K": 300.0, "statistics": "classical", "source": "MD"},
+            None,
+            "temperature",
+            "300 K, classical, MD and harmonic",
+        ),
         ({}, {"converged": False, "max_force": 0.3}, "relaxation", "not relaxed and relaxed"),
     ],
 )
@@ -168,7 +173,7 @@ def test_analytic_force_constants_and_small_residual_forces_are_not_unlike(
     assert compare_phonons(db, nearly, dft_phonon).on["allowed"] == {}
     silent = store_phonon(dft_crystal, {"displacement_A": None}, {"steps": 3})
     found = compare_phonons(db, silent, dft_phonon)
-    assert found.on["not_known"] == ["displacement", "relaxation"]
+    assert found.on["not_known"] == ["displacement", "temperature", "relaxation"]
 
 
 def test_unlike_supercells_are_compared_on_common_q_points(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from forcebase.curation.fingerprint import find_near_pairs
 from forcebase.curation.steps import (
+    HOW_RELEASED,
     EnergyOutliers,
     ForceOutliers,
     LabelsPresent,
@@ -236,8 +237,8 @@ def test_a_copy_among_records_that_are_out_drops_nothing():
 def test_reserved_names_the_structure_or_the_family():
     step = Reserved("the force sets of the reference phonon", ["c1"], ["fc2"])
     assert apply(step, frames_of([layer(i) for i in range(4)])) == {
-        1: "reserved for the force sets of the reference phonon: structure c1",
-        2: "reserved for the force sets of the reference phonon: family fc2",
+        1: f"reserved for the force sets of the reference phonon: structure c1; {HOW_RELEASED}",
+        2: f"reserved for the force sets of the reference phonon: family fc2; {HOW_RELEASED}",
     }
 
 

@@ -23,7 +23,7 @@ from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import model_batch
 from forcebase.lineage import trace_up
-from forcebase.physics.harmonic_crystal import from_phonopy_yaml
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.records import Activity
 
 VASPRUN = Path(ase.__file__).parent / "test" / "testdata" / "vasp" / "vasprun_dfpt.xml"
@@ -227,6 +227,23 @@ def test_a_document_that_phonopy_cannot_take_does_not_stop_the_others(db, tmp_pa
     assert "not as expected" in reason
     assert report.added["calculations"] == 1
     assert db.phonons.count() == 0
+
+
+@pytest.mark.parametrize("n", [3, 2])
+def test_a_phonon_documents_charges_are_kept(db, tmp_path, data_folder, n):
+    document, _ = phonon_document(data_folder)
+    born = [(-1.0 * np.eye(3)).tolist(), *[(0.5 * np.eye(3)).tolist()] * 2]
+    document["output"] |= {"born": born[:n], "epsilon_static": np.diag([4.0, 4.0, 1.5]).tolist()}
+    path = written(tmp_path, [document])
+    options = ImportOptions(description=data_folder / "method.yaml")
+    report = import_paths(db, [path], options=options)
+    if n == 2:
+        assert "Born charges of 2 atoms" in report.failed[0][1]
+        return
+    (phonon,) = db.phonons.find()
+    np.testing.assert_array_equal(phonon.born, born)
+    np.testing.assert_array_equal(phonon.epsilon_static, np.diag([4.0, 4.0, 1.5]))
+    assert phonon.nac == {"method": "gonze", "source": "the document"}
 
 
 def test_a_phonon_document_needs_its_method(db, tmp_path, data_folder):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from forcebase.ingest.importing import import_paths
-from forcebase.physics.harmonic_crystal import from_phonopy_yaml
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.spectra import crystal_of
 
 NAME = "phonopy_wse2_gpaw_3x3.yaml"

@@ -19,7 +19,8 @@ from phonopy.structure.atoms import PhonopyAtoms
 
 from forcebase.blob import Blob
 from forcebase.ingest.importing import import_paths
-from forcebase.physics.harmonic_crystal import as_atoms, from_phonopy_yaml
+from forcebase.physics.harmonic_crystal import as_atoms
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 VASPRUN = Path(ase.__file__).parent / "test" / "testdata" / "vasp" / "vasprun_pstress.xml"
 NAME = "phonopy_wse2_gpaw_3x3.yaml"
@@ -148,7 +149,9 @@ def test_without_a_protocol_the_file_tells_its_own(db, folder, data_folder):
     (folder / "method.yaml").write_text(text.partition("\nfiles:")[0] + "\n")
     (folder / "any.yaml").write_bytes((data_folder / NAME).read_bytes())
     phonon, _ = constants(db, import_paths(db, [folder]))
+    fit = phonon.protocol.pop("fit")
     assert phonon.protocol == {"code": "phonopy", "displacement_A": 0.02}
+    assert fit["residual_relative"] < 0.03
 
 
 def write_vasprun(path, cell, forces, energy):
@@ -220,6 +223,34 @@ def test_displacements_with_vaspruns(db, folder):
     assert all(calculation.stress is not None for calculation in calculations)
     assert {c.method for c in calculations} == {found.method}
     assert db.methods.get(found.method).code == "vasp"
+
+
+def test_force_sets_take_their_method_from_the_runs_beside_them(db, tmp_path):
+    _, expected = displaced_carbon(tmp_path)
+    made = phonopy.load(tmp_path / "phonopy_disp.yaml", produce_fc=False, log_level=0)
+    waiting = [as_atoms(cell) for cell in made.supercells_with_displacements]
+    for cell in waiting:
+        cell.calc = LennardJones(sigma=1.3, epsilon=1, rc=3, smooth=True)
+    made.forces = np.array([cell.get_forces() for cell in waiting])
+    write_FORCE_SETS(made.dataset, tmp_path / "FORCE_SETS")
+    found, force_constants = constants(db, import_paths(db, [tmp_path / "phonopy_disp.yaml"]))
+    np.testing.assert_allclose(force_constants, expected, atol=1e-6)
+    assert db.methods.get(found.method).code == "vasp"
+    linked = {e.record for e in found.provenance.edges if e.role == "displaced supercell"}
+    assert linked == {c.id for c in db.calculations.find()}
+    assert len(linked) == 2
+
+
+def test_force_sets_with_runs_of_other_cells_beside_need_a_method(db, tmp_path):
+    runs, _ = displaced_carbon(tmp_path)
+    made = phonopy.load(tmp_path / "phonopy_disp.yaml", produce_fc=False, log_level=0)
+    made.forces = np.zeros((2, len(made.supercell), 3)) + 0.1
+    write_FORCE_SETS(made.dataset, tmp_path / "FORCE_SETS")
+    cell = as_atoms(made.supercell)
+    for run in runs:  # at rest
+        write_vasprun(run, cell, np.zeros((len(cell), 3)), -1.0)
+    ((_, reason),) = import_paths(db, [tmp_path / "phonopy_disp.yaml"]).failed
+    assert "does not say how its labels were made" in reason
 
 
 def test_other_runs_beside_the_same_displacements_are_another_import(db, folder):

@@ -22,7 +22,7 @@ from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.parsing import parse
 from forcebase.ingest.sources import Source
-from forcebase.physics.harmonic_crystal import from_phonopy_yaml
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.safety.limits import ATOMS
 
 CODES = Path(__file__).parents[1] / "data" / "codes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ase.io import read
 
-from forcebase.physics.harmonic_crystal import from_phonopy_yaml
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 
 @pytest.fixture

@@ -101,3 +101,33 @@ def test_what_has_no_standard_path_is_refused():
         band_path(ANGLE_120, (True, True, True))
     with pytest.raises(InputError, match="no volume"):
         band_path(np.zeros((3, 3)))
+
+
+def test_both_sides_of_a_jump_are_named_at_one_place():
+    """fcc: seekpath's and Setyawan's path jumps from U to K, or from K or U to X."""
+    path = band_path(3.61 / 2 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]))
+    names = [name for _, name in path.ticks]
+    assert path.name == "G-X-W-K-G-L-U-W-L-K|U-X"
+    assert names == path.name.split("-")
+    places = [place for place, _ in path.ticks]
+    assert len(set(np.round(places, 9))) == len(places)
+    start = path.segments[1][0]
+    assert path.distances[start] == path.distances[start - 1]
+    assert not np.allclose(path.q_points[start], path.q_points[start - 1])
+
+
+def test_a_polar_path_comes_to_gamma_along_each_of_its_ways():
+    cell = 3.61 / 2 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    plain, polar = band_path(cell), band_path(cell, polar=True)
+    assert polar.name == plain.name
+    assert polar.ticks == plain.ticks
+    assert len(polar.q_points) == len(plain.q_points) + 1
+    assert len(polar.segments) == len(plain.segments) + 1
+    at_gamma = np.flatnonzero(~polar.q_points.any(axis=1))
+    assert (np.linalg.norm(polar.directions, axis=1) > 0).nonzero()[0].tolist() == at_gamma.tolist()
+    ways = {way: index for index, way in polar.gamma_points()}
+    assert list(ways) == ["G-X", "G-K", "G-L"]
+    for way, index in ways.items():
+        corner = polar.q_points[polar.label_indices[polar.labels.index(way[-1])]]
+        direction = polar.directions[index]
+        np.testing.assert_allclose(np.cross(direction, corner), 0, atol=1e-12)

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
+import phonopy
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
+from phonopy.structure.atoms import PhonopyAtoms
 
 from forcebase.errors import InputError
 from forcebase.physics.finite_displacement import (
@@ -13,7 +15,8 @@ from forcebase.physics.finite_displacement import (
     harmonic_crystal,
     unit_cell_masses,
 )
-from forcebase.physics.harmonic_crystal import from_phonopy_yaml, symmetrize
+from forcebase.physics.harmonic_crystal import symmetrize
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw"
 UNIT_CELL = ase.io.read(DATA / "wse2_gpaw_unitcell.extxyz")
@@ -36,6 +39,25 @@ def test_displaced_cells_are_those_the_dft_was_run_on(displaced):
         np.testing.assert_allclose(made.positions, stored.positions, atol=1e-7)
         np.testing.assert_array_equal(made.numbers, stored.numbers)
         assert made.pbc.all()
+
+
+def test_magnetic_moments_count_for_the_displacements():
+    iron = bulk("Fe", "bcc", 2.87, cubic=True)
+    for moments, n in ([0.0, 0.0], 1), ([2.0, 1.0], 2):
+        iron.set_initial_magnetic_moments(moments)
+        made = phonopy.Phonopy(
+            PhonopyAtoms(
+                numbers=iron.numbers,
+                cell=iron.cell.array,
+                positions=iron.positions,
+                magnetic_moments=moments if n == 2 else None,
+            ),
+            np.diag([2, 2, 2]),
+            primitive_matrix=np.eye(3),
+        )
+        made.generate_displacements(distance=0.02)
+        mine = displacements(iron, [2, 2, 2], 0.02)
+        assert len(made.supercells_with_displacements) == len(mine.supercells) == n
 
 
 def test_each_supercell_has_one_atom_moved_by_the_distance(displaced):

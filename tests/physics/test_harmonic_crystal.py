@@ -8,11 +8,11 @@ import pytest
 from forcebase.errors import InputError
 from forcebase.physics.harmonic_crystal import (
     HarmonicCrystal,
-    from_phonopy_yaml,
     sum_rule_error,
     symmetrize,
     symmetry_error,
 )
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 YAML = Path(__file__).parents[2] / "data" / "wse2_gpaw" / "phonopy_wse2_gpaw_3x3.yaml"
 
@@ -72,15 +72,13 @@ def test_what_is_no_phonopy_file_is_refused(text, tmp_path):
         from_phonopy_yaml(tmp_path / "odd.yaml")
 
 
-def test_a_missing_file_and_foreign_units_are_refused(tmp_path):
+def test_a_missing_file_and_an_unknown_calculator_are_refused(tmp_path):
     with pytest.raises(InputError, match="no file"):
         from_phonopy_yaml(tmp_path / "absent.yaml")
-    bohr = YAML.read_text().replace("phonopy:\n", "phonopy:\n  calculator: qe\n", 1)
-    for ours, theirs in (("angstrom^2", "au^2"), ("angstrom", "au"), ('"eV/', '"Ry/')):
-        bohr = bohr.replace(ours, theirs)
-    (tmp_path / "bohr.yaml").write_text(bohr)
-    with pytest.raises(InputError, match="units of qe"):
-        from_phonopy_yaml(tmp_path / "bohr.yaml")
+    other = YAML.read_text().replace("phonopy:\n", "phonopy:\n  calculator: nonsuch\n", 1)
+    (tmp_path / "other.yaml").write_text(other.replace("physical_unit:", "units_of_old:", 1))
+    with pytest.raises(InputError, match="no interface to 'nonsuch'"):
+        from_phonopy_yaml(tmp_path / "other.yaml")
 
 
 def test_symmetrize_imposes_both_symmetries_and_changes_nothing_the_second_time(crystal):

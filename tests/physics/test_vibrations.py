@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from forcebase.errors import InputError
 from forcebase.physics.band_path import layer_path
-from forcebase.physics.harmonic_crystal import HarmonicCrystal, from_phonopy_yaml, symmetrize
+from forcebase.physics.harmonic_crystal import HarmonicCrystal, symmetrize
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.physics.vibrations import (
     bands,
     density_of_states,

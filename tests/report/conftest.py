@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from ase.io import read
 
-from forcebase.physics.harmonic_crystal import from_phonopy_yaml, symmetrize
+from forcebase.physics.harmonic_crystal import symmetrize
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.report.content import (
     BandsData,
     DatasetFacts,
@@ -76,8 +77,8 @@ def bands(spectra):
         distances=spectra.path.distances,
         frequencies_reference=spectra.reference_bands.frequencies,
         frequencies_model=spectra.model_bands.frequencies,
-        tick_positions=spectra.path.label_distances,
-        tick_labels=spectra.path.labels,
+        ticks=spectra.path.ticks,
+        segments=spectra.path.segments,
     )
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.image import imread
+from small_phonons import unpacked_case
 
 from forcebase.comparison import compare
 from forcebase.errors import InputError
 from forcebase.physics.force_constant_errors import compare_force_constants
 from forcebase.physics.phonon_comparison import compare_bands
+from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.report.phonon_pair import draw_phonon_pair, write_phonon_picture
+from forcebase.spectra import spectra_of
 
 
 @pytest.fixture
@@ -53,3 +58,25 @@ def test_a_picture_is_written_from_the_records(db, tmp_path, imported):
     assert imread(tmp_path / "pair.png").shape[:2] == (1152, 1600)
     with pytest.raises(InputError, match="cannot be written"):
         write_phonon_picture(db, same, tmp_path / "no folder" / "pair.png")
+
+
+def test_a_polar_crystal_with_a_jump_in_its_path(tmp_path):
+    file = unpacked_case("ph_nac_params", tmp_path) / "phonopy_params.yaml"
+    salt = from_phonopy_yaml(file)
+    bare = replace(salt, response=None)
+    spectra = spectra_of(bare, salt)
+    metrics = {
+        **compare_bands(spectra.model_bands, spectra.reference_bands).as_dict(),
+        "modes": {"mae_THz": 0.0},
+        "force_constants": compare_force_constants(spectra.model, spectra.reference).as_dict(),
+    }
+    bands = draw_phonon_pair(spectra, metrics, ("my-mace", "dft")).axes[0]
+    ticks = [tick.get_text() for tick in bands.get_xticklabels()]
+    assert ticks == ["Γ", "X", "W", "K", "Γ", "L", "U", "W", "L", "K|U", "X"]
+    assert "Born charges of the reference" in bands.get_xlabel()
+    np.testing.assert_array_equal(
+        spectra.model_bands.frequencies, spectra.reference_bands.frequencies
+    )
+    drawn = [line.get_ydata() for line in bands.get_lines() if len(line.get_xdata()) > 2]
+    assert len(drawn) == 2 * 6 * len(spectra.path.segments)
+    assert max(y.max() for y in drawn) == pytest.approx(7.3963, abs=1e-4)

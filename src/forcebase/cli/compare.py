@@ -44,6 +44,10 @@ def compare(
         list[str] | None,
         typer.Option(help="Phonons: what may be unlike, as supercell, displacement; repeatable."),
     ] = None,
+    nac: Annotated[
+        str | None,
+        typer.Option(help="Phonons: Born charges of both: reference (the default), own, none."),
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="PNG of phonons, or of a matrix.")] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Compute it once more, and hold it to the record.")
@@ -65,6 +69,7 @@ def compare(
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test --host wse2-unit-cell
       forcebase compare MODEL_PHONON wse2-dft-phonon --picture phonons.png
       forcebase compare MODEL_PHONON wse2-dft-phonon --allow supercell --allow displacement
+      forcebase compare MODEL_PHONON wse2-dft-phonon --nac none
     """
     radii = parse_edges(edges)
     several = bool(reference)
@@ -73,9 +78,11 @@ def compare(
             f"{len(records)} records are no model and reference.",
             hint="Give two, or models and --reference METHOD.",
         )
-    if several and (host or edges or allow):
-        raise InputError("--host, --edges and --allow are for one comparison, not for a matrix.")
-    _check_words(align, only, allow or (), radii)
+    if several and (host or edges or allow or nac):
+        raise InputError(
+            "--host, --edges, --allow and --nac are for one comparison, not for a matrix."
+        )
+    _check_words(align, only, allow or (), nac, radii)
     if picture is not None:
         check_writable(picture, (".png",))
     with open_database(writing=fill) as db:
@@ -109,6 +116,7 @@ def compare(
                 host=host,
                 edges=radii,
                 allow=allow or (),
+                nac=nac,
                 recompute=again,
                 progress=bars,
             )
@@ -126,13 +134,18 @@ def compare(
 
 
 def _check_words(
-    align: str, only: str, allow: Sequence[str], radii: tuple[float, ...] | None
+    align: str,
+    only: str,
+    allow: Sequence[str],
+    nac: str | None,
+    radii: tuple[float, ...] | None,
 ) -> None:
     from forcebase.comparison.comparing import align_of, only_of
     from forcebase.comparison.phonon_protocol import parts_of
+    from forcebase.physics.polar_splitting import nac_of
     from forcebase.physics.shells import Shells
 
-    align_of(align), only_of(only), parts_of(allow)
+    align_of(align), only_of(only), parts_of(allow), nac_of(nac or "reference")
     if radii is not None:
         Shells(radii)
 

@@ -164,6 +164,9 @@ def _print_size(size: dict[str, Any]) -> None:
 
 
 def _summary(db: Any, found: Any) -> dict[str, Any]:
+    from forcebase.physics.stability import stability
+    from forcebase.spectra import crystal_of
+
     relaxed = db.structures.get(found.structure)
     steps, force = found.relaxation["steps"], found.relaxation["max_force"]
     summary = {
@@ -172,6 +175,7 @@ def _summary(db: Any, found: Any) -> dict[str, Any]:
         "lattice_A": [float(x) for x in relaxed.to_atoms().cell.lengths()],
         "relaxation": f"{steps} steps to {force:.1e} eV/A",
         "method": found.protocol["method"],
+        "modes": stability(crystal_of(db, found)).words,
         "seconds": found.wall_time,
         "findings": list(found.findings),
     }

@@ -37,6 +37,8 @@ def show_phonon_comparison(
         return
     _print_metrics(validation, rows, largest_floors(floors))
     _print_force_constants(validation.metrics["force_constants"]["by_distance"])
+    if words := validation.on.get("nac_words"):
+        say(f"  {words}")
     for part, values in validation.on["allowed"].items():
         say(f"  allowed: {part}, {' and '.join(values)}")
     if validation.on["not_known"]:

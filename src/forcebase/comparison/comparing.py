@@ -12,6 +12,7 @@ from forcebase.comparison.phonons import compare_phonons
 from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.physics.alignment import Align
+from forcebase.physics.polar_splitting import Nac, nac_of
 from forcebase.physics.shells import Shells
 from forcebase.progress import Progress
 from forcebase.records import Dataset, Method, Phonon, Validation
@@ -28,6 +29,7 @@ def compare(
     host: str | None = None,
     edges: Sequence[float] | None = None,
     allow: Sequence[str] = (),
+    nac: Nac | str | None = None,
     recompute: bool = False,
     progress: Progress | None = None,
 ) -> Validation:
@@ -46,6 +48,8 @@ def compare(
             forces by distance from the defects.
         edges: of the shells of distance, angstrom; only with a host.
         allow: for phonons: parts of the protocol that may be unlike, as "supercell".
+        nac: for phonons: whose Born charges both sides have, "reference" (the default), "own"
+            or "none".
         recompute: compute what is there once more, and hold it to the record.
         progress: for methods: told of the structures that are done.
 
@@ -65,7 +69,9 @@ def compare(
             raise InputError(
                 "Phonons are compared whole: leave `on`, `host`, `align` and `only` out."
             )
-        return compare_phonons(db, left, right, allow=parts_of(allow), recompute=recompute)
+        chosen = Nac.REFERENCE if nac is None else nac_of(nac)
+        parts = parts_of(allow)
+        return compare_phonons(db, left, right, allow=parts, nac=chosen, recompute=recompute)
     if not (isinstance(left, Method) and isinstance(right, Method)):
         raise InputError(
             f"{model!r} is in {place} and {reference!r} in {other_place}.",
@@ -73,6 +79,8 @@ def compare(
         )
     if allow:
         raise InputError("Only phonons have a protocol to allow parts of.")
+    if nac is not None:
+        raise InputError("Only phonons have Born charges: leave `nac` out.")
     choices: dict[str, Any] = {"alignment": align, "recompute": recompute, "progress": progress}
     if host is not None:
         shells = None if edges is None else Shells(tuple(edges))

@@ -11,7 +11,9 @@ import numpy as np
 
 from forcebase.errors import InputError
 from forcebase.physics.crystal_setting import same_supercell
+from forcebase.physics.force_fit import LARGE
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
+from forcebase.physics.polar_splitting import Nac
 from forcebase.records import Phonon
 
 RELAXED = 1e-2
@@ -25,6 +27,7 @@ class Part(StrEnum):
 
     SUPERCELL = "supercell"
     DISPLACEMENT = "displacement"
+    TEMPERATURE = "temperature"
     RELAXATION = "relaxation"
     SYMMETRIZATION = "symmetrization"
     NAC = "nac"
@@ -79,9 +82,13 @@ def parts_of(names: Iterable[str]) -> tuple[Part, ...]:
 
 
 def hold_protocols(
-    model: tuple[Phonon, HarmonicCrystal], reference: tuple[Phonon, HarmonicCrystal]
+    model: tuple[Phonon, HarmonicCrystal],
+    reference: tuple[Phonon, HarmonicCrystal],
+    nac: Nac = Nac.REFERENCE,
 ) -> Protocol:
     """Compare how two phonons were made: records, and crystals in one setting.
+
+    Born charges, `nac`, are unlike only where each side takes its own and one has none.
 
     Analytic derivatives are the limit of small displacements and so unlike no displacement; what
     a displacement does to a model is its noise floor.
@@ -92,6 +99,10 @@ def hold_protocols(
         unlike[Part.SUPERCELL] = (_size(model), _size(reference))
     if not np.allclose(model[1].masses, reference[1].masses, rtol=0, atol=1e-6):
         unlike[Part.MASSES] = (_masses(model[1]), _masses(reference[1]))
+    if nac is Nac.OWN and reference[1].is_bulk:
+        has = [side[1].response is not None for side in (model, reference)]
+        if has[0] != has[1]:
+            unlike[Part.NAC] = (_born(has[0]), _born(has[1]))
     for part, ours, theirs in _told(model[0], reference[0]):
         if ours is None or theirs is None:
             not_known.append(part)
@@ -101,29 +112,54 @@ def hold_protocols(
 
 
 def amplitude(phonon: Phonon) -> float | None:
-    """Length of the displacements, angstrom; 0 for analytic derivatives, None where not told."""
+    """Length of the displacements, angstrom; 0 for analytic derivatives, None where not told.
+
+    Of random displacements of all atoms, the root mean square of theirs.
+    """
     if phonon.protocol.get("method") == ANALYTIC:
         return 0.0
-    found = phonon.protocol.get("displacement_A")
+    found = phonon.protocol.get("amplitude_A" if is_random(phonon) else "displacement_A")
     return None if found is None else float(found)
+
+
+def is_random(phonon: Phonon) -> bool:
+    """Whether its force constants were fitted to displacements of all atoms at once."""
+    return phonon.protocol.get("displacements") == "random"
+
+
+def temperature(phonon: Phonon) -> str | None:
+    """Of what temperature its force constants are, in words; None where that is not told.
+
+    Derivatives and small displacements are harmonic. A fit to large displacements is effective at
+    their amplitude, whether a temperature is told or not.
+    """
+    protocol, length = phonon.protocol, amplitude(phonon)
+    kelvin = protocol.get("temperature_K")
+    if kelvin is not None:
+        words = [protocol.get(name) or f"{name} not told" for name in ("statistics", "source")]
+        return f"{float(kelvin):g} K, {', '.join(words)}"
+    if length is None:
+        return None
+    if is_random(phonon) and length > LARGE:
+        return f"effective at random displacements of {length:g} A, temperature not told"
+    return "harmonic"
 
 
 def _told(model: Phonon, reference: Phonon) -> Iterator[tuple[Part, str | None, str | None]]:
     ours, theirs = amplitude(model), amplitude(reference)
     if ours != 0 and theirs != 0:
-        yield Part.DISPLACEMENT, _in_angstrom(ours), _in_angstrom(theirs)
+        yield Part.DISPLACEMENT, _displaced(model), _displaced(reference)
+    yield Part.TEMPERATURE, temperature(model), temperature(reference)
     yield Part.RELAXATION, _relaxation(model), _relaxation(reference)
     yield Part.SYMMETRIZATION, _symmetrization(model), _symmetrization(reference)
-    yield Part.NAC, _nac(model), _nac(reference)
 
 
 def _symmetrization(phonon: Phonon) -> str | None:
     return _word(phonon.protocol.get("symmetrized"), "symmetrized")
 
 
-def _nac(phonon: Phonon) -> str | None:
-    """Records without a word of it have no non-analytical term: bands leave it out."""
-    return _word(bool(phonon.protocol.get("nac")), "corrected")
+def _born(has: bool) -> str:
+    return "Born charges" if has else "no Born charges"
 
 
 def _relaxation(phonon: Phonon) -> str | None:
@@ -139,8 +175,11 @@ def _word(flag: bool | None, word: str) -> str | None:
     return None if flag is None else word if flag else f"not {word}"
 
 
-def _in_angstrom(length: float | None) -> str | None:
-    return None if length is None else f"{length:g} A"
+def _displaced(phonon: Phonon) -> str | None:
+    length = amplitude(phonon)
+    if length is None:
+        return None
+    return f"random, {length:g} A" if is_random(phonon) else f"{length:g} A"
 
 
 def _size(side: tuple[Phonon, HarmonicCrystal]) -> str:

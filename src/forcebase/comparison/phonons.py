@@ -21,14 +21,15 @@ from forcebase.physics.force_constant_errors import compare_force_constants
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.mode_matching import match_modes
 from forcebase.physics.phonon_comparison import compare_bands, compare_dos
+from forcebase.physics.polar_splitting import Nac
 from forcebase.physics.thermodynamics import compare_thermodynamics
 from forcebase.physics.vibrations import modes
 from forcebase.records import Phonon, Validation
 from forcebase.spectra import Spectra, crystal_of, spectra_of
 
-EDITION = 3
+EDITION = 4
 """Of what a comparison of phonons holds; one of an older edition is not found but made again.
-3 says what the model has seen."""
+3 says what the model has seen, 4 whose Born charges both sides have."""
 
 DIGITS = 7
 """Decimals kept of all metrics, so that the last bits of an eigensolver, which change with the
@@ -41,6 +42,7 @@ def compare_phonons(
     reference: Phonon,
     *,
     allow: Iterable[Part] = (),
+    nac: Nac = Nac.REFERENCE,
     recompute: bool = False,
 ) -> Validation:
     """Hold one phonon to another of the same structure, in any setting of its cell.
@@ -52,6 +54,7 @@ def compare_phonons(
         model: the phonon that is judged.
         reference: the phonon it is held to; its q-points are taken.
         allow: parts of the protocol that may be unlike; those that are, are in the record.
+        nac: whose Born charges make the non-analytical term in three dimensions, on both sides.
         recompute: compute it even where it is there; the same numbers give the same record.
 
     Raises:
@@ -61,13 +64,13 @@ def compare_phonons(
     """
     started = time.perf_counter()
     allowed = tuple(allow)
-    found = _found(db, model, reference, allowed)
+    found = _found(db, model, reference, allowed, nac)
     if found is not None and not recompute:
         return found
     left, right = _in_one_setting(db, model, reference)
-    protocol = hold_protocols((model, left), (reference, right))
+    protocol = hold_protocols((model, left), (reference, right), nac)
     protocol.check(allowed)
-    validation = _validation(model, reference, protocol, spectra_of(left, right))
+    validation = _validation(model, reference, protocol, spectra_of(left, right, nac))
     validation.leakage = seen_by(db, db.methods.get(model.method), _cells(db, reference)).counts()
     return keep(db, validation.sealed(), "compare phonons", started, found)
 
@@ -82,7 +85,10 @@ def _validation(
         on={
             "model_phonon": model.id,
             "reference_phonon": reference.id,
-            "path": "-".join(spectra.path.labels),
+            "path": spectra.path.name,
+            "nac": str(spectra.splitting.applied),
+            "nac_asked": str(spectra.splitting.asked),
+            "nac_words": spectra.splitting.words,
             "mesh": list(spectra.mesh),
             "allowed": {str(part): list(values) for part, values in protocol.unlike.items()},
             "not_known": [str(part) for part in protocol.not_known],
@@ -109,12 +115,13 @@ def _cells(db: Database, phonon: Phonon) -> NDArray[np.bytes_]:
 
 
 def _found(
-    db: Database, model: Phonon, reference: Phonon, allowed: tuple[Part, ...]
+    db: Database, model: Phonon, reference: Phonon, allowed: tuple[Part, ...], nac: Nac
 ) -> Validation | None:
     """The comparison that there is, where what it allowed is allowed now too."""
     root = merkle_root([model.id, reference.id])
     for found in db.validations.find(inputs_root=root, kind="phonons"):
         same = found.on.get("edition") == EDITION and found.on["model_phonon"] == model.id
+        same = same and found.on["nac_asked"] == nac
         if same and set(found.on["allowed"]) <= {str(part) for part in allowed}:
             return found
     return None
@@ -137,7 +144,8 @@ def _in_one_setting(
 
 def _metrics(spectra: Spectra) -> dict[str, Any]:
     model, reference, mesh = spectra.model, spectra.reference, spectra.mesh
-    ours, theirs = (modes(side, spectra.path.q_points) for side in (model, reference))
+    path = spectra.path
+    ours, theirs = (modes(side, path.q_points, path.directions) for side in (model, reference))
     matched = match_modes(
         (ours.frequencies, theirs.frequencies), (ours.eigenvectors, theirs.eigenvectors)
     )
@@ -149,8 +157,23 @@ def _metrics(spectra: Spectra) -> dict[str, Any]:
             "dos_distance": dos_distance(model, reference, mesh).as_dict(),
             "thermal": compare_thermodynamics(model, reference, mesh).as_dict(),
             "force_constants": compare_force_constants(model, reference).as_dict(),
+            **_at_gamma(spectra),
         }
     )
+
+
+def _at_gamma(spectra: Spectra) -> dict[str, Any]:
+    """The highest mode at Gamma along each way of the path, where that has a direction."""
+    if spectra.splitting.applied is Nac.NONE:
+        return {}
+    found = {}
+    for index, way in spectra.path.gamma_points():
+        ours, theirs = (
+            float(bands.frequencies[index].max())
+            for bands in (spectra.model_bands, spectra.reference_bands)
+        )
+        found[way] = {"highest_error_THz": ours - theirs, "highest_reference_THz": theirs}
+    return {"gamma": found}
 
 
 def _rounded(value: Any) -> Any:

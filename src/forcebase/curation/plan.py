@@ -32,6 +32,7 @@ from forcebase.curation.steps import (
     MinimumDistance,
     NearDuplicates,
     OneMethod,
+    Released,
     Step,
     default_steps,
 )
@@ -50,6 +51,7 @@ STEPS: dict[str, type[Step]] = {
         EnergyOutliers,
         ForceOutliers,
         NearDuplicates,
+        Released,
         FarthestPoint,
         Stratified,
     )
@@ -227,16 +229,19 @@ def change_steps(
     Raises:
         InputError: a skipped step is not there.
     """
-    by_name = {step.name: step for step in steps}
-    by_name.update({step.name: step for step in chosen})
+    by_key = {step.key: step for step in steps}
+    by_key.update({step.key: step for step in chosen})
     for name in skipped:
-        if name not in by_name:
+        named = [key for key, step in by_key.items() if step.name == name]
+        if not named:
+            names = dict.fromkeys(step.name for step in by_key.values())
             raise InputError(
                 f"Step {name!r} cannot be skipped: it is not in the recipe.",
-                hint=f"In it are {', '.join(by_name)}; {', '.join(BY_ITSELF)} always stay.",
+                hint=f"In it are {', '.join(names)}; {', '.join(BY_ITSELF)} always stay.",
             )
-        del by_name[name]
-    return tuple(by_name.values())
+        for key in named:
+            del by_key[key]
+    return tuple(by_key.values())
 
 
 def _listed_step(entry: Any) -> Step:

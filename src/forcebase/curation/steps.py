@@ -25,6 +25,8 @@ LARGE = Bounds(0, 1_000_000_000)
 CUTOFF = Bounds(0, 20, above=True)
 """Angstrom."""
 
+HOW_RELEASED = "`--step released:phonon=NAME,why=...` lets one phonon's cells in"
+
 Dropped = Sequence[tuple[int, str] | tuple[int, str, int]]
 """Index and reason of each record that is dropped, and of a copy the index of what it copies."""
 
@@ -35,6 +37,11 @@ class Step(MSONable, ABC):
     name: ClassVar[str]
     selects: ClassVar[bool] = False
     """Whether it chooses among good records; such steps come after all others."""
+
+    @property
+    def key(self) -> str:
+        """By which a chosen step takes the place of another."""
+        return self.name
 
     def parameters(self) -> dict[str, Any]:
         """Give what the step was set to, as plain JSON."""
@@ -293,6 +300,38 @@ class NearDuplicates(Step):
 
 
 @dataclass(frozen=True)
+class Released(Step):
+    """Let the cells of one DFT phonon in: a statement that is kept with the dataset.
+
+    It drops nothing. What a phonon's force constants were made from is else reserved.
+
+    Attributes:
+        phonon: id, name or tag.
+        why: in words.
+    """
+
+    name: ClassVar[str] = "released"
+    phonon: str
+    why: str
+
+    def __post_init__(self) -> None:
+        if not self.why.strip():
+            raise InputError(
+                "A phonon is released without a word why.",
+                hint="Say `--step released:phonon=NAME,why=...`: it is kept with the dataset.",
+            )
+
+    @property
+    def key(self) -> str:
+        """Its name and the phonon: several may be released."""
+        return f"{self.name} {self.phonon}"
+
+    def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:  # noqa: ARG002
+        """Drop nothing."""
+        return []
+
+
+@dataclass(frozen=True)
 class Reserved(Step):
     """Keep out records that are needed for something else, such as a reference phonon's forces.
 
@@ -323,7 +362,8 @@ class Reserved(Step):
                     f"structure {frames.structures[i][:10]}"
                     if by_structure[i]
                     else f"family {frames.families[i][:10]}"
-                ),
+                )
+                + f"; {HOW_RELEASED}",
             )
             for i in np.flatnonzero(kept & (by_structure | by_family))
         ]

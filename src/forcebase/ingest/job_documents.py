@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pymatgen.io.vasp.inputs import Kpoints
@@ -26,11 +26,15 @@ from forcebase.ingest.outputs import READERS, phonon_record
 from forcebase.ingest.parsing import parse
 from forcebase.ingest.sources import find_sources
 from forcebase.ingest.task_documents import drawn_of, is_task_document, task_document_batch
+from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.finite_displacement import unit_cell_masses
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy
 from forcebase.physics.stability import instability
 from forcebase.records import Calculation, Method, ModelMethod, Structure
 from forcebase.units import stress_from_kbar_pressure
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
 
 Document = dict[str, Any]
 
@@ -275,6 +279,7 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
     )
     made.force_constants = np.array(constants, dtype=float)
     crystal = HarmonicCrystal.from_phonopy(made)
+    response = _response(output, made)
     arrays = Blob.from_arrays(force_constants=crystal.force_constants)
     structure = Structure.from_atoms(atoms)
     phonon = phonon_record(
@@ -285,7 +290,9 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
         crystal.masses,
         arrays,
         {"code": str(output.get("code") or "unknown"), "document": "atomate2"},
-        findings=[found] if (found := instability(crystal)) else [],
+        response=response,
+        response_from="" if response is None else "the document",
+        findings=[f for f in (instability(crystal), crystal.symmetry.finding()) if f],
     )
     return Batch(
         blobs=[arrays.data],
@@ -293,3 +300,20 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
         methods=[] if method.is_model else [method],
         phonons=[phonon],
     )
+
+
+def _response(output: Document, made: Phonopy) -> DielectricResponse | None:
+    """Born charges of the document, which are of the unit cell's atoms or the primitive ones."""
+    if not output.get("born") or not output.get("epsilon_static"):
+        return None
+    born = np.array(output["born"], dtype=float)
+    found = DielectricResponse(born, np.array(output["epsilon_static"], dtype=float))
+    if len(born) == len(made.primitive):
+        return found
+    if len(born) != len(made.unitcell):
+        raise InputError(
+            f"it has Born charges of {len(born)} atoms, and {len(made.primitive)} in its "
+            "primitive cell."
+        )
+    repeats = len(made.supercell) // len(made.unitcell)
+    return found.of_atoms(np.array(made.primitive.p2s_map) // repeats)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
@@ -25,10 +26,11 @@ from forcebase.outputs import (
     RelaxationOutput,
     StructuresOutput,
 )
+from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.finite_displacement import unit_cell_masses
 from forcebase.records import Calculation, Dataset, DatasetMember, ModelMethod, Phonon, Structure
 from forcebase.records.dataset import DROPPED, SPLITS
-from forcebase.records.phonon import BY_INPUTS
+from forcebase.records.phonon import BY_INPUTS, LATER
 
 
 def structures_batch(db: Database, output: StructuresOutput) -> Batch:  # noqa: ARG001
@@ -216,9 +218,35 @@ def phonon_record(
     masses: Any,
     arrays: Blob,
     protocol: dict[str, Any],
+    *,
+    response: DielectricResponse | None = None,
+    response_from: str = "",
+    moments: NDArray[np.float64] | None = None,
     **beside: Any,
 ) -> Phonon:
-    """Make a sealed phonon record; `arrays` holds `force_constants`."""
+    """Make a sealed phonon record; `arrays` holds `force_constants`.
+
+    Args:
+        structure: unit cell.
+        method: of the forces.
+        supercell_matrix: (3, 3) integers.
+        primitive_matrix: (3, 3).
+        masses: (n,) amu.
+        arrays: with `force_constants`.
+        protocol: how they were made.
+        response: Born charges and dielectric tensor, where they are known.
+        response_from: the file that told them.
+        moments: (n,) or (n, 3) muB.
+        **beside: further fields of the record.
+    """
+    if response is not None:
+        beside |= {
+            "born": response.born,
+            "epsilon_static": response.dielectric,
+            "nac": response.settings() | ({"source": response_from} if response_from else {}),
+        }
+    if moments is not None:
+        beside["magnetic_moments"] = np.asarray(moments, dtype=float).reshape(len(moments), -1)
     phonon = Phonon(
         structure=structure.id,
         method=method.id,
@@ -231,7 +259,7 @@ def phonon_record(
         * round(abs(np.linalg.det(np.asarray(supercell_matrix, dtype=float)))),
         force_constants=arrays.sha256,
         protocol=protocol,
-        protocol_digest=content_digest(protocol),
+        protocol_digest=content_digest({k: v for k, v in protocol.items() if k not in LATER}),
         identity=BY_INPUTS if method.is_model else None,
         **beside,
     )

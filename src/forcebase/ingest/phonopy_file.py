@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
 
 from forcebase.blob import Blob
 from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
+from forcebase.ingest.born_charges import with_response
 from forcebase.ingest.codes.code_output import (
     CodeOutput,
     Steps,
@@ -31,17 +31,23 @@ from forcebase.ingest.phonopy_forces import (
     same_cell,
     supercells_with_forces,
 )
+from forcebase.ingest.phonopy_protocol import protocol_of
 from forcebase.ingest.reasons import in_words
-from forcebase.physics.harmonic_crystal import (
-    HarmonicCrystal,
-    from_phonopy_contents,
-    read_phonopy_contents,
-)
+from forcebase.physics.force_fit import ForceFit, force_fit
+from forcebase.physics.harmonic_crystal import HarmonicCrystal
+from forcebase.physics.phonopy_contents import from_phonopy_contents, read_phonopy_contents
+from forcebase.physics.phonopy_units import PhonopyUnits
 from forcebase.physics.stability import instability
 from forcebase.records import Calculation, Phonon, Structure
 from forcebase.safety.ase_files import read_cell
 from forcebase.safety.files import below
 
+NOT_APPLIED = (
+    "its Born charges and dielectric tensor are kept and not applied: the non-analytical term is "
+    "that of a crystal in three dimensions, and this one is not"
+)
+NEAR_COPIES = 0.025
+"""angstrom; random displacements up to this are copies of one cell as far as splits go."""
 ALIKE = ("k_rule", "potentials", "plus_u", "charge", "code_version")
 """What the runs of one phonon must have alike."""
 
@@ -53,8 +59,9 @@ def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
         InputError: the file cannot be read, or has neither forces nor force constants.
     """
     options = options or ImportOptions()
-    crystal, contents, runs = _load(path)
-    description = _description(path, options, contents, runs)
+    loaded = _load(path)
+    crystal, contents, runs = loaded.crystal, loaded.contents, loaded.runs
+    description = _description(path, options, runs)
     atoms = Atoms(crystal.numbers, crystal.positions, cell=crystal.cell, pbc=True)
     structure = Structure.from_atoms(atoms, kind=description.kind)
     arrays = Blob.from_arrays(force_constants=crystal.force_constants)
@@ -65,10 +72,13 @@ def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
         crystal.primitive_matrix,
         crystal.masses,
         arrays,
-        description.protocol,
+        protocol_of(contents, loaded.fit, description.protocol),
+        response=crystal.response,
+        response_from=loaded.response_from,
+        moments=crystal.moments,
         relaxation=description.relaxation,
         defect=_defect(path, description.defect),
-        findings=[found] if (found := instability(crystal)) else [],
+        findings=_findings(loaded),
     )
     batch = Batch(
         blobs=[arrays.data],
@@ -78,23 +88,48 @@ def read_phonopy(path: Path, options: ImportOptions | None = None) -> Batch:
         tags=[(tag, "phonons", phonon.id) for tag in description.tags],
         displaced_cells=supercells_with_forces(contents),
     )
-    _add_displaced(batch, structure, description, contents, runs, options.k_spacing)
+    _add_displaced(batch, structure, description, loaded, options.k_spacing)
     return batch
 
 
-def _description(
-    path: Path, options: ImportOptions, contents: Any, runs: list[CodeOutput]
-) -> FileDescription:
-    """What is said of the file; sets of vasprun.xml say their method themselves.
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """A phonopy file with what is beside it.
 
-    Where nothing is said of the protocol, it is what the file tells.
+    Attributes:
+        crystal: that it makes.
+        contents: all that it holds, forces from beside it put in.
+        runs: of VASP, that tell its method.
+        fit: of the force constants to the forces.
+        response_from: the file that told the Born charges.
+    """
+
+    crystal: HarmonicCrystal
+    contents: Any
+    runs: list[CodeOutput]
+    fit: ForceFit | None
+    response_from: str
+
+
+def _findings(loaded: _Loaded) -> list[str]:
+    crystal = loaded.crystal
+    found = [
+        instability(crystal),
+        crystal.symmetry.finding(),
+        loaded.fit.finding() if loaded.fit is not None else None,
+        NOT_APPLIED if crystal.response is not None and not crystal.is_bulk else None,
+    ]
+    return [finding for finding in found if finding]
+
+
+def _description(path: Path, options: ImportOptions, runs: list[CodeOutput]) -> FileDescription:
+    """What is said of the file; sets of vasprun.xml say their method themselves.
 
     Raises:
         InputError: the runs are of several methods, or did not converge.
     """
     if not runs:
-        said = describe(path, options.description)
-        return replace(said, protocol=said.protocol or _protocol(contents))
+        return describe(path, options.description)
     found = {
         method.id: method
         for run in runs
@@ -118,7 +153,6 @@ def _description(
     return FileDescription(
         described=Described(method, {key: given[0][key] for key in ALIKE}),
         convergence=runs[0].convergence,
-        protocol=_protocol(contents),
     )
 
 
@@ -129,22 +163,20 @@ def _given(run: CodeOutput, k_spacing: float | None) -> dict[str, Any]:
     return {name: getattr(calculation, name) for name in names}
 
 
-def _protocol(contents: Any) -> dict[str, Any]:
-    """What the file itself tells of how the force constants were made."""
-    shifts = [d["displacement"] for d in (contents.dataset or {}).get("first_atoms", ())]
-    lengths = {round(float(np.linalg.norm(shift)), 6) for shift in shifts}
-    return {"code": "phonopy"} | ({"displacement_A": lengths.pop()} if len(lengths) == 1 else {})
-
-
 def _add_displaced(
     batch: Batch,
     structure: Structure,
     description: FileDescription,
-    contents: Any,
-    runs: list[CodeOutput],
+    loaded: _Loaded,
     k_spacing: float | None,
 ) -> None:
-    """Displaced supercells with energies become calculations of the unit cell's family."""
+    """Displaced supercells with energies become calculations.
+
+    They are of the unit cell's family, but for random displacements of all atoms by more than
+    `NEAR_COPIES`: each of these is a draw of its own, as those of a rattled cell are.
+    """
+    contents, runs, fit = loaded.contents, loaded.runs, loaded.fit
+    apart = fit is not None and fit.is_random and fit.amplitude > NEAR_COPIES
     cells = [
         DisplacedCell(step.atoms, energies_of(run, step), step.forces, step.stress)
         for run, step in ((run, run.steps[-1]) for run in runs)
@@ -153,7 +185,7 @@ def _add_displaced(
     for cell, own in zip(cells, given, strict=True):
         displaced = Structure.from_atoms(
             cell.atoms,
-            family=structure.family,
+            family="" if apart else structure.family,
             kind="phonon-displacement",
             recipe={"operation": "displacement", "parent": structure.id},
         )
@@ -221,12 +253,15 @@ def _displaced(
     return [calculation.id for calculation in found]
 
 
-def _load(path: Path) -> tuple[HarmonicCrystal, Any, list[CodeOutput]]:
-    """The crystal, all that the file holds, and the runs of VASP that its forces are from."""
+def _load(path: Path) -> _Loaded:
+    """The crystal, and all that the file and those beside it tell."""
     try:
         contents = read_phonopy_contents(path)
         runs = complete_with_forces(contents, path)
-        return from_phonopy_contents(contents), contents, runs
+        units = PhonopyUnits.of(contents.calculator)
+        crystal, source = with_response(from_phonopy_contents(contents), path, units)
+        fit = force_fit(crystal, contents.dataset or {})
+        return _Loaded(crystal, contents, runs, fit, source)
     except InputError as error:
         if path.name in error.message:
             raise

@@ -12,8 +12,12 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from forcebase.errors import InputError
+from forcebase.ingest.born_charges import response_files
 from forcebase.ingest.codes.code_output import CodeOutput
-from forcebase.physics.harmonic_crystal import as_atoms, has_forces, phonopy_of
+from forcebase.ingest.description import FILE_NAME
+from forcebase.physics.harmonic_crystal import as_atoms
+from forcebase.physics.phonopy_contents import has_forces, phonopy_of
+from forcebase.physics.phonopy_units import PhonopyUnits
 from forcebase.safety.files import require_whole_text
 
 SAME = 2e-3
@@ -43,46 +47,86 @@ def complete_with_forces(contents: Any, path: Path) -> list[CodeOutput]:
     """Put forces or force constants into `contents` from the files beside it.
 
     In this order: FORCE_CONSTANTS, force_constants.hdf5, FORCE_SETS, vasprun.xml files (beside,
-    or in folders beside). Nothing happens where `contents` has forces itself.
+    or in folders beside). Nothing is put in where `contents` has forces itself. All files are in
+    the units of the file's calculator.
 
     Returns:
-        Runs of VASP that the forces came from, none for other sources.
+        Runs of VASP beside it that are of its displaced supercells (of the supercell at rest,
+        where there are bare force constants), where no method.yaml says what the forces are;
+        none for other sources.
 
     Raises:
         InputError: there is none of these files, or they do not fit the cells.
     """
-    if has_forces(contents):
+    phonopy = phonopy_of(contents)
+    if not has_forces(contents):
+        file = _forces_file(path)
+        if file is None:
+            return _from_vasp(contents, phonopy, path)
+        _put_in(contents, phonopy, file)
+    if _is_described(path):
         return []
+    waiting = supercells_with_forces(contents) or [as_atoms(phonopy.supercell)]
+    return [run for run in _of_cells(_readable(_vaspruns(path))[0], waiting) if run is not None]
+
+
+def _put_in(contents: Any, phonopy: Any, file: Path) -> None:
     from phonopy.file_IO import parse_FORCE_CONSTANTS, parse_FORCE_SETS
 
-    phonopy = phonopy_of(contents)
-    file, map_ = _forces_file(path), phonopy.primitive.p2s_map
-    if file is None:
-        return _from_vasp(contents, phonopy, path)
+    map_, units = phonopy.primitive.p2s_map, PhonopyUnits.of(contents.calculator)
     if not file.name.startswith("force_constants.hdf5"):
         require_whole_text(file)
     if file.name.startswith("FORCE_CONSTANTS"):
-        contents.force_constants = parse_FORCE_CONSTANTS(file, p2s_map=map_)
+        found: Any = parse_FORCE_CONSTANTS(file, p2s_map=map_)
+        contents.force_constants = np.array(found) * units.force_constants
     elif file.name.startswith("FORCE_SETS"):
         try:
             found = parse_FORCE_SETS(file, natom=len(phonopy.supercell))
         except RecursionError:  # phonopy's answer to a file that ends too early
             raise InputError(f"{file.name} is cut off.", hint="Copy or make it again.") from None
+        found = units.dataset(found)
         _require_same_displacements(found, contents.dataset, file)
         contents.dataset = found
     else:
-        contents.force_constants = _of_hdf5(file, map_, phonopy)
-    return []
+        contents.force_constants = _of_hdf5(file, map_, phonopy, contents.calculator)
 
 
-def _of_hdf5(file: Path, map_: Any, phonopy: Any) -> Any:
+def _is_described(path: Path) -> bool:
+    return (path.parent / FILE_NAME).is_file()
+
+
+def _readable(files: Iterable[Path]) -> tuple[list[CodeOutput], list[InputError]]:
+    """Runs of those that can be read; one that cannot may be of something else."""
+    from forcebase.ingest.codes.vasp_output import read_vasprun
+
+    runs, errors = [], []
+    for file in files:
+        try:
+            runs.append(read_vasprun(file, keep=True))
+        except InputError as error:
+            errors.append(error)
+    return runs, errors
+
+
+def _of_cells(runs: Iterable[CodeOutput], cells: Iterable[Atoms]) -> list[CodeOutput | None]:
+    """For each cell the first run that ended in it."""
+    ended = [run for run in runs if run.steps]
+    return [
+        next((run for run in ended if same_cell(run.steps[-1].atoms, cell)), None) for cell in cells
+    ]
+
+
+def _of_hdf5(file: Path, map_: Any, phonopy: Any, calculator: str | None) -> Any:
     """Force constants of an HDF5 file: of its own bytes, and of no more than the cells have.
+
+    Given are eV/angstrom^2; the file's own unit comes before the calculator's.
 
     Raises:
         InputError: HDF5 links to another file, or the array is of another size.
     """
     import h5py
     from phonopy.file_IO import read_force_constants_hdf5
+    from phonopy.interface.calculator import get_force_constant_conversion_factor
 
     largest = len(phonopy.supercell) ** 2 * 9
     with h5py.File(file) as content:
@@ -95,13 +139,23 @@ def _of_hdf5(file: Path, map_: Any, phonopy: Any) -> Any:
                 raise InputError(f"{file.name}: its {name} is in another file.")
             if array.size > largest:
                 raise InputError(f"{file.name}: its {name} is larger than the supercell allows.")
-    return read_force_constants_hdf5(file, p2s_map=map_)
+    found: Any = read_force_constants_hdf5(file, p2s_map=map_, return_physical_unit=True)
+    constants, unit = found
+    native = PhonopyUnits.of(calculator).force_constants
+    if unit:
+        native *= get_force_constant_conversion_factor(str(unit), calculator)
+    return np.array(constants) * native
 
 
 def forces_beside(path: Path) -> list[Path]:
-    """The files beside a phonopy file that it is completed with: the first of `FILES`, or runs."""
+    """The files beside a phonopy file that it may be completed with.
+
+    They are the first of `FILES`, runs that tell its method, and what tells Born charges.
+    """
     file = _forces_file(path)
-    return [file] if file else _vaspruns(path)
+    runs = [] if file and _is_described(path) else _vaspruns(path)
+    found = [*([file] if file else []), *runs]
+    return found + [other for other in response_files(path) if other not in found]
 
 
 def _forces_file(path: Path) -> Path | None:
@@ -140,8 +194,6 @@ def _require_same_displacements(found: Any, expected: Any, file: Path) -> None:
 
 
 def _from_vasp(contents: Any, phonopy: Any, path: Path) -> list[CodeOutput]:
-    from forcebase.ingest.codes.vasp_output import read_vasprun
-
     files = _vaspruns(path)
     if not files or not contents.dataset:
         raise InputError(
@@ -151,15 +203,15 @@ def _from_vasp(contents: Any, phonopy: Any, path: Path) -> list[CodeOutput]:
         )
     phonopy.dataset = contents.dataset
     waiting = [as_atoms(cell) for cell in phonopy.supercells_with_displacements]
-    runs = [read_vasprun(file, keep=True) for file in files]
-    forces, used = [], []
-    for number, cell in enumerate(waiting, 1):
-        run = next((r for r in runs if r.steps and same_cell(r.steps[-1].atoms, cell)), None)
+    runs, errors = _readable(files)
+    used: list[CodeOutput] = []
+    for number, run in enumerate(_of_cells(runs, waiting), 1):
         if run is None:
+            if errors:
+                raise errors[0]
             raise InputError(f"no vasprun.xml beside it is of displaced supercell {number}.")
-        forces.append(run.steps[-1].forces)
         used.append(run)
-    phonopy.forces = np.array(forces)
+    phonopy.forces = np.array([run.steps[-1].forces for run in used])
     contents.dataset = phonopy.dataset
     return used
 

@@ -184,6 +184,5 @@ def _findings(relaxed: RelaxationOutput, found: ForceConstants) -> list[str]:
             f"in {relaxation['steps']} steps: the largest force is {relaxation['max_force']:.2e}, "
             f"with the cell's gradient {relaxation['max_gradient']:.2e}"
         )
-    if unstable := instability(found.crystal):
-        findings.append(unstable)
-    return findings
+    more = (instability(found.crystal), found.crystal.symmetry.finding())
+    return findings + [finding for finding in more if finding]

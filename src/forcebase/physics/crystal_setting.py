@@ -5,7 +5,9 @@ Nothing is computed anew: lattice vectors are combined, atoms reordered, force c
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
@@ -13,8 +15,13 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from forcebase.errors import InputError
+from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy
+from forcebase.physics.held_symmetry import TOLERANCE as HELD
 from forcebase.physics.structure_matching import StructureMatch, match_structures
+
+if TYPE_CHECKING:
+    from phonopy.structure.atoms import PhonopyAtoms
 
 Array = NDArray[np.float64]
 
@@ -44,13 +51,13 @@ def in_one_setting(
 def with_smallest_cell(crystal: HarmonicCrystal) -> HarmonicCrystal:
     """Give the crystal with the smallest cell that repeats, as spglib finds it, as its primitive.
 
-    A cubic cell whose phonon was computed without a primitive matrix is an example. The crystal
-    given is returned where there is no smaller one.
+    A cubic cell whose phonon was computed without a primitive matrix is an example. Magnetic
+    moments and force constants have to repeat by it too. The crystal given is returned where
+    there is no smaller one.
     """
     from phonopy.harmonic.force_constants import compact_fc_to_full_fc
-    from phonopy.structure.cells import guess_primitive_matrix
 
-    smallest = guess_primitive_matrix(crystal.phonopy.unitcell)
+    smallest = guessed_primitive(crystal.phonopy.unitcell)
     if abs(np.linalg.det(smallest)) > abs(np.linalg.det(crystal.primitive_matrix)) - IS_INTEGER:
         return crystal
     bare = bare_phonopy(
@@ -60,9 +67,30 @@ def with_smallest_cell(crystal: HarmonicCrystal) -> HarmonicCrystal:
         crystal.masses,
         crystal.supercell_matrix,
         smallest,
+        crystal.moments,
     )
     full = compact_fc_to_full_fc(crystal.phonopy.primitive, crystal.force_constants)
-    return replace(crystal, primitive_matrix=smallest, force_constants=full[bare.primitive.p2s_map])
+    compact = full[bare.primitive.p2s_map]
+    repeated = compact_fc_to_full_fc(bare.primitive, compact)
+    if np.abs(repeated - full).max() > HELD * np.abs(full).max():
+        return crystal
+    before = crystal.phonopy.primitive
+    atoms = [before.p2p_map[before.s2p_map[i]] for i in bare.primitive.p2s_map]
+    return replace(
+        crystal,
+        primitive_matrix=smallest,
+        force_constants=compact,
+        response=None if crystal.response is None else crystal.response.of_atoms(atoms),
+    )
+
+
+def guessed_primitive(unit_cell: PhonopyAtoms) -> Array:
+    """(3, 3) matrix of the smallest cell that a structure with its moments repeats by."""
+    from phonopy.structure.cells import guess_primitive_matrix
+
+    with warnings.catch_warnings():  # that moments repeat by a larger cell is what is asked
+        warnings.simplefilter("ignore", UserWarning)
+        return np.array(guess_primitive_matrix(unit_cell), dtype=float)
 
 
 def in_setting_of(crystal: HarmonicCrystal, other: HarmonicCrystal) -> HarmonicCrystal:
@@ -149,8 +177,26 @@ def _reexpressed(
         supercell_matrix=rows.T.astype(np.int64),
         primitive_matrix=np.eye(3),
         force_constants=np.zeros((len(atoms), len(crystal.supercell_atoms), 3, 3)),
+        response=_moved_response(crystal, match),
+        moments=_moved_moments(crystal, match),
     )
     return replace(made, force_constants=_moved_constants(crystal, made, match))
+
+
+def _moved_response(crystal: HarmonicCrystal, match: StructureMatch) -> DielectricResponse | None:
+    if crystal.response is None:
+        return None
+    return crystal.response.of_atoms(match.order).turned(match.rotation)
+
+
+def _moved_moments(crystal: HarmonicCrystal, match: StructureMatch) -> Array | None:
+    """Of the primitive atoms in the new order; vectors turn as axial ones do."""
+    if crystal.moments is None:
+        return None
+    moments = np.array(crystal.phonopy.primitive.magnetic_moments, dtype=float)[match.order]
+    if moments.ndim == 1:
+        return moments
+    return moments @ match.rotation * np.sign(np.linalg.det(match.rotation))
 
 
 def _moved_constants(
@@ -167,6 +213,7 @@ def _moved_constants(
         made.masses,
         made.supercell_matrix,
         made.primitive_matrix,
+        made.moments,
     )
     new_places, first = bare.supercell.positions, bare.primitive.p2s_map
     old_first = crystal.phonopy.primitive.p2s_map

@@ -52,7 +52,8 @@ def displacements(
     """Displace the atoms of a supercell of `atoms`, one at a time.
 
     Args:
-        atoms: unit cell, relaxed; its masses count only if set on it (`unit_cell_masses`).
+        atoms: unit cell, relaxed; its masses count only if set on it (`unit_cell_masses`), and
+            its initial magnetic moments count for symmetry.
         supercell_matrix: (3, 3) or (3,) integers, phonopy's convention.
         distance: angstrom.
         primitive_matrix: (3, 3); None means that the unit cell is primitive.
@@ -69,6 +70,7 @@ def displacements(
         unit_cell_masses(atoms),
         supercell_matrix_of(supercell_matrix),
         np.eye(3) if primitive_matrix is None else np.asarray(primitive_matrix, dtype=float),
+        _moments(atoms),
     )
     phonopy.generate_displacements(distance=distance)
     return Displacements(
@@ -125,6 +127,14 @@ def unit_cell_masses(atoms: Atoms) -> NDArray[np.float64]:
         return np.asarray(atoms.get_masses(), dtype=float)
     table = PhonopyAtoms(numbers=atoms.numbers, cell=np.eye(3), scaled_positions=atoms.positions)
     return np.array(table.masses, dtype=float)
+
+
+def _moments(atoms: Atoms) -> NDArray[np.float64] | None:
+    """Initial magnetic moments; None where there are none, or all are zero."""
+    if not atoms.has("initial_magmoms"):
+        return None
+    moments = np.asarray(atoms.get_initial_magnetic_moments(), dtype=float)
+    return moments if moments.any() else None
 
 
 def supercell_matrix_of(matrix: ArrayLike) -> NDArray[np.int64]:

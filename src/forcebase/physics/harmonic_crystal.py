@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +12,13 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from forcebase.errors import InputError
-from forcebase.safety.files import read_unpacked
-from forcebase.safety.limits import SUPERCELL_ATOMS, TEXT_BYTES
-from forcebase.safety.yaml_text import parse_yaml
+from forcebase.physics.dielectric_response import DielectricResponse
+from forcebase.physics.held_symmetry import HeldSymmetry, held_symmetry
+from forcebase.physics.periodicity import vacuum_axes
+from forcebase.safety.limits import SUPERCELL_ATOMS
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
-    from phonopy.interface.phonopy_yaml import PhonopyYaml
     from phonopy.structure.atoms import PhonopyAtoms
 
 
@@ -41,9 +39,13 @@ class HarmonicCrystal:
         primitive_matrix: (3, 3); primitive lattice = matrix.T @ cell.
         force_constants: (n_primitive, n_supercell, 3, 3), eV/angstrom^2: the second
             derivative of the energy, so minus the force per displacement.
+        response: Born charges and dielectric tensor; None where they are not known.
+        moments: (n,) or (n, 3) magnetic moments of the unit cell's atoms, muB; they count for
+            symmetry alone. None for none.
 
     Raises:
-        InputError: force constants that are not finite or do not fit the cells.
+        InputError: force constants, charges or moments that are not finite or do not fit the
+            cells.
     """
 
     numbers: NDArray[np.int64]
@@ -53,6 +55,8 @@ class HarmonicCrystal:
     supercell_matrix: NDArray[np.int64]
     primitive_matrix: NDArray[np.float64]
     force_constants: NDArray[np.float64]
+    response: DielectricResponse | None = None
+    moments: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.numbers)
@@ -69,12 +73,23 @@ class HarmonicCrystal:
             )
         if not np.isfinite(self.force_constants).all():
             raise InputError("The force constants hold NaN or infinity.")
+        if self.response is not None and len(self.response.born) != expected[0]:
+            raise InputError(
+                f"Born charges of {len(self.response.born)} atoms do not fit a primitive cell of "
+                f"{expected[0]}."
+            )
+        if self.moments is not None and np.shape(self.moments) not in ((n,), (n, 3)):
+            raise InputError(
+                f"Magnetic moments of shape {np.shape(self.moments)} do not fit {n} atoms.",
+                hint=f"Give ({n},) or ({n}, 3).",
+            )
 
     @classmethod
     def from_phonopy(cls, phonopy: Phonopy) -> HarmonicCrystal:
         """Take cells, masses and compact force constants over from a phonopy object."""
         unit_cell = phonopy.unitcell
         constants = phonopy.force_constants
+        given, moments = phonopy.nac_params, unit_cell.magnetic_moments
         if len(constants) == len(phonopy.supercell) != len(phonopy.primitive):
             constants = constants[phonopy.primitive.p2s_map]
         return cls(
@@ -85,6 +100,8 @@ class HarmonicCrystal:
             supercell_matrix=np.array(phonopy.supercell_matrix, dtype=np.int64),
             primitive_matrix=np.array(phonopy.primitive_matrix, dtype=float),
             force_constants=np.array(constants, dtype=float),
+            response=None if given is None else DielectricResponse.from_phonopy(given),
+            moments=None if moments is None else np.array(moments, dtype=float),
         )
 
     @cached_property
@@ -101,9 +118,32 @@ class HarmonicCrystal:
             self.masses,
             self.supercell_matrix,
             self.primitive_matrix,
+            self.moments,
         )
         made.force_constants = self.force_constants.copy()
+        if (applied := self.applied_response) is not None:
+            made.nac_params = applied.to_phonopy()
         return made
+
+    @cached_property
+    def is_bulk(self) -> bool:
+        """Whether it repeats in three dimensions: no layer, chain or molecule."""
+        return not any(vacuum_axes(self.cell, self.positions))
+
+    @property
+    def applied_response(self) -> DielectricResponse | None:
+        """The response whose non-analytical term its frequencies have.
+
+        None where it is not known, and for layers, chains and molecules: the term is that of a
+        field in three dimensions.
+        """
+        return self.response if self.response is not None and self.is_bulk else None
+
+    @cached_property
+    def symmetry(self) -> HeldSymmetry:
+        """What of its structure's symmetry its force constants hold to."""
+        bare = self if self.applied_response is None else replace(self, response=None)
+        return held_symmetry(bare.phonopy)
 
     @property
     def primitive_cell(self) -> NDArray[np.float64]:
@@ -151,6 +191,7 @@ def bare_phonopy(
     masses: NDArray[np.float64] | None,
     supercell_matrix: NDArray[np.int64],
     primitive_matrix: NDArray[np.float64],
+    moments: NDArray[np.float64] | None = None,
 ) -> Phonopy:
     """Make a phonopy object without force constants; masses None means phonopy's own table."""
     from phonopy import Phonopy
@@ -158,7 +199,13 @@ def bare_phonopy(
 
     n_cells = abs(np.linalg.det(np.asarray(supercell_matrix, dtype=float)))
     SUPERCELL_ATOMS.check(math.ceil(n_cells * len(numbers)), "The phonon")
-    unit_cell = PhonopyAtoms(numbers=numbers, cell=cell, positions=positions, masses=masses)
+    unit_cell = PhonopyAtoms(
+        numbers=numbers,
+        cell=cell,
+        positions=positions,
+        masses=masses,
+        magnetic_moments=None if moments is None else np.array(moments, dtype=float),
+    )
     return Phonopy(unit_cell, supercell_matrix, primitive_matrix=primitive_matrix)
 
 
@@ -180,108 +227,3 @@ def symmetrize(crystal: HarmonicCrystal) -> HarmonicCrystal:
     phonopy = crystal.to_phonopy()
     phonopy.symmetrize_force_constants(show_drift=False)
     return replace(crystal, force_constants=np.array(phonopy.force_constants, dtype=float))
-
-
-def from_phonopy_yaml(path: str | PathLike[str]) -> HarmonicCrystal:
-    """Read a phonopy file with force constants, or with displacements and forces.
-
-    Force constants are taken as they are; those made here from forces are symmetrized.
-    Only `path` is read: phonopy's own loader would also take FORCE_SETS, FORCE_CONSTANTS
-    and BORN from the working directory. Masses are the file's, else phonopy's own table.
-
-    Raises:
-        InputError: no such file, no phonopy file, other units than eV and angstrom, or
-            neither forces nor force constants in it.
-    """
-    return from_phonopy_contents(_complete(read_phonopy_contents(Path(path)), Path(path)))
-
-
-def from_phonopy_contents(contents: PhonopyYaml) -> HarmonicCrystal:
-    """Make a crystal of what a phonopy file holds, or was completed with.
-
-    Displacements of one atom each give force constants by phonopy's own solver; random
-    displacements of all atoms by symfc's symmetry-adapted least squares.
-
-    Raises:
-        InputError: the stored supercell is not the one that phonopy makes.
-    """
-    phonopy = phonopy_of(contents)
-    if contents.force_constants is not None:
-        phonopy.force_constants = contents.force_constants
-        return HarmonicCrystal.from_phonopy(phonopy)
-    phonopy.dataset = contents.dataset
-    solver = "symfc" if "displacements" in contents.dataset else None
-    phonopy.produce_force_constants(
-        calculate_full_force_constants=False, show_drift=False, fc_calculator=solver
-    )
-    return symmetrize(HarmonicCrystal.from_phonopy(phonopy))
-
-
-def phonopy_of(contents: PhonopyYaml) -> Phonopy:
-    """Cells of a phonopy file as a phonopy object, without displacements or force constants."""
-    unit_cell = contents.unitcell
-    phonopy = bare_phonopy(
-        unit_cell.numbers,
-        unit_cell.cell,
-        unit_cell.positions,
-        unit_cell.masses,
-        contents.supercell_matrix,
-        np.eye(3) if contents.primitive_matrix is None else contents.primitive_matrix,
-    )
-    if contents.supercell is not None:
-        _check_order(phonopy.supercell, contents.supercell)
-    return phonopy
-
-
-def has_forces(contents: PhonopyYaml) -> bool:
-    """Whether it holds force constants, or displacements with forces."""
-    dataset = contents.dataset or {}
-    forces = "forces" in dataset or any("forces" in d for d in dataset.get("first_atoms", ()))
-    return forces or contents.force_constants is not None
-
-
-def _complete(contents: PhonopyYaml, path: Path) -> PhonopyYaml:
-    if not has_forces(contents):
-        raise InputError(
-            f"{path.name} has neither forces nor force constants.",
-            hint='Save it with `phonopy.save(settings={"force_constants": True})`.',
-        )
-    return contents
-
-
-def read_phonopy_contents(path: Path) -> PhonopyYaml:
-    """Read cells, displacements and what else a phonopy file has.
-
-    Raises:
-        InputError: no such file, no phonopy file, or other units than eV and angstrom.
-    """
-    from phonopy.interface.phonopy_yaml import load_phonopy_yaml
-
-    if not path.is_file():
-        raise InputError(f"There is no file {path}.")
-    try:
-        # phonopy's own reader of files takes PyYAML's loader that runs what tags name
-        contents = load_phonopy_yaml(parse_yaml(read_unpacked(path, TEXT_BYTES), path.name))
-    except InputError:
-        raise
-    except Exception as error:  # whatever the YAML and phonopy layers make of foreign text
-        raise InputError(f"{path.name} cannot be read as a phonopy file: {error}") from error
-    if contents.unitcell is None or contents.supercell_matrix is None:
-        raise InputError(f"{path.name} has no unit cell with a supercell matrix.")
-    units = contents.physical_units
-    if units and (units.distance_to_A, units.force_to_eVperA) != (1.0, 1.0):
-        raise InputError(
-            f"{path.name} is in units of {contents.calculator}, not eV and angstrom.",
-            hint="Save it from phonopy without a calculator interface, forces in eV/angstrom.",
-        )
-    return contents
-
-
-def _check_order(made: PhonopyAtoms, stored: PhonopyAtoms) -> None:
-    shift = made.scaled_positions - stored.scaled_positions
-    apart = np.abs((shift - np.round(shift)) @ made.cell).max()
-    if len(made) != len(stored) or apart > 1e-3 or (made.numbers != stored.numbers).any():
-        raise InputError(
-            "The supercell in the file is not the one phonopy makes from its unit cell.",
-            hint="Compute its force constants again with this version of phonopy.",
-        )

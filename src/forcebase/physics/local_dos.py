@@ -146,7 +146,7 @@ def site_dos(
         values += weight * np.tensordot(shares, peaks, axes=(2, 1))
         on_point(done + 1, len(points))
     if symmetric:
-        values = _averaged(values, _equivalent_sites(crystal))
+        values = _averaged(values, crystal.symmetry.equivalent_atoms)
     return SiteDOS(frequencies, values)
 
 
@@ -184,13 +184,9 @@ def _unit(axis: ArrayLike) -> NDArray[np.float64]:
 def _keeps(crystal: HarmonicCrystal, normal: NDArray[np.float64]) -> bool:
     """Whether every rotation of the crystal maps the normal onto itself, up to the sign."""
     lattice = crystal.primitive_cell.T
-    rotations = crystal.phonopy.primitive_symmetry.symmetry_operations["rotations"]
-    turned = [lattice @ rotation @ np.linalg.inv(lattice) @ normal for rotation in rotations]
+    inverse = np.linalg.inv(lattice)
+    turned = [lattice @ turn @ inverse @ normal for turn in crystal.symmetry.rotations]
     return bool(np.allclose(np.abs(np.array(turned) @ normal), 1.0, atol=1e-3))
-
-
-def _equivalent_sites(crystal: HarmonicCrystal) -> NDArray[np.int64]:
-    return np.array(crystal.phonopy.primitive_symmetry.get_map_atoms(), dtype=np.int64)
 
 
 def _averaged(values: NDArray[np.float64], kind: NDArray[np.int64]) -> NDArray[np.float64]:

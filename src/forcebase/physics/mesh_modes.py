@@ -49,18 +49,19 @@ def irreducible_mesh(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give the q-points of a Gamma-centred mesh that symmetry does not make equal.
 
+    The symmetry is that which the force constants hold to.
+
     Args:
         crystal: the crystal.
         mesh: (3,) q-points along the reciprocal primitive vectors.
-        symmetry: use the space group; time reversal is used always.
+        symmetry: use rotations; time reversal is used always.
 
     Returns:
         (n, 3) fractional q-points, and their (n,) weights of sum 1.
     """
     from spglib import get_stabilized_reciprocal_mesh
 
-    operations = crystal.phonopy.primitive_symmetry.symmetry_operations
-    rotations = operations["rotations"] if symmetry else np.eye(3, dtype=np.int64)[None]
+    rotations = crystal.symmetry.rotations if symmetry else np.eye(3, dtype=np.int64)[None]
     found: Any = get_stabilized_reciprocal_mesh(
         np.array(mesh), rotations, is_shift=[0, 0, 0], is_time_reversal=True
     )
@@ -73,6 +74,7 @@ def solve(
     crystal: HarmonicCrystal,
     q_points: ArrayLike,
     *,
+    directions: ArrayLike | None = None,
     with_vectors: bool = True,
     at_once: int = AT_ONCE,
 ) -> Iterator[PointModes]:
@@ -81,21 +83,30 @@ def solve(
     Args:
         crystal: the crystal.
         q_points: (n, 3) fractional.
+        directions: (n, 3) fractional, along which Gamma is come to: the non-analytical term
+            depends on it. Zeros, or None, leave the term out there, and it counts nowhere else.
         with_vectors: give eigenvectors too.
         at_once: cores; twice as many matrices are in memory.
     """
     points = np.asarray(q_points, dtype=float).reshape(-1, 3)
+    ways = np.zeros_like(points) if directions is None else np.asarray(directions, dtype=float)
     for start in range(0, len(points), 2 * at_once):
-        yield from _solve_batch(crystal, points[start : start + 2 * at_once], with_vectors)
+        some = slice(start, start + 2 * at_once)
+        yield from _solve_batch(crystal, points[some], ways[some], with_vectors)
 
 
 def _solve_batch(
-    crystal: HarmonicCrystal, points: NDArray[np.float64], with_vectors: bool
+    crystal: HarmonicCrystal,
+    points: NDArray[np.float64],
+    ways: NDArray[np.float64],
+    with_vectors: bool,
 ) -> list[PointModes]:
     from phonopy.harmonic.dynamical_matrix import diagonalize_dynamical_matrices
 
     own_negative = np.abs(2 * points - np.round(2 * points)).max(axis=1) < IS_INTEGER
-    matrices = [_dynamical_matrix(crystal, point) for point in points]
+    if crystal.applied_response is not None:  # its sum is cut off, so not quite periodic
+        own_negative &= ~points.any(axis=1)
+    matrices = [_dynamical_matrix(crystal, *pair) for pair in zip(points, ways, strict=True)]
     found: dict[int, PointModes] = {}
     with ThreadPoolExecutor(1) as beside:  # numpy's solver runs outside Python's lock
         waiting = {
@@ -134,9 +145,14 @@ def _point(
     return PointModes(q_point, frequencies, vectors.reshape(len(values) // 3, 3, -1))
 
 
-def _dynamical_matrix(crystal: HarmonicCrystal, q_point: NDArray[np.float64]) -> NDArray:
+def _dynamical_matrix(
+    crystal: HarmonicCrystal, q_point: NDArray[np.float64], way: NDArray[np.float64]
+) -> NDArray:
     phonopy_matrix = crystal.phonopy.dynamical_matrix
-    phonopy_matrix.run(q_point)
+    if crystal.applied_response is not None and way.any() and not q_point.any():
+        phonopy_matrix.run(q_point, q_direction=way)
+    else:
+        phonopy_matrix.run(q_point)
     return phonopy_matrix.dynamical_matrix
 
 

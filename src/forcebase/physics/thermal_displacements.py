@@ -6,7 +6,7 @@ drawn from force constants are where phonons and dynamics live.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -79,7 +79,8 @@ def draw_thermal(
     Raises:
         InputError: the force constants are unstable, so that there is no equilibrium.
     """
-    phonopy = crystal.to_phonopy()
+    # at the commensurate points the non-analytical term changes nothing
+    phonopy = replace(crystal, response=None).to_phonopy()
     if draws.supercell_matrix is not None:
         phonopy = phonopy.ph2ph(np.array(draws.supercell_matrix, dtype=np.int64))
     phonopy.init_random_displacements(dist_func=draws.statistics, cutoff_frequency=CUTOFF_FREQUENCY)

@@ -1,8 +1,7 @@
 """Vibrations of a harmonic crystal: bands, densities of states, thermal properties.
 
-Frequencies are in THz; an imaginary one is given as a negative number. Born charges and the
-non-analytical term are left out, for most models have none: both sides of a comparison then
-show the same, analytical part.
+Frequencies are in THz; an imaginary one is given as a negative number. A bulk crystal with Born
+charges has the non-analytical term; at Gamma it needs a direction, and is left out without one.
 """
 
 from __future__ import annotations
@@ -108,9 +107,14 @@ class ThermalProperties:
     imaginary_share: float
 
 
-def modes(crystal: HarmonicCrystal, q_points: ArrayLike) -> Modes:
-    """Diagonalise the dynamical matrix at `q_points` (n_q, 3), fractional."""
-    found = list(solve(crystal, q_points))
+def modes(
+    crystal: HarmonicCrystal, q_points: ArrayLike, directions: ArrayLike | None = None
+) -> Modes:
+    """Diagonalise the dynamical matrix at `q_points` (n_q, 3), fractional.
+
+    `directions` (n_q, 3) are those from which Gamma is come to, see `mesh_modes.solve`.
+    """
+    found = list(solve(crystal, q_points, directions=directions))
     n_modes = len(found[0].frequencies)
     vectors = [np.reshape(point.eigenvectors, (n_modes, n_modes)) for point in found]
     return Modes(
@@ -122,12 +126,18 @@ def modes(crystal: HarmonicCrystal, q_points: ArrayLike) -> Modes:
 
 def bands(crystal: HarmonicCrystal, path: BandPath) -> Bands:
     """Compute the frequencies along `path`, sorted at each q-point (no band connection)."""
-    return Bands(path, _frequencies(crystal, path.q_points))
+    return Bands(path, _frequencies(crystal, path.q_points, path.directions))
 
 
-def gamma_frequencies(crystal: HarmonicCrystal) -> NDArray[np.float64]:
-    """(3 n_primitive,) THz at Gamma, rising."""
-    return _frequencies(crystal, np.zeros((1, 3)))[0]
+def gamma_frequencies(
+    crystal: HarmonicCrystal, direction: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """(3 n_primitive,) THz at Gamma, rising; with the non-analytical term along `direction`.
+
+    The direction is (3,), fractional, of the reciprocal primitive lattice.
+    """
+    ways = None if direction is None else np.asarray(direction, dtype=float).reshape(1, 3)
+    return _frequencies(crystal, np.zeros((1, 3)), ways)[0]
 
 
 def frequency_grid(
@@ -181,11 +191,14 @@ def thermal_properties(
 ) -> ThermalProperties:
     """Compute free energy, entropy and heat capacity at `temperatures` (n,), K.
 
-    The three acoustic modes at Gamma, whose frequency is zero, are left out.
+    The three acoustic modes at Gamma, whose frequency is zero, are left out, and so is the
+    non-analytical term there, which has no direction.
     """
     points, weights = irreducible_mesh(crystal, mesh)
     frequencies = _frequencies(crystal, points)
-    crystal.phonopy.run_mesh(list(mesh), is_gamma_center=True)
+    crystal.phonopy.run_mesh(
+        list(mesh), is_gamma_center=True, is_mesh_symmetry=crystal.symmetry.is_whole
+    )
     crystal.phonopy.run_thermal_properties(
         temperatures=np.atleast_1d(np.asarray(temperatures, dtype=float)),
         exclude_gamma_acoustic=True,
@@ -200,9 +213,11 @@ def thermal_properties(
     )
 
 
-def _frequencies(crystal: HarmonicCrystal, q_points: ArrayLike) -> NDArray[np.float64]:
+def _frequencies(
+    crystal: HarmonicCrystal, q_points: ArrayLike, directions: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """(n_q, n_modes) THz, rising at each q-point."""
-    found = solve(crystal, q_points, with_vectors=False)
+    found = solve(crystal, q_points, directions=directions, with_vectors=False)
     return np.array([point.frequencies for point in found])
 
 

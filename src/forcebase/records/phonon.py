@@ -21,8 +21,11 @@ FOUND = (
     "sum_rule_error_eV_per_A2",
     "symmetry_error_eV_per_A2",
     "check",
+    "fit",
 )
 """What a protocol says of how it went; all else is what was asked for."""
+LATER = ("fit",)
+"""Of these, what records of schemas up to 7 do not have: it names no record."""
 
 
 class Phonon(Record):
@@ -55,6 +58,12 @@ class Phonon(Record):
         required=True,
         regex=DIGEST_PATTERN,
         help_text="blob (n_primitive, n_supercell, 3, 3), eV/angstrom^2",
+    )
+    born = ArrayField((None, 3, 3), help_text="(n_primitive, 3, 3) Born effective charges, e")
+    epsilon_static = ArrayField((3, 3), help_text="dielectric tensor of the electrons alone")
+    nac = DictField(help_text="of the non-analytical term: method, factor_eV_A; source of charges")
+    magnetic_moments = ArrayField(
+        (None, None), help_text="(n, 1) or (n, 3) of the unit cell, muB; of its symmetry"
     )
     protocol = DictField(required=True, help_text="displacement, fmax, symmetrized, ...")
     protocol_digest = StringField(required=True, regex=DIGEST_PATTERN)
@@ -93,10 +102,22 @@ class Phonon(Record):
             "protocol": self.asked,
         }
 
+    def polar(self) -> dict[str, Any]:
+        """Charges, dielectric tensor, how their term is made, and moments: those that are there."""
+        term = {key: value for key, value in (self.nac or {}).items() if key != "source"}
+        found = {
+            "born": self.born,
+            "epsilon_static": self.epsilon_static,
+            "nac": term or None,
+            "magnetic_moments": self.magnetic_moments,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
     def content(self) -> dict[str, Any]:
-        """Structure, method, cells, masses, protocol; of DFT the force constants too."""
+        """Structure, method, cells, masses, protocol, charges; of DFT the force constants too."""
         if self.identity == BY_INPUTS:
-            return {"prediction": {"phonon": self.inputs()}}
+            return {"prediction": {"phonon": {**self.inputs(), **self.polar()}}}
+        protocol = {key: value for key, value in self.protocol.items() if key not in LATER}
         return {
             "phonon": {
                 "structure": self.structure,
@@ -105,6 +126,7 @@ class Phonon(Record):
                 "primitive_matrix": [list(row) for row in self.primitive_matrix],
                 "masses": self.masses,
                 "force_constants": self.force_constants,
-                "protocol": self.protocol,
+                "protocol": protocol,
+                **self.polar(),
             }
         }

@@ -109,15 +109,15 @@ class BandsData:
         distances: (n_q,) length of path, 1/angstrom.
         frequencies_reference: (n_q, n_modes) THz.
         frequencies_model: (n_q, n_modes) THz.
-        tick_positions: (n_ticks,) distances of the special points.
-        tick_labels: their names; "G" is Gamma.
+        ticks: distance and name of each special point; "G" is Gamma, "U|K" both sides of a jump.
+        segments: (start, stop) slices of the q-points without a jump inside.
     """
 
     distances: Array
     frequencies_reference: Array
     frequencies_model: Array
-    tick_positions: Array
-    tick_labels: tuple[str, ...]
+    ticks: list[tuple[float, str]]
+    segments: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, eq=False)

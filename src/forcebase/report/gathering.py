@@ -51,7 +51,7 @@ def gather(db: Database, result: MainResult, targets: dict[str, float]) -> Repor
         title=_title(db, result),
         names=_names(result),
         missing=result.missing,
-        remarks=[*result.remarks, *_imaginary(phonons)],
+        remarks=[*result.remarks, *_imaginary(phonons), *_splittings(result)],
         facts=_facts(result),
         dataset=_dataset_facts(db, result.dataset),
         parity=_parity(pairs) if pairs else None,
@@ -219,8 +219,8 @@ def _phonon_figures(db: Database, number: int, found: PhononResult) -> PhononFig
             distances=spectra.path.distances,
             frequencies_reference=spectra.reference_bands.frequencies,
             frequencies_model=spectra.model_bands.frequencies,
-            tick_positions=spectra.path.label_distances,
-            tick_labels=spectra.path.labels,
+            ticks=spectra.path.ticks,
+            segments=spectra.path.segments,
         ),
         dos=DosData(
             frequencies=spectra.reference_dos.frequencies,
@@ -249,6 +249,14 @@ def _timings(db: Database, pairs: Pairs) -> list[Timing]:
         if seconds[reference] and seconds[model]
     ]
     return sorted(timings, key=lambda timing: (timing.n_atoms, timing.kind, timing.sources))
+
+
+def _splittings(result: MainResult) -> Iterator[str]:
+    """Whose Born charges are in the phonons that are compared."""
+    for found in result.phonons:
+        words = found.comparison.on.get("nac_words") if found.comparison else None
+        if words:
+            yield f"Phonons, {found.name}: {words}"
 
 
 def _imaginary(phonons: list[PhononFigures]) -> Iterator[str]:

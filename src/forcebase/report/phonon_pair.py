@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from forcebase.database.database import Database
 from forcebase.errors import InputError
+from forcebase.physics.polar_splitting import Nac, nac_of
 from forcebase.records import Validation
 from forcebase.report import style
 from forcebase.safety.text import figure_text
@@ -29,7 +30,8 @@ def write_phonon_picture(db: Database, validation: Validation, path: Path) -> No
     sides = [db.phonons.get(validation.on[f"{side}_phonon"]) for side in ("model", "reference")]
     model, reference = (crystal_of(db, phonon) for phonon in sides)
     names = (_name(db, validation.model), _name(db, validation.reference))
-    figure = draw_phonon_pair(spectra_of(model, reference), dict(validation.metrics), names)
+    spectra = spectra_of(model, reference, nac_of(validation.on.get("nac_asked") or Nac.REFERENCE))
+    figure = draw_phonon_pair(spectra, dict(validation.metrics), names)
     try:
         path.write_bytes(style.png(figure))
     except OSError as error:
@@ -61,6 +63,8 @@ def draw_phonon_pair(
         f"of paired modes {metrics['modes']['mae_THz']:.3f} THz",
         loc="left",
     )
+    if spectra.splitting.applied is Nac.REFERENCE:
+        bands.set_xlabel("Born charges of the reference on both sides", fontsize="small")
     figure.legend(*bands.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
@@ -81,9 +85,7 @@ def _draw_bands(axes: Axes, spectra: Spectra, names: tuple[str, str]) -> None:
                 linewidth=1.2,
             )
         lines[0].set_label(name)
-    for position in path.label_distances:
-        axes.axvline(position, color="#d0d0d0", linewidth=0.7, zorder=0)
-    axes.set_xticks(path.label_distances, ["Γ" if label == "G" else label for label in path.labels])
+    style.mark_path(axes, path.ticks)
     axes.set_xlim(path.distances[0], path.distances[-1])
     lowest = min(spectra.model_bands.frequencies.min(), spectra.reference_bands.frequencies.min())
     if lowest > -0.1:

@@ -105,10 +105,10 @@ def draw_pdos(dos: DosData, names: Names, unit: FrequencyUnit = FrequencyUnit.PE
 
 
 def _draw_branches(axes: Axes, bands: BandsData, frequencies: Array, color: str, line: str) -> None:
-    axes.plot(bands.distances, frequencies, color=color, linestyle=line, linewidth=1.2)
-    for position in bands.tick_positions:
-        axes.axvline(position, color="#d0d0d0", linewidth=0.7, zorder=0)
-    axes.set_xticks(bands.tick_positions, [_point_name(label) for label in bands.tick_labels])
+    for start, stop in bands.segments:
+        some = slice(start, stop)
+        axes.plot(bands.distances[some], frequencies[some], color=color, linestyle=line, lw=1.2)
+    style.mark_path(axes, bands.ticks)
     axes.set_xlim(bands.distances[0], bands.distances[-1])
 
 
@@ -128,7 +128,3 @@ def _add_thz(add_axis: Callable[..., Axes], side: str, unit: FrequencyUnit) -> N
         return
     axis = add_axis(side, functions=(lambda f: f / unit.per_thz, lambda f: f * unit.per_thz))
     axis.set(**{"xlabel" if side == "top" else "ylabel": "Frequency (THz)"})
-
-
-def _point_name(label: str) -> str:
-    return "Γ" if label in {"G", "Gamma", "GAMMA"} else label

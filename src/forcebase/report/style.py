@@ -65,6 +65,8 @@ HOUSE: dict[str, Any] = {
     "figure.dpi": RESOLUTION,
 }
 
+GAMMA = {"G", "Gamma", "GAMMA"}
+
 Arguments = ParamSpec("Arguments")
 
 
@@ -84,6 +86,17 @@ def in_house_style(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Fig
 def new_figure(height: float, width: float = WIDTH) -> Figure:
     """Make an empty figure, inches, that lays itself out; it has no window and no state."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def mark_path(axes: Axes, ticks: Iterable[tuple[float, str]]) -> None:
+    """Name the special points of a band path; "G" is Gamma, "U|K" both sides of a jump."""
+    places = [
+        (place, "|".join("Γ" if part in GAMMA else part for part in name.split("|")))
+        for place, name in ticks
+    ]
+    for place, _ in places:
+        axes.axvline(place, color="#d0d0d0", linewidth=0.7, zorder=0)
+    axes.set_xticks([place for place, _ in places], [name for _, name in places])
 
 
 def png(figure: Figure) -> bytes:

@@ -79,13 +79,7 @@ def branch_width(n_modes: int) -> float:
 
 def mark_path(axes: Axes, bands: LocalBands) -> None:
     """Name the special points; labels of one place are written as one."""
-    names: dict[float, str] = {}
-    for place, label in zip(bands.path.label_distances, bands.path.labels, strict=True):
-        name = "Γ" if label in {"G", "Gamma", "GAMMA"} else label
-        names[float(place)] = f"{names[float(place)]}|{name}" if float(place) in names else name
-    axes.set_xticks(list(names), list(names.values()))
-    for place in names:
-        axes.axvline(place, color="#c8c8c8", linewidth=0.7, zorder=0)
+    style.mark_path(axes, bands.path.ticks)
     axes.set_xlim(bands.path.distances[0], bands.path.distances[-1])
 
 
