@@ -78,7 +78,7 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
             job = f"Job {CURRENT_JOB.job.name!r} of flow" if CURRENT_JOB.job else "Flow"
             raise CalculationError(
                 f"{job} {flow.name!r} failed: {type(error).__name__}: {error}",
-                hint="What finished before it is kept; mend the cause and launch again.",
+                hint="What finished before it is kept; fix the cause and launch again.",
             ) from error
         finally:
             CURRENT_JOB.reset()  # jobflow does not, where a job fails

@@ -46,7 +46,7 @@ def doctor(as_json: JsonOption = False) -> None:
     """Look at packages, disk, database and queue; exit code 1 when something needed is not well.
 
     It finds locks that killed runners left, jobs that wait for nothing and jobs that failed, and
-    names the command that mends each.
+    names the command that repairs each.
 
     Example:
       forcebase doctor
@@ -65,7 +65,7 @@ def doctor(as_json: JsonOption = False) -> None:
 def _mark(finding: Finding) -> Text:
     if finding.ok:
         return words(("ok", "green"))
-    return words(("mend", "red") if finding.needed else ("look", "yellow"))
+    return words(("fix", "red") if finding.needed else ("look", "yellow"))
 
 
 def _packages() -> Iterator[Finding]:
@@ -160,7 +160,7 @@ def _queue(db: Any) -> Iterator[Finding]:
     failed = list_jobs(db, FAILED)
     if failed:
         numbers = " ".join(job.number for job in failed[:10]) + (" ..." if failed[10:] else "")
-        advice = "see forcebase jobs --state failed,remote_error; mend the cause, then: "
+        advice = "see forcebase jobs --state failed,remote_error; fix the cause, then: "
         found = f"{len(failed)} failed: {numbers}"
         yield Finding("jobs", False, False, found, f"{advice}forcebase jobs rerun --failed")
 

@@ -1,4 +1,4 @@
-"""forcebase jobs: the queue of jobflow-remote, seen and mended."""
+"""forcebase jobs: the queue of jobflow-remote, seen and repaired."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def init(
 ) -> None:
     """Write the jobflow-remote project of the database in use, with workers on this machine.
 
-    Repeat it when you like: what you edited stays, and an address that changed is mended. For a
+    Repeat it when you like: what you edited stays, and an address that changed is updated. For a
     cluster, uncomment a worker in the file and fill it in.
 
     Examples:

@@ -85,7 +85,7 @@ class EmbeddedServer:
     def start(self) -> ServerStatus:
         """Start it, or find the one that runs; concurrent starts wait for one another.
 
-        What a kill left behind at any moment, of mongod or of an earlier start, is mended.
+        What a kill left behind at any moment, of mongod or of an earlier start, is repaired.
 
         Raises:
             DatabaseError: the folder cannot be used, there is no mongod, it died (a full disk,

@@ -164,7 +164,7 @@ def _activity(db: Database, job: dict[str, Any], output: dict[str, Any]) -> Acti
 def _activity_without_records(
     db: Database, job: dict[str, Any], output: dict[str, Any], error: str
 ) -> Activity:
-    """Of a job whose output came too late to become a record: nothing is left to be mended."""
+    """Of a job whose output came too late to become a record: nothing is left to be repaired."""
     activity = _activity(db, job, output)
     activity.kind, activity.error, activity.mended, activity.n_records = FAILURE, error, True, 0
     return activity

@@ -9,7 +9,7 @@ which is the usual case, the question costs one query.
 
 What is followed: every provenance edge, the job or import that made a record, the members of a
 dataset, and the calculations that went into a comparison. What is not: "parent version" of a
-dataset, for a version has members of its own, and one that left the bad record out is mended;
+dataset, for a version has members of its own, and one that left the bad record out is sound;
 members that were dropped; and, where an import is tainted, the DFT set-up that it was the first
 to name, for other imports share it.
 """

@@ -1,4 +1,4 @@
-"""The jobflow-remote project of a database: written once, found again, its address mended."""
+"""The jobflow-remote project of a database: written once, found again, its address kept up to date."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class RemoteProject:
 def init_project(
     settings: Settings, name: str | None = None, force: bool = False
 ) -> tuple[RemoteProject, bool]:
-    """Write the project of a database, or mend the address in the one there is.
+    """Write the project of a database, or correct the address in the one there is.
 
     The queue is made where there is none; one that is there is left alone.
 
@@ -119,7 +119,7 @@ def init_project(
 
 
 def find_project(settings: Settings, name: str | None = None) -> RemoteProject:
-    """Find the project that runs jobs of this database, its address mended.
+    """Find the project that runs jobs of this database, its address kept up to date.
 
     Args:
         settings: the database and its server.

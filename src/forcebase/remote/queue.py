@@ -1,4 +1,4 @@
-"""What jobflow-remote's queue knows of jobs: states, errors, locks; and how to mend them."""
+"""What jobflow-remote's queue knows of jobs: states, errors, locks; and how to repair them."""
 
 from __future__ import annotations
 

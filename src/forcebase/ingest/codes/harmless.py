@@ -1,7 +1,7 @@
 """Settings of codes that leave energies, forces and stresses as they are, once they converged.
 
 A setting that stands in no list tells methods apart: better two methods that are one, which
-`forcebase method equate` mends, than one that is two. Names are in lower case; * is any text.
+`forcebase method equate` repairs, than one that is two. Names are in lower case; * is any text.
 """
 
 from __future__ import annotations
