@@ -35,7 +35,7 @@ from ase.io import iread, write
 from numpy.typing import NDArray
 
 from force_constants import peak_memory, reset_peak_memory
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.comparison import compare
 from forcebase.database.acts import done_among
 from forcebase.database.database import Database

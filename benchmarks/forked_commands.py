@@ -22,7 +22,10 @@ from typing import Any
 
 IMPORTED = (
     "forcebase.cli.main",
-    "forcebase.actions",
+    "forcebase.actions.datasets",
+    "forcebase.actions.phonons",
+    "forcebase.actions.predictions",
+    "forcebase.actions.training",
     "forcebase.archive",
     "forcebase.comparison",
     "forcebase.comparison.matrix",

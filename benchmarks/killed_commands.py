@@ -25,7 +25,8 @@ from ase import Atoms
 from ase.io import read, write
 
 import forked_commands as forked
-from forcebase.actions import build_dataset, train_model
+from forcebase.actions.datasets import build_dataset
+from forcebase.actions.training import train_model
 from forcebase.database.database import Database
 from forcebase.database.server import EmbeddedServer
 from forcebase.ingest.importing import import_paths

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from forcebase import actions
+from forcebase.actions.datasets import structures_of
+from forcebase.actions.phonons import compute_phonon, reference_phonon
+from forcebase.actions.predictions import predict
 from forcebase.cli.console import open_database
 from forcebase.comparison import Selection, compare_labels, compare_phonons, join
 from forcebase.database.database import Database
@@ -56,7 +58,7 @@ def main() -> None:
             print(json.dumps(rows[-1], indent=2), flush=True)
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "models.json").write_text(json.dumps(rows, indent=2) + "\n")
-        drawn = draw_bands(db, phonons, actions.reference_phonon(db))
+        drawn = draw_bands(db, phonons, reference_phonon(db))
         (arguments.out / "models_bands.png").write_bytes(png(drawn))
         drawn = draw_errors(db, models, dataset, arguments.split)
         (arguments.out / "models_labels.png").write_bytes(png(drawn))
@@ -76,11 +78,11 @@ def judge(
 ) -> tuple[dict[str, Any], Phonon]:
     reference = db.methods.get(dataset.method)
     started = time.perf_counter()
-    actions.predict(db, model, actions.structures_of(db, dataset, split))
+    predict(db, model, structures_of(db, dataset, split))
     predicted = time.perf_counter()
-    dft = actions.reference_phonon(db, reference)
+    dft = reference_phonon(db, reference)
     cell = db.structures.get(dft.structure)
-    phonon = actions.compute_phonon(db, model, cell, dft.supercell_matrix)
+    phonon = compute_phonon(db, model, cell, dft.supercell_matrix)
     finished = time.perf_counter()
     labels = compare_labels(db, model, reference, Selection(dataset, split)).metrics["overall"]
     bands = compare_phonons(db, phonon, dft).metrics

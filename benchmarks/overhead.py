@@ -31,7 +31,8 @@ from jobflow import Flow, Job, JobStore, run_locally
 from maggma.stores import MemoryStore
 from ruamel.yaml import YAML
 
-from forcebase.actions import build_dataset, train_model
+from forcebase.actions.datasets import build_dataset
+from forcebase.actions.training import train_model
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames, publish_model
 from forcebase.database.server import EmbeddedServer

@@ -12,7 +12,8 @@ from typing import Any
 
 from jobflow import Flow
 
-from forcebase.actions import dataset_recipe, reference_phonon
+from forcebase.actions.datasets import dataset_recipe
+from forcebase.actions.phonons import reference_phonon
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames
 from forcebase.database.reading import read_frames

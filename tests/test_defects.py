@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forcebase.actions import compute_phonon, find_relaxation
+from forcebase.actions.phonons import compute_phonon, find_relaxation
 from forcebase.database.publishing import publish_model
 from forcebase.defect_report import study_defects
 from forcebase.defects import (

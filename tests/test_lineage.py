@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.blob import Blob
 from forcebase.comparison import compare
 from forcebase.errors import InputError, NotFoundError

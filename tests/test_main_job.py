@@ -14,7 +14,7 @@ from ase.io import read, write
 from typer.testing import CliRunner
 
 from forcebase import main_job
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.cli.main import app
 from forcebase.database.database import Database
 from forcebase.ingest.importing import import_paths

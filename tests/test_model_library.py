@@ -13,7 +13,8 @@ import torch
 from ase.build import bulk
 from mace.calculators import MACECalculator
 
-from forcebase.actions import compute_phonon, predict
+from forcebase.actions.phonons import compute_phonon
+from forcebase.actions.predictions import predict
 from forcebase.comparison import compare_labels
 from forcebase.errors import (
     ForcebaseError,

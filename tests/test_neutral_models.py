@@ -129,7 +129,8 @@ def test_a_neutral_form_that_no_mace_can_be_does_not_come_in(db, quick_model):
 NO_PICKLE = """
 import builtins, json, sys
 import forcebase as fb
-from forcebase.actions import compute_phonon, predict
+from forcebase.actions.phonons import compute_phonon
+from forcebase.actions.predictions import predict
 from forcebase.integrity.verify import verify
 from forcebase.models.mace_package import import_mace
 import_mace()

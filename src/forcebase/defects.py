@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jobflow import Flow, Job, OutputReference
 
-from forcebase.actions import find_phonon, find_relaxation
+from forcebase.actions.phonons import find_phonon, find_relaxation
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
 from forcebase.errors import CalculationError, InputError, NotFoundError

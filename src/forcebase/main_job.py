@@ -9,7 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
-from forcebase import actions
+from forcebase.actions.datasets import build_dataset, structures_of
+from forcebase.actions.phonons import compute_phonon
+from forcebase.actions.predictions import predict
+from forcebase.actions.training import train_model
 from forcebase.comparison import Selection, compare_labels, compare_phonons
 from forcebase.database.database import Database
 from forcebase.errors import CalculationError, InputError, ModelError, NotFoundError
@@ -179,9 +182,7 @@ def _dataset(
     db: Database, job: MainJob, held: Contents, say: Say, progress: Progress | None
 ) -> Dataset:
     """The version that holds these records, whatever other versions there are."""
-    dataset = actions.build_dataset(
-        db, job.name, {"id": list(held.calculations)}, progress=progress
-    )
+    dataset = build_dataset(db, job.name, {"id": list(held.calculations)}, progress=progress)
     counts = ", ".join(f"{n} {split}" for split, n in dataset.counts.items())
     say(f"Dataset {dataset.title}: {counts}.")
     return dataset
@@ -193,7 +194,7 @@ def _model(
     def start(chosen: TrainingSettings) -> None:
         say(f"Training: {chosen.summary()}.")
 
-    model = actions.train_model(db, dataset, job.settings, progress=progress, on_start=start)
+    model = train_model(db, dataset, job.settings, progress=progress, on_start=start)
     db.labels.name(job.model_name, "methods", model.id)
     say(f"Model {job.model_name} is {model.title}, trained in {model.wall_time:.0f} s.")
     return model
@@ -207,8 +208,8 @@ def _labels(
     say: Say,
     progress: Progress | None,
 ) -> Validation:
-    test = actions.structures_of(db, dataset, "test")
-    n_new = actions.predict(db, model, test, progress=progress)
+    test = structures_of(db, dataset, "test")
+    n_new = predict(db, model, test, progress=progress)
     say(f"Labelled {len(test)} test cells, {n_new} of them now.")
     reference, selection = db.methods.get(dataset.method), Selection(dataset=dataset, split="test")
     return compare_labels(db, model, reference, selection, host=host)
@@ -225,9 +226,7 @@ def _phonon(
     start = db.structures.get(reference.structure)
     name = _name_of(reference, start)
     phonon, reason = _tried(
-        lambda: actions.compute_phonon(
-            db, model, start, reference.supercell_matrix, progress=progress
-        )
+        lambda: compute_phonon(db, model, start, reference.supercell_matrix, progress=progress)
     )
     comparison = None
     if phonon is not None:

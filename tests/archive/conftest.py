@@ -2,7 +2,7 @@
 
 import pytest
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.archive import write_archive
 from forcebase.comparison import compare
 from forcebase.ingest.batch import Batch

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.cli.main import main
 from forcebase.database.connection import open_client
 from forcebase.ingest.outputs import model_batch

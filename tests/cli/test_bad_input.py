@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.cli.main import main
 from forcebase.database.database import Database
 from forcebase.ingest.importing import import_paths

@@ -13,7 +13,7 @@ import pytest
 from forked import run_command
 from waiting import PATIENCE, wait_until
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.cli.console import open_database
 from forcebase.cli.main import app, main
 from forcebase.comparison import compare

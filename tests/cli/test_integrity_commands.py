@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.cli.main import main
 from forcebase.integrity.taint import remove_taint
 

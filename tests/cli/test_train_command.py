@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.cli.main import app
 from forcebase.ingest.importing import import_paths
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.blob import Blob
 from forcebase.comparison import Selection, compare, compare_labels, compare_matrix
 from forcebase.comparison.labels import select_pairs

@@ -11,7 +11,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.comparison.energies import compared_kind, energies_told, trained_kind
 from forcebase.comparison.joining import join
 from forcebase.comparison.labels import compare_labels

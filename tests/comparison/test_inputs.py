@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.archive import write_archive
 from forcebase.archive.contents import gather
 from forcebase.comparison import compare

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.blob import Blob
 from forcebase.comparison import compare, compare_labels, compare_phonons, join
 from forcebase.database.reading import read_frames

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from forcebase.actions import compute_phonon
+from forcebase.actions.phonons import compute_phonon
 from forcebase.comparison import compare_phonons
 from forcebase.comparison.phonon_floor import largest_floors, phonon_floors
 from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker

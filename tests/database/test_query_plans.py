@@ -7,7 +7,9 @@ import pytest
 from pymongo.monitoring import CommandListener
 from typer.testing import CliRunner
 
-from forcebase.actions import build_dataset, find_phonon, predict
+from forcebase.actions.datasets import build_dataset
+from forcebase.actions.phonons import find_phonon
+from forcebase.actions.predictions import predict
 from forcebase.cli.main import app
 from forcebase.comparison import compare
 from forcebase.curation.alike import Alike

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.curation.plan import Plan
 from forcebase.datasets.card import make_card
 from forcebase.datasets.card_text import COLOURS, html, markdown, write_card

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from ase.io import read, write
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.database.reading import read_frames
 from forcebase.datasets import dataset_frames, diff, families_of, splits_of
 from forcebase.datasets.export import export

@@ -9,7 +9,7 @@ from mace.data import HDF5Dataset
 from mace.tools import AtomicNumberTable
 from mongoengine.errors import ValidationError
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.datasets import dataset_frames
 from forcebase.datasets.export import ExportFormat, export
 from forcebase.errors import InputError

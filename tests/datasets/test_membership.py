@@ -6,7 +6,7 @@ import os
 import pytest
 from forked import run_command
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.curation.plan import Plan, change_steps, parse_step, plan_text, read_plan
 from forcebase.curation.steps import default_steps
 from forcebase.datasets import diff, splits_of

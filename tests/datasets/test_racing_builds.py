@@ -7,8 +7,8 @@ import multiprocessing
 import pytest
 from jobflow import run_locally
 
-import forcebase.actions
-from forcebase.actions import build_dataset
+import forcebase.actions.datasets
+from forcebase.actions.datasets import build_dataset
 from forcebase.curation.pipeline import CurationRecipe
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames
@@ -41,7 +41,7 @@ def build_in(settings, seed, barrier):
                 barrier.wait(timeout=120)
             return found
 
-        forcebase.actions.latest = latest_together
+        forcebase.actions.datasets.latest = latest_together
         db = Database(settings)
         build_dataset(db, "d", FILTERS, seed=seed)
         db.close()

@@ -6,7 +6,7 @@ import pytest
 from ase.build import bulk
 from small_phonons import CASES, FCC, displaced
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.curation.plan import Plan, change_steps, default_steps, parse_step, plan_text
 from forcebase.datasets import dataset_frames
 from forcebase.datasets.recipe import recipe_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from forcebase.actions import build_dataset, dataset_recipe
+from forcebase.actions.datasets import build_dataset, dataset_recipe
 from forcebase.comparison.labels import Selection, compare_labels, select_pairs
 from forcebase.comparison.noise import noise_floors
 from forcebase.curation.alike import Alike

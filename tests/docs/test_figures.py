@@ -13,7 +13,7 @@ import pytest
 from ase.io import read
 from documents import ROOT
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 
 SCRIPT = ROOT / "benchmarks" / "figures.py"
 figures = runpy.run_path(str(SCRIPT))

@@ -13,7 +13,7 @@ from jobflow.core.schemas import JobStoreDocument
 from monty.json import jsanitize
 from waiting import PATIENCE
 
-from forcebase.actions import dataset_recipe
+from forcebase.actions.datasets import dataset_recipe
 from forcebase.blob import DATA_STORE, Blob
 from forcebase.curation.pipeline import curate
 from forcebase.database.database import Database

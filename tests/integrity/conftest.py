@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 from bson import Binary
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.comparison import compare
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.outputs import model_batch

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.ingest.test_collect import put
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.comparison import compare
 from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.archive.reading import read_archive
 from forcebase.database import installation
 from forcebase.database.connection import open_client

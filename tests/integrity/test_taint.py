@@ -3,7 +3,7 @@
 import pytest
 from ase.build import bulk
 
-from forcebase.actions import build_dataset
+from forcebase.actions.datasets import build_dataset
 from forcebase.comparison import compare
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.batch import Batch

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from forcebase.actions import predict
+from forcebase.actions.predictions import predict
 from forcebase.archive import read_archive
 from forcebase.database.database import Database
 from forcebase.database.installation import META

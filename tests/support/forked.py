@@ -27,7 +27,10 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         "forcebase.cli.main",
-        "forcebase.actions",
+        "forcebase.actions.datasets",
+        "forcebase.actions.phonons",
+        "forcebase.actions.predictions",
+        "forcebase.actions.training",
         "forcebase.archive",
         "forcebase.comparison.matrix",
         "forcebase.integrity.verify",

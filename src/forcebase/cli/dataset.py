@@ -56,7 +56,7 @@ def build(
       forcebase dataset build wse2-own --step force-outliers:z=6 --skip near-duplicates
       forcebase dataset build wse2-again --recipe recipe.yaml --licence CC-BY-4.0
     """
-    from forcebase.actions import build_dataset
+    from forcebase.actions.datasets import build_dataset
     from forcebase.curation.plan import Plan, change_steps, parse_step, read_plan
 
     plan = read_plan(recipe) if recipe else Plan()

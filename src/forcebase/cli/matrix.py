@@ -52,7 +52,7 @@ def show_matrix(
 
 def fill_labels(db: Any, models: Sequence[str], references: Sequence[str], on: Any) -> None:
     """Have models label what a reference has labelled and they have not, in batched jobs."""
-    from forcebase.actions import predict
+    from forcebase.actions.predictions import predict
     from forcebase.comparison import selection
     from forcebase.comparison.matrix import labelled_structures
     from forcebase.models.loading import require_package

@@ -50,7 +50,7 @@ def phonon(
       forcebase phonon wse2-mace wse2-unit-cell --supercell 3x3x1
       forcebase phonon wse2-mace wse2-unit-cell --supercell 6x6x1 --defect v_Se
     """
-    from forcebase.actions import compute_phonon
+    from forcebase.actions.phonons import compute_phonon
     from forcebase.defects import compute_defect_phonons
     from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
     from forcebase.makers.relaxation import RelaxMaker

@@ -135,7 +135,7 @@ def train(
     """
     from dataclasses import replace
 
-    from forcebase.actions import train_model
+    from forcebase.actions.training import train_model
     from forcebase.models.training_settings import DEMO, FULL
 
     said = {"epochs": epochs, "lr": lr, "batch_size": batch_size, "dtype": dtype}
@@ -181,8 +181,8 @@ def predict(
       forcebase predict wse2-mace --structure STRUCTURE
       forcebase predict wse2-mace --dataset wse2-pbe@1 --split test --again
     """
-    from forcebase.actions import predict as predict_structures
-    from forcebase.actions import structures_of
+    from forcebase.actions.datasets import structures_of
+    from forcebase.actions.predictions import predict as predict_structures
 
     with open_database(writing=True) as db, stage_bars() as bars:
         method = db.require_model(model)

@@ -1,4 +1,4 @@
-"""The jobflow-remote project of a database: written once, found again, its address kept up to date."""
+"""The jobflow-remote project of a database: written once, found again, its address up to date."""
 
 from __future__ import annotations
 

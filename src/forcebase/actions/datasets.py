@@ -1,0 +1,198 @@
+"""Datasets: the next version of one, found again where it was curated before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from forcebase.actions.running import found_record, run
+from forcebase.curation.alike import Alike
+from forcebase.curation.convergence import Converged
+from forcebase.curation.isolated_atoms import with_isolated_atoms
+from forcebase.curation.pipeline import CurationRecipe, Parent
+from forcebase.curation.plan import Plan
+from forcebase.curation.recipe_digest import recipe_digest
+from forcebase.curation.staleness import NotStale
+from forcebase.curation.steps import OneMethod, Released, Step
+from forcebase.database.database import Database
+from forcebase.database.energy_kinds import counted, kind_counts, one_kind
+from forcebase.database.publishing import publish_frames
+from forcebase.database.reading import read_frames
+from forcebase.datasets import dataset_frames, families_of, latest
+from forcebase.datasets.isolated_atoms import with_atoms
+from forcebase.datasets.reservations import reservations
+from forcebase.datasets.uniformity import (
+    beside,
+    given_of,
+    one_method,
+    with_equal_methods,
+    without_renewed,
+)
+from forcebase.errors import InputError, NotFoundError
+from forcebase.frames import Frames
+from forcebase.integrity.taint import stale_among
+from forcebase.makers.curation import CurateMaker
+from forcebase.physics.energy_kinds import EnergyKind
+from forcebase.progress import Progress
+from forcebase.records import Dataset
+from forcebase.safety.names import NAME_PATTERN
+
+ATTEMPTS = 5
+"""To build a dataset while others build versions of it."""
+
+
+def build_dataset(
+    db: Database,
+    name: str,
+    filters: Mapping[str, Any],
+    *,
+    seed: int = 0,
+    plan: Plan | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Curate the calculations that `filters` find into the next version of dataset `name`.
+
+    Families of DFT phonons stay out: they are what models are held to later. Tainted records and
+    those made from one stay out too, each with the reason. The same candidates and recipe as an
+    earlier version's give that version.
+
+    Args:
+        db: the database.
+        name: of the dataset.
+        filters: keyword arguments of `db.calculations.find`; converged DFT by default.
+        seed: of the split, where no plan says it.
+        plan: steps, shares, E0s, licence; its filters are taken where `filters` has none of the
+            same name.
+        progress: told of each stage.
+
+    Raises:
+        InputError: the name could not be told from name@version, or from a path.
+        NotFoundError: no calculation fits.
+    """
+    if not re.match(NAME_PATTERN, name):
+        raise InputError(
+            f"{name!r} cannot name a dataset.", hint="Use letters, digits and the signs . _ + -"
+        )
+    plan = plan or Plan(seed=seed)
+    chosen = {"method_class": "dft", "converged": True, **plan.filters, **filters}
+    if any(isinstance(step, Converged) for step in plan.steps):
+        chosen.pop("converged")  # the step drops them, and says so of each
+    taken = EnergyKind(plan.energy or EnergyKind.FREE)
+    frames = read_frames(db, db.calculations.selector(**with_equal_methods(db, chosen)), taken)
+    frames = without_renewed(db, frames)
+    if not len(frames):
+        raise NotFoundError(
+            "No calculation fits the filters.", hint="`forcebase ls calculations` shows them."
+        )
+    kept = chosen.get("method")
+    frames, findings = with_atoms(db, frames, kept if isinstance(kept, str) else None, taken)
+    kinds = kind_counts(db, frames.ids.tolist(), taken)
+    if len(kinds) > 1:
+        findings.append(f"the candidates' energies are not of one kind: {counted(kinds)}")
+    recipe = dataset_recipe(db, name, chosen, frames, plan)
+    recipe = replace(
+        recipe,
+        findings=(*recipe.findings, *findings),
+        energy_kind=str(one_kind(kinds) or ""),
+    )
+    keys = [key for key in ("candidates", "recipe", "licence") if key in recipe.query]
+    wanted = {f"query.{key}": recipe.query[key] for key in keys}
+    same = db.datasets.one(query=wanted, name=name)
+    if same is not None:
+        return same
+    for _ in range(ATTEMPTS):
+        before = latest(db, name)
+        job = CurateMaker(recipe=recipe).make(
+            publish_frames(db, frames), parent=_parent(db, before)
+        )
+        report = run(db, job, progress)
+        made = db.datasets.one(query=wanted, name=name)
+        after = latest(db, name)
+        if made or (after and after.id) == (before and before.id):
+            break
+        # somebody else's version came first, and this one is to follow its splits
+    return found_record(made, f"dataset {name}", report)
+
+
+def dataset_recipe(
+    db: Database, name: str, filters: Mapping[str, Any], frames: Frames, plan: Plan | None = None
+) -> CurationRecipe:
+    """The plan's steps, the reservation of DFT phonons, and a query that names what went in."""
+    plan = plan or Plan()
+    recipe = CurationRecipe(
+        name=name,
+        steps=with_isolated_atoms(frames, _steps(db, filters, frames, plan)),
+        fractions=plan.fractions,
+        seed=plan.seed,
+        e0s=plan.e0s,
+        e0s_method=plan.e0s_method or "",
+    )
+    taken = [{"name": step.name, **step.parameters()} for step in recipe.steps]
+    asked: dict[str, Any] = {
+        "filters": dict(filters),
+        "candidates": frames.to_blob().sha256,
+        "recipe": recipe_digest(taken, recipe.fractions, plan.seed, plan.e0s, plan.e0s_method),
+    }
+    settings = {
+        "fractions": list(plan.fractions),
+        "seed": plan.seed,
+        "e0s_method": plan.e0s_method,
+    }
+    usual = {"fractions": list(Plan.fractions), "seed": Plan.seed, "e0s_method": None}
+    if plan.energy:
+        settings["energy"] = str(plan.energy)
+    if settings != usual:
+        asked["settings"] = settings
+    if plan.licence:
+        asked["licence"] = plan.licence
+    told = beside(db, frames, recipe.steps)
+    return replace(recipe, findings=told.pop("findings", ()), query=asked | told)
+
+
+def _steps(
+    db: Database, filters: Mapping[str, Any], frames: Frames, plan: Plan
+) -> tuple[Step, ...]:
+    """Bad records out first, then the plan's checks, reservations, and what chooses n of the rest.
+
+    What the database knows is filled in: the method of the filter, and what did not converge.
+    """
+    method = filters.get("method")
+    steps: list[Step] = []
+    for step in plan.steps:
+        if isinstance(step, OneMethod):
+            asked = step.method or (method if isinstance(method, str) else None)
+            steps.append(one_method(db, frames, asked))
+        elif isinstance(step, Converged):
+            query = db.calculations.selector({"converged": False}, **filters)
+            found = db.calculations.raw.find(query, {"_id": 1})
+            steps.append(Converged(tuple(row["_id"] for row in found)))
+        elif isinstance(step, Released):
+            steps.append(replace(step, phonon=db.resolve(step.phonon, "phonons")[1].id))
+        elif not isinstance(step, Alike):
+            steps.append(step)
+    alike = next((step for step in plan.steps if isinstance(step, Alike)), Alike())
+    first = 1 if steps and isinstance(steps[0], OneMethod) else 0
+    steps.insert(first, replace(alike, given=given_of(db, frames.ids.tolist())))
+    checks = [step for step in steps if not step.selects]
+    choices = [step for step in steps if step.selects]
+    released = [step.phonon for step in steps if isinstance(step, Released)]
+    reserved = reservations(db, frames, released)
+    return (*_withdrawals(db, frames), *checks, *reserved, *choices)
+
+
+def structures_of(db: Database, dataset: Dataset, split: str | None) -> list[str]:
+    """Structure ids of a dataset, or of one of its splits."""
+    return [str(s) for s in dataset_frames(db, dataset, split).structures]
+
+
+def _withdrawals(db: Database, frames: Frames) -> list[NotStale]:
+    stale = stale_among(db, "calculations", frames.ids.tolist())
+    return [NotStale(stale)] if stale else []
+
+
+def _parent(db: Database, before: Dataset | None) -> Parent | None:
+    if before is None:
+        return None
+    return {"dataset": before.id, "version": before.version, "splits": families_of(db, before)}
