@@ -11,10 +11,12 @@ import os
 import pickle
 import shutil
 import signal
+import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import pytest
 from ase.io import read
 from imported_files import ImportedFiles
 from shared_database import SharedDatabase
-from warm_commands import warm_command
+from warm_commands import OF_JOBS_AND_MODELS, PROGRAMS, OnDemand, use_programs, warm_commands
 
 from forcebase.database.database import Database
 from forcebase.database.job_store import open_job_store
@@ -31,7 +33,7 @@ from forcebase.database.server import EmbeddedServer
 from forcebase.frames import Frames
 from forcebase.makers import training as makers_training
 from forcebase.makers.training import MACETrainMaker, split_frames
-from forcebase.models import conversion
+from forcebase.models import conversion, mace_training
 from forcebase.models.mace_calculator import LoadedModel, load_mace
 from forcebase.models.mace_training import Epoch, TrainedModel, train_mace
 from forcebase.models.training_settings import QUICK, TrainingSettings
@@ -68,23 +70,34 @@ def server_home(tmp_path_factory):
     shutil.rmtree(home)  # 300 MB, which pytest would keep
 
 
-@pytest.fixture(scope="session")
-def jf(tmp_path_factory) -> Iterator[Path]:
-    """The program of jobflow-remote with which jobs start at once."""
-    with warm_command("jf", tmp_path_factory.mktemp("warm")) as program:
-        yield program
+@pytest.fixture(scope="session", autouse=True)
+def programs(tmp_path_factory) -> Iterator[Callable[[], Path]]:
+    """Starts jobs, trainings and conversions of MACE's files without their imports, when asked."""
+    with ExitStack() as started:
 
+        @cache
+        def folder() -> Path:
+            made = warm_commands(OF_JOBS_AND_MODELS, tmp_path_factory.mktemp("warm"))
+            os.environ[PROGRAMS] = str(started.enter_context(made))
+            return Path(os.environ[PROGRAMS])
 
-@pytest.fixture(scope="session")
-def _convert(tmp_path_factory) -> Iterator[Path]:
-    with warm_command("convert", tmp_path_factory.mktemp("warm")) as program:
-        yield program
+        use_programs(lambda name: OnDemand(folder, name))
+        yield folder
 
 
 @pytest.fixture
-def warm_conversions(_convert, monkeypatch) -> None:
-    """MACE's files are opened in a process that need not import MACE first."""
-    monkeypatch.setattr(conversion, "COMMAND", (str(_convert),))
+def fresh_processes(monkeypatch) -> None:
+    """Trainings and conversions start as they do elsewhere."""
+    monkeypatch.delenv(PROGRAMS, raising=False)
+    for module, name in ((mace_training, "mace_process"), (conversion, "mace_conversion")):
+        command = (sys.executable, "-m", f"forcebase.models.{name}")
+        monkeypatch.setattr(module, "COMMAND", command)
+
+
+@pytest.fixture(scope="session")
+def jf(programs) -> Path:
+    """The program of jobflow-remote with which jobs start at once."""
+    return programs() / "jf"
 
 
 @pytest.fixture(scope="session")

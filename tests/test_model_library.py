@@ -31,7 +31,6 @@ from forcebase.models.foreign.model import _engine, load_foreign
 from forcebase.models.sources import Source
 from forcebase.records import Activity, Structure
 
-pytestmark = pytest.mark.usefixtures("warm_conversions")
 EMT = Source("ase", "ase.calculators.emt:EMT", elements=("Cu", "Au"))
 
 

@@ -26,13 +26,11 @@ from forcebase.integrity.migrating import migrate_database
 from forcebase.integrity.restore import restore_backup
 from forcebase.integrity.verify import verify
 from forcebase.model_library import add_model, convert_model, export_model, open_model
-from forcebase.models import conversion
 from forcebase.models.network_form import build_network
 from forcebase.models.neutral_form import is_neutral, read_neutral
 from forcebase.models.sources import Source
 from forcebase.records import Activity
 
-pytestmark = pytest.mark.usefixtures("warm_conversions")
 OLD = Path(__file__).parent / "data" / "versions" / "6"
 
 
@@ -199,7 +197,7 @@ def test_a_database_of_version_6_is_converted(settings, caplog, tmp_path):
 
 
 def test_a_migration_without_mace_leaves_the_record_and_says_so(
-    settings, monkeypatch, tmp_path, caplog
+    settings, monkeypatch, tmp_path, caplog, fresh_processes
 ):
     restore_backup(settings, OLD / "backup.zip")
     (tmp_path / "mace").mkdir()
@@ -207,8 +205,6 @@ def test_a_migration_without_mace_leaves_the_record_and_says_so(
         "raise ModuleNotFoundError(\"No module 'mace'\")"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    fresh = (sys.executable, "-m", "forcebase.models.mace_conversion")
-    monkeypatch.setattr(conversion, "COMMAND", fresh)
     migrate_database(settings, tmp_path / "backups")
     monkeypatch.undo()
     db = Database(settings)

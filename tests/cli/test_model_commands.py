@@ -2,13 +2,11 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from forked import run_command
-from waiting import PATIENCE
 
 from forcebase.cli.main import main
 from forcebase.frames import Frames
@@ -17,7 +15,6 @@ from forcebase.ingest.outputs import model_batch
 from forcebase.models.evaluation import evaluate
 from forcebase.records import Activity, Calculation
 
-pytestmark = pytest.mark.usefixtures("warm_conversions")
 COMMAND = Path(sys.executable).parent / "forcebase"
 ADRIFT = """
 from ase.calculators.emt import EMT
@@ -42,24 +39,6 @@ def environment(settings, tmp_path):
 def forcebase(environment, tmp_path):
     """The command, in a process that has all imports done."""
     return lambda *arguments: run_command(arguments, environment, tmp_path)
-
-
-@pytest.fixture
-def forcebase_with_torch(environment, tmp_path):
-    """The command in a process of its own from the start: torch's gradients bear no fork."""
-
-    def run(*arguments):
-        return subprocess.run(
-            [COMMAND, *map(str, arguments)],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-
-    return run
 
 
 def answer(done):
@@ -117,24 +96,20 @@ def test_what_cannot_be_added_is_said_in_a_line(db, forcebase, arguments, said):
 
 
 @pytest.mark.training
-def test_a_file_is_added_used_and_tuned(
-    db, forcebase, forcebase_with_torch, quick_model, tmp_path, imported
-):
+def test_a_file_is_added_used_and_tuned(db, forcebase, quick_model, tmp_path, imported):
     (tmp_path / "quick.model").write_bytes(quick_model.output["weights"].data)
     imported(db, "wse2_gpaw_pbe.extxyz")
-    added = answer(
-        forcebase_with_torch("model", "add", "mace", "quick.model", "--name", "parent", "--json")
-    )
+    added = answer(forcebase("model", "add", "mace", "quick.model", "--name", "parent", "--json"))
     assert added["elements"] == ["Se", "W"]
     done = forcebase("dataset", "build", "cells", "kind=pristine-1x1", "method_class=dft")
     assert done.returncode == 0, done.stderr
     tune = ("train", "cells", "--from", "parent", "--epochs", "1", "--name", "child")
-    done = forcebase_with_torch(*tune)
+    done = forcebase(*tune)
     assert done.returncode == 0, done.stderr
     child = db.require_model("child")
     assert child.parent == added["id"]
     assert added["id"][:10] in forcebase("trace", "child").stdout
-    done = forcebase_with_torch("predict", "child", "--dataset", "cells", "--split", "test")
+    done = forcebase("predict", "child", "--dataset", "cells", "--split", "test")
     assert done.returncode == 0, done.stderr
     assert db.calculations.find(method=child.id)
 

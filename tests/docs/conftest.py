@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from documents import ROOT, Block
-from warm_commands import warm_command
+from warm_commands import warm_commands
 
 from forcebase.cli.records import parse_filters
 from forcebase.database.connection import open_client
@@ -145,10 +145,11 @@ def _back_up_the_demo(home: Path, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def commands(tmp_path_factory):
+def commands(tmp_path_factory, programs):
     """A folder with a `forcebase` that starts at once; the documents have a hundred of them."""
-    with warm_command("forcebase", tmp_path_factory.mktemp("warm")) as program:
-        yield program.parent
+    programs()
+    with warm_commands(("forcebase",), tmp_path_factory.mktemp("warm")) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from forcebase.launch import run_here
 from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 
-pytestmark = pytest.mark.usefixtures("warm_conversions")
 MATRIX = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 VERSIONS = Path(__file__).parents[1] / "data" / "versions"
 KEPT = range(OLDEST_READABLE, SCHEMA_VERSION)

@@ -51,7 +51,7 @@ def saved(network) -> bytes:
     return buffer.getvalue()
 
 
-def test_the_file_of_mace_becomes_its_neutral_form(random_network) -> None:
+def test_the_file_of_mace_becomes_its_neutral_form(random_network, fresh_processes) -> None:
     network = random_network("float64", pair_repulsion=True)
     found = convert_mace(saved(network))
     assert found.neutral == describe_network(network).to_bytes()
@@ -66,7 +66,6 @@ def test_what_the_process_finds_in_its_environment(monkeypatch, tmp_path) -> Non
     assert found["HOME"] == str(tmp_path)
 
 
-@pytest.mark.usefixtures("warm_conversions")
 @pytest.mark.parametrize(
     ("data", "words"),
     [
@@ -144,7 +143,6 @@ def test_a_confined_process_has_no_network_and_little_of_the_rest(tmp_path) -> N
         assert done.returncode == 0
 
 
-@pytest.mark.usefixtures("warm_conversions")
 def test_a_report_that_a_pickle_wrote_is_not_believed(monkeypatch) -> None:
     """It ran in the process, so it can write what it likes there; here that is checked."""
     lie = """{"deviation": 0.0, "confined": true}"""
@@ -162,7 +160,7 @@ def test_a_report_that_a_pickle_wrote_is_not_believed(monkeypatch) -> None:
             convert_mace(lying)
 
 
-def test_without_mace_it_says_so(monkeypatch, tmp_path) -> None:
+def test_without_mace_it_says_so(monkeypatch, tmp_path, fresh_processes) -> None:
     """As where the extra is not installed: a module of that name that cannot be imported."""
     (tmp_path / "mace").mkdir()
     (tmp_path / "mace" / "__init__.py").write_text(

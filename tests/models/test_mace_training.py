@@ -60,7 +60,9 @@ def test_files_are_periodic_so_that_mace_keeps_the_volume_of_the_stress(training
 
 
 @pytest.mark.training
-def test_an_interrupt_while_it_runs_ends_the_subprocess(training, tmp_path) -> None:
+def test_an_interrupt_while_it_runs_ends_the_subprocess(
+    training, tmp_path, fresh_processes
+) -> None:
     running: list[list[int]] = []
     heard: list[Epoch] = []
 

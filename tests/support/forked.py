@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from waiting import PATIENCE
+from warm_commands import use_programs_of
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
@@ -114,6 +115,7 @@ def _begin(environment: Mapping[str, str], out: Path, err: Path, folder: Path | 
     sys.path[:0] = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
     if folder:
         os.chdir(folder)
+    use_programs_of(environment)
     for number, path in ((0, Path(os.devnull)), (1, out), (2, err)):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_APPEND
         opened = os.open(path, flags, 0o600)

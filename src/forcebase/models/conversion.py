@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from forcebase.models.neutral_form import LARGEST_FILE, read_neutral
 from forcebase.safety.json_text import parse_json
 from forcebase.scratch import scratch_folder
 
-COMMAND = (sys.executable, "-m", "forcebase.models.mace_conversion")
+COMMAND: Iterable[str] = (sys.executable, "-m", "forcebase.models.mace_conversion")
 WALL_SECONDS = 1800
 LARGEST_REPORT = 1 << 16
 ERRORS: dict[str, type[ForcebaseError]] = {

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -28,6 +28,7 @@ from forcebase.models.mace_process import MODEL_FILE, NAME, NEUTRAL_FILE
 from forcebase.models.training_choice import has_stress
 from forcebase.models.training_settings import TrainingSettings
 
+COMMAND: Iterable[str] = (sys.executable, "-m", "forcebase.models.mace_process")
 POLL_SECONDS = 0.2
 KEYS = {"energy": "REF_energy", "forces": "REF_forces", "stress": "REF_stress"}
 
@@ -176,8 +177,7 @@ def _command(
 ) -> list[str]:
     by_number = {atomic_numbers[symbol]: float(energy) for symbol, energy in e0s.items()}
     return [
-        sys.executable,
-        *("-m", "forcebase.models.mace_process"),
+        *COMMAND,
         f"--name={NAME}",
         f"--train_file={files['train'].name}",
         f"--valid_file={files['valid'].name}",
