@@ -98,6 +98,36 @@ def run(filled, monkeypatch, capsys):
     return call
 
 
+@pytest.mark.parametrize("collection", ["calculations", "structures", "methods", "activities"])
+def test_lists_of_records_stand_in_80_columns_with_their_ids_whole(
+    run, filled, monkeypatch, collection
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run("ls", collection).splitlines()
+    assert max(map(len, lines)) <= 80
+    for record in filled.collection(collection).find():
+        assert any(line.split()[:1] == [record.id[:10]] for line in lines)
+
+
+def test_ids_and_numbers_in_tables_are_not_broken(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table("", ["id", "n_atoms", "path"], [["0123456789", 1.234567, "a/long/path/" * 5]])
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("0123456789", "1.23457", "n_atoms"))
+    assert bare("a/long/path/" * 5) not in printed, "what is long is folded"
+    assert max(map(len, printed.splitlines())) <= 40
+
+
+def test_a_table_of_many_numbers_loses_none_of_them(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "40")
+    numbers = [1.23456 * 10**power for power in range(8)]
+    print_table("", [f"column{n}" for n in range(8)], [numbers])
+    lines = capsys.readouterr().out.splitlines()
+    below = next(number for number, line in enumerate(lines) if "──" in line)
+    last = "".join(line[-5:].strip() for line in lines[below + 1 :])
+    assert last == f"{numbers[-1]:.6g}", "the digits of one column, line by line"
+
+
 @quick
 @given(text=hostile)
 def test_lines(capsys, text):

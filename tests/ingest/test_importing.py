@@ -197,6 +197,40 @@ def half_method(folder):
     (folder / "method.yaml").write_text(yaml.safe_dump(description))
 
 
+def of_method(folder, **changes):
+    description = yaml.safe_load((folder / "method.yaml").read_text())
+    description["method"] |= changes
+    (folder / "method.yaml").write_text(yaml.safe_dump(description))
+
+
+def no_table(folder):
+    of_method(folder, smearing=0.1)
+
+
+def no_mesh(folder):
+    of_method(folder, k_points="3x3x3")
+
+
+def no_truth(folder):
+    of_method(folder, spin_orbit="unknown")
+
+
+def misspelt_rule(folder):
+    of_method(folder, spins="none")
+
+
+def misspelt_label(folder):
+    described(folder, keys={"enrgy": "REF_energy"})
+
+
+def keys_in_a_list(folder):
+    described(folder, keys=["REF_energy"])
+
+
+def total_energy(folder):
+    described(folder, energy_kind="total")
+
+
 def broken_method(folder):
     (folder / "method.yaml").write_text("method: {code: [gpaw\nfiles:\n")
 
@@ -253,9 +287,16 @@ def untouched(server_home):
         (no_cell, ["frame 0", "no volume"]),
         (no_method, ["no method.yaml"]),
         (empty_method, ["method.yaml", "no `method`"]),
-        (half_method, ["method.yaml", "functional"]),
+        (half_method, ["method.yaml", "`method` lacks functional.", "type: none"]),
+        (no_table, ["`smearing` of the method is 0.1", "smearing: {type"]),
+        (no_mesh, ["`k_points` of the method is '3x3x3'"]),
+        (no_truth, ["`spin_orbit` of the method is 'unknown'", "true or false"]),
+        (misspelt_rule, ["`method` has spins", "It may have code, functional"]),
+        (misspelt_label, ["`keys`", "energy, free_energy, forces, stress"]),
+        (keys_in_a_list, ["`keys`", "energy, free_energy, forces, stress"]),
+        (total_energy, ["`energy_kind`", "free or extrapolated"]),
         (broken_method, ["method.yaml", "line"]),
-        (unknown_entry, ["method.yaml", "colour"]),
+        (unknown_entry, ["method.yaml", "colour, which nothing reads", "family_from"]),
         (wrong_keys, ["frame 0", "'dft_energy'"]),
         (missing_family_file, ["parent.extxyz"]),
         (missing_logs, ["logs.tar"]),

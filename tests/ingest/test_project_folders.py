@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 import tarfile
 
 import pytest
-from tests.support.vasp_files import case_text
+from tests.support.vasp_files import CASES, case_text
 
 from forcebase.archive import write_archive
 from forcebase.errors import NotFoundError
@@ -67,6 +68,15 @@ def test_sidecars_are_no_failures_and_are_counted(db, project):
     configurations = [name for name, text in report.notes if "JobStore" in text]
     assert len(configurations) == 2
     assert report.left == 2 * (len(SIDECARS) - 1) + 1
+
+
+def test_what_a_phonopy_file_is_read_with_is_not_left(db, tmp_path):
+    case = CASES / "phonopy_units_missing"
+    shutil.copytree(case, tmp_path / "phonon")
+    (tmp_path / "phonon" / "submit.sh").write_bytes(SIDECARS["submit.sh"])
+    report = import_paths(db, [tmp_path / "phonon"])
+    assert (report.failed, report.added["phonons"]) == ([], 1)
+    assert report.left == 1, "the script, and not FORCE_SETS"
 
 
 def test_an_output_that_is_cut_off_is_still_a_failure(db, project):

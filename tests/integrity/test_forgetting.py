@@ -80,6 +80,15 @@ def test_a_set_up_that_others_use_stays_with_the_act_that_first_named_it(two_fil
     assert verify(db, models=False).is_sound
 
 
+def test_what_only_others_use_is_refused_with_the_command_that_shows_them(two_files):
+    db, _ = two_files
+    act = act_of(db, "wse2_gpaw_unitcell.extxyz")
+    forget(db, act)
+    with pytest.raises(InputError, match="Others depend on all") as refused:
+        forget(db, act)
+    assert f"forcebase trace {act.record[:10]} --down" in refused.value.hint
+
+
 def test_a_member_of_a_dataset_stays_and_so_does_its_import(two_files):
     db, _ = two_files
     dataset = build_dataset(db, "d", {"n_atoms": [3, 12]})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 import warnings
@@ -17,7 +18,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from pymongo.errors import PyMongoError
@@ -46,6 +47,11 @@ console = _Plain()
 error_console = _Plain(stderr=True)
 WIDE = 500
 """Columns of a tree that goes into a file: its lines are not broken."""
+ID_OR_NUMBER = re.compile(r"[0-9a-f]{8,10}|[-+0-9.e]*|nan|-?inf")
+LEAST = 4
+"""Characters of a line that are left to a column whose cells are folded."""
+GAP = "  "
+"""Between the columns of a table."""
 Part = str | tuple[str, str]
 """Plain text, or (plain text, style)."""
 
@@ -135,16 +141,50 @@ def print_tree(tree: Tree) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; numbers to the right. A cell is any value, or styled by `words`."""
+    """Print a table; numbers to the right. A cell is any value, or styled by `words`.
+
+    Where the terminal is too narrow, long cells are folded; ids, numbers and other short ones
+    stay whole where that leaves room.
+    """
     table = Table(
-        title=plain(title), title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
+        title=plain(title),
+        title_justify="left",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
+    whole = _kept_whole(columns, rows)
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
-        table.add_column(plain(column), justify="right" if numeric else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        kept = index in whole
+        table.add_column(plain(column), justify=justify, overflow="fold", no_wrap=kept)
     for row in rows:
         table.add_row(*(cell(value) for value in row))
     console.print(table)
+
+
+def _kept_whole(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> set[int]:
+    """Columns to keep as wide as they are: ids and numbers, then the shortest, while there is room.
+
+    Each of the others is left the room of `LEAST` characters, or none is kept: what a column of
+    one line has no room for would not be printed at all.
+    """
+    texts = [[cell(row[index]).plain for row in rows] for index in range(len(columns))]
+    widths = [max(map(len, [plain(name), *texts[i]])) for i, name in enumerate(columns)]
+
+    def rank(index: int) -> tuple[bool, int]:
+        copied = all(map(ID_OR_NUMBER.fullmatch, texts[index]))
+        return not copied, widths[index]
+
+    room = console.width - len(GAP) * (len(columns) + 1) - sum(min(w, LEAST) for w in widths)
+    whole: set[int] = set()
+    for index in sorted(range(len(columns)), key=rank):
+        room -= max(widths[index] - LEAST, 0)
+        if room < 0:
+            break
+        whole.add(index)
+    return whole
 
 
 def cell(value: Any) -> Text:

@@ -11,6 +11,7 @@ import typer
 from forcebase.cli.compare import parse_edges
 from forcebase.cli.console import (
     JsonOption,
+    cell,
     open_database,
     print_json,
     print_table,
@@ -63,11 +64,11 @@ def phonon(
     )
     matrix = _matrix(supercell)
     with open_database(writing=True) as db, stage_bars() as bars:
-        chosen, cell = db.require_model(model), db.require_structure(structure)
+        chosen, start = db.require_model(model), db.require_structure(structure)
         if defect is None:
-            found = [compute_phonon(db, chosen, cell, matrix, maker, progress=bars)]
+            found = [compute_phonon(db, chosen, start, matrix, maker, progress=bars)]
         else:
-            pair = compute_defect_phonons(db, chosen, cell, matrix, defect, maker, progress=bars)
+            pair = compute_defect_phonons(db, chosen, start, matrix, defect, maker, progress=bars)
             found = [pair.pristine, pair.defective]
         summaries = [_summary(db, record) for record in found]
     if as_json:
@@ -75,7 +76,7 @@ def phonon(
         return
     for summary in summaries:
         for key, value in summary.items():
-            say(f"{key:<12} {value}")
+            say(f"{key:<12} {cell(value).plain}")
 
 
 def defect(

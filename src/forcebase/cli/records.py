@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -19,8 +20,15 @@ COLUMNS = {
     "equivalences": ["id", "title", "reason"],
     "phonons": ["id", "formula", "defect.name", "n_atoms_supercell", "method"],
     "validations": ["id", "kind", "model", "reference", "n"],
-    "activities": ["kind", "name", "finished_at", "mended", "reason"],
+    "activities": ["id", "kind", "name", "finished_at", "mended", "reason"],
 }
+HEADINGS = {
+    "defect.name": "defect",
+    "max_force": "max_F",
+    "method_class": "class",
+    "n_atoms_supercell": "atoms",
+}
+"""Of fields whose names would take the room of what stands below them."""
 IMPORTED = ("structures", "calculations", "phonons")
 """Collections whose records say from which file or job they came."""
 REFERENCES = {
@@ -83,7 +91,7 @@ def ls(
         rows = [
             [_value(r, name) for name in columns] + [" ".join(db.labels.of(r.id))] for r in found
         ]
-        titles = [*(name.rpartition(".")[0] or name for name in columns), "labels"]
+        titles = [*(HEADINGS.get(name, name) for name in columns), "labels"]
         if collection in IMPORTED:
             titles.append("from")
             sources = sources_of(db, found)
@@ -100,7 +108,16 @@ def ls(
             others = [[other[:SHORT] for other in same.get(r.id, [])] for r in found]
             rows = [[*row, " ".join(some)] for row, some in zip(rows, others, strict=True)]
         more = "at least " if total == COUNT_AT_MOST else ""
-        print_table(f"{collection}: {len(found)} of {more}{total}", titles, rows)
+        title = f"{collection}: {len(found)} of {more}{total}"
+        print_table(title, *_without_empty(titles, rows))
+
+
+def _without_empty(titles: list[str], rows: list[list[Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Leave out columns in which no row has anything, but for those of an empty table."""
+    full = [
+        i for i in range(len(titles)) if not rows or any(row[i] not in ("", None) for row in rows)
+    ]
+    return [titles[i] for i in full], [[row[i] for i in full] for row in rows]
 
 
 def _end_of(source: str) -> str:
@@ -174,8 +191,10 @@ def _value(record: Any, name: str) -> Any:
     value = getattr(record, field, None)
     if inside:
         value = (value or {}).get(inside)
-    if isinstance(value, str) and len(value) == 64:
+    if isinstance(value, str) and (name == "id" or len(value) == 64):
         return value[:SHORT]
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
     if isinstance(value, dict):
         return " ".join(f"{key} {item}" for key, item in value.items())
     return value

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from forcebase.cli.archive import import_archives
-from forcebase.cli.console import JsonOption, note, open_database, print_json, say, stage_bars
+from forcebase.cli.console import (
+    JsonOption,
+    cell,
+    note,
+    open_database,
+    print_json,
+    say,
+    stage_bars,
+)
 from forcebase.cli.launch import print_report
 from forcebase.cli.model import DType
 from forcebase.cli.stale import warn_if_stale
@@ -203,4 +211,4 @@ def _print_summary(summary: dict[str, Any], as_json: bool) -> None:
         print_json(summary)
         return
     for key, value in summary.items():
-        say(f"{key:<10} {value}")
+        say(f"{key:<10} {cell(value).plain}")

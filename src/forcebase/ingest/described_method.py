@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from mongoengine import BooleanField, DictField
 
 from forcebase.errors import InputError
 from forcebase.physics.magnetic_state import NOT_POLARISED, described
@@ -78,8 +79,8 @@ def described_method(
         given: what holds for each calculation: code_version, potentials, plus_u, charge, k_rule.
 
     Raises:
-        InputError: something stands among `given` that no calculation has.
-        ValidationError: a rule lacks or is of the wrong kind.
+        InputError: something stands among `given` that no calculation has; a rule lacks, is of the
+            wrong kind, or is none of a method.
     """
     beside = dict(given or {})
     if strange := sorted(set(beside) - set(GIVEN)):
@@ -87,6 +88,7 @@ def described_method(
             f"`calculation` has {strange[0]}, which no calculation has.",
             hint=f"It may have {', '.join(GIVEN)}.",
         )
+    _check(fields)
     rules = {name: value for name, value in fields.items() if name not in ELSEWHERE}
     for name in ELSEWHERE[:2]:
         if fields.get(name) is not None:
@@ -99,6 +101,40 @@ def described_method(
     if library:
         rules["pseudopotentials"] = library
     return Described(DFTMethod.of_rules(**rules), beside, version)
+
+
+def _check(fields: Mapping[str, Any]) -> None:
+    """Refuse what the record of a method would refuse, or take for something else.
+
+    Raises:
+        InputError: with the field, and how it is written.
+    """
+    known = (*DFTMethod.RULES, *ELSEWHERE, "identity")
+    if strange := sorted(set(fields) - set(known)):
+        raise InputError(
+            f"`method` has {', '.join(strange)}, which no method has.",
+            hint=f"It may have {', '.join(known[:-1])}.",
+        )
+    kinds = {name: DFTMethod._fields[name] for name in DFTMethod.RULES}
+    lacking = [
+        name for name, kind in kinds.items() if kind.required and fields.get(name) in (None, "", {})
+    ]
+    if lacking:
+        raise InputError(
+            f"`method` lacks {', '.join(lacking)}.",
+            hint="Where there is none, say so: `basis: {type: none}`, `spin: none`.",
+        )
+    for name, value in fields.items():
+        is_table = name == "k_points" or isinstance(kinds.get(name), DictField)
+        if is_table and value is not None and not isinstance(value, Mapping):
+            raise InputError(
+                f"`{name}` of the method is {value!r}, and has to have fields.",
+                hint=f"Write it as `{name}: {{type: ...}}`.",
+            )
+        if isinstance(kinds.get(name), BooleanField) and not isinstance(value, bool):
+            raise InputError(
+                f"`{name}` of the method is {value!r}.", hint="It is true or false, without quotes."
+            )
 
 
 def said_by_atoms(atoms: Atoms, method: DFTMethod) -> dict[str, Any]:

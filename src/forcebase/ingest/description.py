@@ -8,6 +8,7 @@ from typing import Any
 
 from forcebase.errors import InputError
 from forcebase.ingest.described_method import GIVEN, Described, described_method
+from forcebase.ingest.label_keys import NAMES
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records import DFTMethod
 from forcebase.safety.yaml_text import read_yaml
@@ -101,14 +102,19 @@ def read_description(source: Path, name: str, listed: bool = True) -> FileDescri
         files = content.get("files") or {}
         if listed and files and name not in files:
             raise ValueError(f"its `files` leave out {name}. Add `{name}: {{}}` to them.")
+        if not isinstance(files, dict) or not isinstance(files.get(name) or {}, dict):
+            raise ValueError(f"`files` does not say `{name}: {{...}}`.")
         entry = dict(files.get(name) or {})
+        _refuse_unknown(entry, name)
         for key in ("family_from", "k_mesh", "tags"):
             if key in entry:
                 if not isinstance(entry[key], list):
                     raise ValueError(f"`{key}` of {name} is no list.")
                 entry[key] = tuple(entry[key])
-        if entry.get("energy_kind"):
-            entry["energy_kind"] = EnergyKind(entry["energy_kind"])
+        if kind := entry.get("energy_kind"):
+            if kind not in tuple(EnergyKind):
+                raise ValueError(f"`energy_kind` of {name} is {kind}: it is free or extrapolated.")
+            entry["energy_kind"] = EnergyKind(kind)
         return FileDescription(described=described, **entry)
     except Exception as error:
         raise InputError(
@@ -129,6 +135,23 @@ def _refuse_misplaced(content: dict[str, Any], name: str) -> None:
             raise ValueError(f"`{key}` stands at its top: put it below `files: {{{name}: ...}}`.")
         if key in GIVEN:
             raise ValueError(f"`{key}` stands at its top: put it below `calculation`.")
+
+
+def _refuse_unknown(entry: dict[str, Any], name: str) -> None:
+    """Refuse what is said of a file under a key that nothing reads.
+
+    Raises:
+        ValueError: with the keys that there are.
+    """
+    known = [one.name for one in fields(FileDescription) if one.name != "described"]
+    if strange := sorted(set(entry) - set(known)):
+        raise ValueError(
+            f"of {name} it says {', '.join(map(str, strange))}, which nothing reads. It may say "
+            f"{', '.join(known)}."
+        )
+    keys = entry.get("keys") or {}
+    if not isinstance(keys, dict) or set(keys) - set(NAMES):
+        raise ValueError(f"`keys` of {name} name other labels than {', '.join(NAMES)}.")
 
 
 def archives_of_logs(folder: Path) -> set[Path]:

@@ -68,7 +68,8 @@ class Found:
         sources: files to import, in the order in which they are read.
         failed: (name, reason) of what should have been read and cannot be.
         notes: (name, what is to be known) of links and of configurations that are not followed.
-        left: files of other kinds, as inputs, scripts and what tools write beside the outputs.
+        left: how many files are of other kinds, as inputs, scripts and what tools write beside
+            the outputs; what a phonopy file is read with, as FORCE_SETS and BORN, is none of them.
     """
 
     sources: list[Source]
@@ -105,7 +106,9 @@ def find_sources(paths: Iterable[Path]) -> Iterator[Found]:
         sources = search.followed(list(found.values()))
         notes = search.notes + search.walk.notes
         failed = search.failed + search.walk.failed
-        yield Found(_ordered(sources), failed, notes, search.left)
+        phonons = [source.path for source in sources if source.kind is FileKind.PHONOPY]
+        read = {file for path in phonons for file in forces_beside(path)}
+        yield Found(_ordered(sources), failed, notes, len(set(search.left) - read))
 
 
 def _ordered(found: list[Source]) -> list[Source]:
@@ -127,7 +130,7 @@ class _Search:
 
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
-    left: int = 0
+    left: list[Path] = field(default_factory=list)
     walk: FolderWalk = field(default_factory=FolderWalk)
 
     def of_path(self, path: Path, scratch: Path) -> list[Source]:
@@ -154,8 +157,9 @@ class _Search:
                     raise disk_full(scratch) from None
                 self.failed.append((str(file), f"it cannot be read: {error.strerror or error}."))
             else:
-                self.left += 0 if new or itself or file.name == FILE_NAME else 1
                 found += new
+                if not (new or itself or file.name == FILE_NAME):
+                    self.left.append(file)
         return self._without_copies(found) if len(found) > 1 else found
 
     def followed(self, found: list[Source]) -> list[Source]:
@@ -196,7 +200,7 @@ class _Search:
                 continue
             if _is_archive(member):
                 if KEPT_ATTEMPT.fullmatch(member.name):
-                    self.left += 1
+                    self.left.append(member)
                 else:
                     self.failed.append((f"{file}/{path}", NESTED))
                 continue
@@ -210,7 +214,7 @@ class _Search:
             if kind:
                 found.append(Source(member, f"{file}/{path}", kind, below=f"{below}/{path}"))
             else:
-                self.left += 1
+                self.left.append(member)
         return found
 
     def _is_without_forces(self, file: Path, name: str) -> bool:
@@ -239,7 +243,7 @@ class _Search:
             return False
 
         kept = [source for source in found if not is_copy(source)]
-        self.left += len(found) - len(kept)
+        self.left += [source.path for source in found if source not in kept]
         return kept
 
 

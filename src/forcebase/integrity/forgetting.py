@@ -151,7 +151,8 @@ def _of_act(db: Database, subject: Subject) -> Forgetting:
         found.activity = subject.record
     if made and not found.records and found.kept:
         raise InputError(
-            f"Others depend on all that {title} made.", hint="`forcebase trace --down` shows them."
+            f"Others depend on all that {title} made.",
+            hint=f"`forcebase trace {subject.record[:10]} --down` shows them.",
         )
     return _with_blobs(db, found)
 
