@@ -47,7 +47,7 @@ def taint(
     for node in stale:
         say(f"  stale: {node.collection} {node.record[:SHORT]} {node.title}")
     if _goes_on(lineage):
-        say("  and more: forcebase trace --down")
+        say(f"  and more: forcebase trace {subject.record[:SHORT]} --down")
 
 
 def _goes_on(lineage: Any) -> bool:
