@@ -274,7 +274,7 @@ def test_compare_by_distance_from_the_defect(as_json, within):
     table = shown[shown.index("Errors of forces by distance") :].splitlines()
     for shell in shells:
         row = next(line for line in table if line.strip().startswith(shell["shell"]))
-        cells, atoms, size, mae, *_ = row.removeprefix(f"  {shell['shell']}").split()
+        cells, atoms, size, mae, *_ = row.strip().removeprefix(shell["shell"]).split()
         assert (int(cells), int(atoms)) == (shell["n_structures"], shell["n_atoms"])
         assert (size, mae) == (f"{shell['mean_force']:.1f}", "0.0")
     assert [shell["shell"] for shell in shells] == ["≤ 2.8 Å", "2.8–6 Å", "> 6 Å", "pristine"]
