@@ -89,7 +89,7 @@ def test_two_are_taken_for_one_with_a_reason_and_a_taint_takes_it_back(db, two, 
 def test_messages_are_no_walls(db, two):
     import_paths(db, [CASES])
     methods = list(db.methods.find())
-    assert len(methods) == 10
+    assert len(methods) == 11
     told = describe_differences(methods, {method.id: 1 for method in methods})
     assert len(told) < 900
     assert "more rules" in told
