@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import tarfile
+from pathlib import Path
 
 import pytest
 from tests.support.vasp_files import case_text
@@ -12,6 +14,7 @@ from tests.support.vasp_files import case_text
 from forcebase.archive import write_archive
 from forcebase.errors import NotFoundError
 from forcebase.ingest.codes.code_output import Steps
+from forcebase.ingest.folders import FolderWalk
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.raw_files import write_file
@@ -125,6 +128,18 @@ def test_an_archive_stands_in_the_path(db, project, tmp_path):
     report = import_paths(db, [tmp_path / "runs.tar.gz"])
     assert report.failed == []
     assert db.activities.one().name == "runs.tar.gz/one/vasprun.xml.gz"
+
+
+def test_folders_deeper_than_python_recurses_are_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        os.mkdir("a")  # noqa: PTH102 - the whole path is too long for one call
+        os.chdir("a")
+    Path("last").write_text("")
+    os.chdir(tmp_path)
+    walk = FolderWalk()
+    assert [path.name for path in walk.files(tmp_path)] == ["last"]
+    assert walk.failed == walk.notes == []
 
 
 def test_folders_behind_links_are_followed_and_loops_noticed(db, project, tmp_path):
