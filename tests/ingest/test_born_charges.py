@@ -136,6 +136,34 @@ def test_a_born_that_cannot_be_read_is_named(db, folder, text, named):
     assert db.phonons.count() == 0
 
 
+CHARGES = ("2.4 0 0 0 2.4 0 0 0 2.4", "1.1 0 0 0 1.1 0 0 0 1.1", "-1.1 0 0 0 -1.1 0 0 0 -1.1")
+
+
+@pytest.mark.parametrize(
+    ("first", "charge", "words"),
+    [
+        ("14.4", "1e5 0 0 0 1e5 0 0 0 1e5", "that no crystal has"),
+        ("14.4", "1e300 0 0 0 1e300 0 0 0 1e300", "that no crystal has"),
+        ("nan", None, "factor of the non-analytical term is nan"),
+        ("0", None, "factor of the non-analytical term is 0"),
+        ("-14.4", None, "factor of the non-analytical term is -14.4"),
+        ("2.0", None, "another calculator's units"),
+        ("14.4 1e6", None, "terms; phonopy's own choice has 300"),
+        ("14.4 -1.0 0.3", None, "The cutoff of the sum"),
+        ("14.4 1.0 0", None, "The width of the sum"),
+    ],
+)
+def test_numbers_of_a_born_that_mean_nothing_are_refused(db, folder, first, charge, words):
+    """Taken as they are they gave no splitting, an endless sum, or thousands of THz."""
+    epsilon, sodium, chlorine = CHARGES
+    lines = (first, epsilon, charge or sodium, chlorine)
+    (folder / "BORN").write_text("\n".join(lines) + "\n")
+    ((_, reason),) = import_paths(db, [folder]).failed
+    assert words in reason
+    assert "BORN" in reason
+    assert ".." not in reason
+
+
 def vasprun_with_charges(path, atoms, borns, epsilon):
     """What VASP writes with LEPSILON, as far as charges and cell are concerned."""
 

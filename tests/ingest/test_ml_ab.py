@@ -10,7 +10,7 @@ import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
-from tests.support.vasp_files import ml_ab
+from vasp_files import ml_ab
 
 from forcebase.ingest.file_kinds import FileKind, kind_of
 from forcebase.ingest.importing import import_paths
@@ -63,6 +63,38 @@ def test_cut_off_it_is_refused(db, folder):
         (path / "ML_AB").write_text(text[:end])
         ((_, reason),) = import_paths(db, [path]).failed
         assert "cut off" in reason or "rows where" in reason, reason
+    assert db.calculations.count() == 0
+
+
+@pytest.mark.parametrize("where", ["in the last number", "before the shears", "before the stress"])
+def test_cut_off_behind_the_forces_it_is_refused_too(db, folder, where):
+    """Else a shorter number is taken for the last one, or a configuration has lost its stress."""
+    path, _ = folder
+    text = (path / "ML_AB").read_text().rstrip()
+    end = {
+        "in the last number": len(text) - 3,
+        "before the shears": text.rindex("XY YZ ZX"),
+        "before the stress": text.rindex("Stress"),
+    }[where]
+    (path / "ML_AB").write_text(text[:end])
+    ((_, reason),) = import_paths(db, [path]).failed
+    assert "cut off" in reason, reason
+    assert db.calculations.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("Total energy (eV)", "nan"), ("Atom types and atom numbers", "Xx -4"), ("", "\x00\x01")],
+)
+def test_nonsense_is_refused_in_a_sentence(db, folder, old, new):
+    path, _ = folder
+    lines = (path / "ML_AB").read_text().splitlines()
+    at = max(i for i, line in enumerate(lines) if old in line and line.strip()) if old else -1
+    lines[at + 2 if old else at] = new
+    (path / "ML_AB").write_text("\n".join(lines) + "\n")
+    ((_, reason),) = import_paths(db, [path]).failed
+    assert "Error" not in reason
+    assert " " in reason
     assert db.calculations.count() == 0
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
+import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
-from tests.support.vasp_files import CASES, case_text
+from vasp_files import CASES, case_text
 
 from forcebase.archive import write_archive
 from forcebase.errors import NotFoundError
 from forcebase.ingest.codes.code_output import Steps
+from forcebase.ingest.folders import FolderWalk
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.raw_files import write_file
@@ -135,6 +139,20 @@ def test_an_archive_stands_in_the_path(db, project, tmp_path):
     report = import_paths(db, [tmp_path / "runs.tar.gz"])
     assert report.failed == []
     assert db.activities.one().name == "runs.tar.gz/one/vasprun.xml.gz"
+
+
+def test_folders_deeper_than_python_recurses_are_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        os.mkdir("a")  # noqa: PTH102 - the whole path is too long for one call
+        os.chdir("a")
+    Path("last").write_text("")
+    os.chdir(tmp_path)
+    walk = FolderWalk()
+    found = walk.files(tmp_path)
+    subprocess.run(["rm", "-r", "a"], check=True)  # pytest itself could not
+    assert [path.name for path in found] == ["last"]
+    assert walk.failed == walk.notes == []
 
 
 def test_folders_behind_links_are_followed_and_loops_noticed(db, project, tmp_path):

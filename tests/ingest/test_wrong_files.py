@@ -217,7 +217,7 @@ def test_an_input_of_cp2k_is_taken_from_beside_whatever_the_output_says(tmp_path
     assert parse(Source(path, "run", FileKind.CP2K), ImportOptions()).batch is not None
 
 
-@pytest.mark.parametrize("how", ["external link", "external bytes", "size"])
+@pytest.mark.parametrize("how", ["external link", "external bytes", "virtual", "size"])
 def test_force_constants_in_hdf5_are_of_the_file_itself(data_folder, tmp_path, how):
     source = data_folder / "phonopy_wse2_gpaw_3x3.yaml"
     crystal = from_phonopy_yaml(source)
@@ -232,6 +232,11 @@ def test_force_constants_in_hdf5_are_of_the_file_itself(data_folder, tmp_path, h
     with h5py.File(tmp_path / "force_constants.hdf5", "w") as file:
         if how == "external link":
             file["force_constants"] = h5py.ExternalLink(str(secret), "force_constants")
+        elif how == "virtual":
+            layout = h5py.VirtualLayout(constants.shape, float)
+            source = h5py.VirtualSource(str(secret), "force_constants", constants.shape)
+            layout[...] = source
+            file.create_virtual_dataset("force_constants", layout)
         elif how == "size":
             file.create_dataset("force_constants", (4000, 4000, 3, 3), chunks=True, dtype=float)
         else:

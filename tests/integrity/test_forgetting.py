@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,11 +15,15 @@ from tests.ingest.test_collect import put
 
 from forcebase.actions.datasets import build_dataset
 from forcebase.comparison import compare
-from forcebase.errors import InputError
+from forcebase.database.acts import FORGETTING, announce
+from forcebase.database.lease import held
+from forcebase.errors import DatabaseError, InputError, NotFoundError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.collect import collect
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
+from forcebase.integrity import forgetting
+from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.forgetting import forget, plan_forgetting
 from forcebase.integrity.subject import Subject, find_subject
 from forcebase.integrity.taint import set_taint
@@ -157,3 +166,99 @@ def test_the_log_says_what_was_forgotten(two_files):
     assert (newest.kind, newest.name) == ("forgetting", "import wse2_gpaw_pbe.extxyz")
     with pytest.raises(InputError, match="says what was taken back"):
         forget(db, Subject("activities", newest.id))
+
+
+@pytest.fixture
+def other_process():
+    """Another process of this machine, which writes as far as its activity says."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as process:
+        yield process.pid
+        process.kill()
+
+
+def test_while_another_process_writes_nothing_is_forgotten(two_files, other_process):
+    db, _ = two_files
+    act = Activity(id="writing", kind="import", name="large.extxyz")
+    announce(db, act)
+    db.activities.raw.update_one({"_id": "writing"}, {"$set": {"run.pid": other_process}})
+    before = sizes(db)
+    with pytest.raises(InputError, match=r"import large\.extxyz is being written"):
+        forget(db, act_of(db, "wse2_gpaw_pbe.extxyz"))
+    assert sizes(db) == before
+
+
+def test_of_two_that_forget_the_same_one_does(two_files):
+    db, before = two_files
+    subject = act_of(db, "wse2_gpaw_pbe.extxyz")
+    with (
+        held(db.raw, FORGETTING, "cleared of records"),
+        pytest.raises(DatabaseError, match="is being cleared of records"),
+    ):
+        forget(db, subject)
+    forget(db, subject)
+    with pytest.raises(NotFoundError, match="is not there any more"):
+        forget(db, subject)
+    assert sizes(db) == before
+    assert [act.kind for act in db.activities.find(kind="forgetting")] == ["forgetting"]
+
+
+def test_who_begins_to_write_waits_until_all_is_freed(two_files, data_folder):
+    """Else an import would find a blob there, and name it, that is freed right behind it."""
+    db, _ = two_files
+    forget(db, act_of(db, "wse2_gpaw_pbe.extxyz"))
+    path = data_folder / "wse2_gpaw_pbe.extxyz"
+    import_again = threading.Thread(target=import_paths, args=(db, [path]))
+    with held(db.raw, FORGETTING, "cleared of records"):
+        import_again.start()
+        while not db.activities.raw.find_one({"name": path.name, "run.state": "started"}):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        assert db.calculations.count(kind="pristine-3x3") == 0
+    import_again.join()
+    assert db.calculations.count(kind="pristine-3x3") > 0
+    assert verify(db, models=False).is_sound
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before the records", "behind them"])
+def test_what_a_killed_process_left_goes_with_the_next(two_files, monkeypatch, behind):
+    db, before = two_files
+    name = "_remove_output" if behind else "_remove"
+    subject = act_of(db, "wse2_gpaw_pbe.extxyz")
+
+    class Killed(BaseException):
+        """Nothing catches it, as nothing does a kill."""
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forgetting, name, kill)
+        with pytest.raises(Killed):
+            forget(db, subject)
+    assert verify(db, models=False).counts[FindingKind.UNFINISHED] == 1
+    if behind:
+        act = db.activities.one(kind="forgetting")
+        assert len(forget(db, find_subject(db, act.id)).blobs) > 60
+        assert sizes(db) == before
+    else:
+        forget(db, subject)
+        assert sizes(db) == before
+        assert db.activities.count(kind="forgetting") == 1
+    assert not verify(db, models=False).findings
+
+
+def test_another_file_of_the_same_records_brings_them_back(two_files, data_folder, tmp_path):
+    """It found them there and wrote none, so it is read again once they were taken back."""
+    db, before = two_files
+    name = "copy.extxyz"
+    shutil.copy(data_folder / "wse2_gpaw_pbe.extxyz", tmp_path / name)
+    shutil.copy(data_folder / "gpaw_logs.tar.xz", tmp_path)
+    said = (data_folder / "method.yaml").read_text()
+    (tmp_path / "method.yaml").write_text(said.replace("wse2_gpaw_pbe.extxyz:", f"{name}:"))
+    assert import_paths(db, [tmp_path]).added == {}
+    assert import_paths(db, [tmp_path]).unchanged == [name]
+    forget(db, act_of(db, "wse2_gpaw_pbe.extxyz"))
+    assert sizes(db) == before
+    assert import_paths(db, [tmp_path]).added["calculations"] == 68
+    assert import_paths(db, [tmp_path]).unchanged == [name]
+    assert not verify(db, models=False).findings

@@ -8,26 +8,49 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import psutil
+from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from forcebase.database.access import user_name
 from forcebase.database.collections import write_error
 from forcebase.database.database import Database
+from forcebase.database.lease import is_held
 from forcebase.database.pieces import in_pieces
+from forcebase.database.written import packed, summary_of
 from forcebase.records import Activity, Run
 from forcebase.records.activity import FAILED, FINISHED, STARTED, WHEN_WRITTEN, sealed_run
 from forcebase.records.base import utc_now
 
 NOT_FINISHED = {"run.state": {"$in": [STARTED, FAILED]}}
+FORGETTING = "forgetting_lock"
+"""The lock of whoever takes records back: what they free, nobody may begin to name meanwhile."""
+POLL_SECONDS = 0.1
+ELSEWHERE_SECONDS = 3600.0
+"""An activity that another machine started within it may be running still."""
 
 
 def begin(db: Database, activity: Activity) -> None:
     """Say that an activity writes from now on; one that was finished before stays as it is.
+
+    While records are being taken back this waits: who takes back looks for started activities
+    after taking the lock, and a writer looks for the lock after it is started.
+
+    Raises:
+        DatabaseError: the server refused.
+    """
+    announce(db, activity)
+    while is_held(db.raw, FORGETTING):
+        time.sleep(POLL_SECONDS)
+
+
+def announce(db: Database, activity: Activity) -> None:
+    """Say that an activity starts, without waiting for what is being taken back.
 
     Raises:
         DatabaseError: the server refused.
@@ -64,7 +87,8 @@ def finish(db: Database, activity: Activity, written: Mapping[str, Any]) -> None
     """
     activity.run.state, activity.run.counted = FINISHED, WHEN_WRITTEN
     activity.run.written = dict(written)
-    keep(db, activity)
+    if not keep(db, activity):
+        count_anew(db, activity.id, written)
 
 
 def fail(db: Database, activity: Activity, reason: str) -> None:
@@ -73,8 +97,8 @@ def fail(db: Database, activity: Activity, reason: str) -> None:
     keep(db, activity)
 
 
-def keep(db: Database, activity: Activity) -> None:
-    """Write an activity in the place of one that is not finished.
+def keep(db: Database, activity: Activity) -> bool:
+    """Write an activity in the place of one that is not finished, and say whether it was not.
 
     Raises:
         DatabaseError: the server refused.
@@ -84,9 +108,43 @@ def keep(db: Database, activity: Activity) -> None:
     try:
         raw.replace_one({"_id": activity.id, **NOT_FINISHED}, document, upsert=True)
     except DuplicateKeyError:  # another was first: it wrote the same
-        return
+        return False
     except PyMongoError as error:
         raise write_error(raw, error) from error
+    return True
+
+
+def count_anew(
+    db: Database, activity: str, names: Iterable[str], session: ClientSession | None = None
+) -> None:
+    """Have a finished act say what is there now of what it wrote.
+
+    Records of it go where they are taken back, and come where others that it found there were
+    taken back and it is done again.
+
+    Args:
+        db: the database.
+        activity: its id.
+        names: collections that are looked at.
+        session: of a transaction.
+    """
+    row = db.activities.raw.find_one({"_id": activity}, {"run": 1}, session=session)
+    run = dict((row or {}).get("run") or {})
+    if run.get("state") in (STARTED, FAILED):
+        return
+    before = run.get("written") or {}
+    written = dict(before)
+    for name in names:
+        left = db.collection(name).raw.find(
+            {"provenance.activity": activity}, {"_id": 1}, session=session
+        )
+        summary = summary_of(packed(one["_id"]) for one in left)
+        written[name] = summary
+        if not summary["n"]:
+            del written[name]
+    if row is not None and written != before:
+        change = {"$set": {"run": sealed_run({**run, "written": written})}}
+        db.activities.raw.update_one({"_id": activity}, change, session=session)
 
 
 def keep_raw(db: Database, activity: str, sha256: str) -> None:
@@ -112,15 +170,35 @@ def done_among(db: Database, ids: Iterable[str], whole: bool = True) -> set[str]
     Args:
         db: the database.
         ids: of the activities.
-        whole: only those whose records are all there still, counted: nobody removed one by hand.
+        whole: only those whose records are all there still, counted: nobody removed one by hand,
+            and nobody took back what one found there that another had written.
     """
-    found = db.activities.by_ids(ids, {"run.state": 1, "run.written": 1})
+    names = ("run.state", "run.written", "run.started_at", "n_records")
+    found = list(db.activities.by_ids(ids, dict.fromkeys(names, 1)))
     done = {
         row["_id"]: (row.get("run") or {}).get("written") or {}
         for row in found
         if (row.get("run") or {}).get("state") not in (STARTED, FAILED)
     }
-    return done.keys() - _lacking(db, done) if whole else set(done)
+    if not whole:
+        return set(done)
+    return done.keys() - _lacking(db, done) - _emptied(db, found)
+
+
+def _emptied(db: Database, rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Activities that wrote nothing themselves, and behind which something was taken back."""
+    query = {"kind": "forgetting"}
+    last = db.activities.raw.find_one(query, {"run": 1}, sort=[("run.started_at", -1)])
+    if last is None:
+        return set()
+    return {
+        row["_id"]
+        for row in rows
+        if row.get("n_records")
+        and not (row.get("run") or {}).get("written")
+        and (began := (row.get("run") or {}).get("started_at")) is not None
+        and began <= last["run"]["started_at"]
+    }
 
 
 def _lacking(db: Database, written: Mapping[str, Mapping[str, Any]]) -> set[str]:
@@ -139,6 +217,21 @@ def _lacking(db: Database, written: Mapping[str, Mapping[str, Any]]) -> set[str]
             there |= {row["_id"]: row["n"] for row in rows}
         lacking |= {activity for activity, n in said.items() if there.get(activity, 0) < n}
     return lacking
+
+
+def running(db: Database) -> dict[str, Any] | None:
+    """An activity that another process writes now, on this machine or lately on another."""
+    for row in db.activities.raw.find({"run.state": STARTED}, {"kind": 1, "name": 1, "run": 1}):
+        run = row["run"]
+        began = run.get("started_at")
+        elsewhere = run.get("host") != socket.gethostname()
+        if is_running(run) or (elsewhere and began is not None and _is_recent(began)):
+            return dict(row)
+    return None
+
+
+def _is_recent(moment: datetime) -> bool:
+    return datetime.now(UTC).timestamp() - _seconds(moment) < ELSEWHERE_SECONDS
 
 
 def is_running(run: dict[str, Any]) -> bool:

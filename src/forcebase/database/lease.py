@@ -107,6 +107,13 @@ def held(database: MongoDatabase, place: str, doing: str) -> Iterator[Lease]:
         lease.give_back()
 
 
+def is_held(database: MongoDatabase, place: str) -> bool:
+    """Whether a process that lives holds a lock, as far as can be told from here."""
+    query: dict[str, Any] = {"_id": _NAME, "$expr": {"$gte": ["$until", "$$NOW"]}}
+    found = database[place].find_one(query)
+    return found is not None and not _is_dead(found)
+
+
 def _is_dead(holder: dict[str, Any]) -> bool:
     here = holder.get("host") == socket.gethostname()
     return here and not psutil.pid_exists(holder.get("pid", -1))

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from forcebase.errors import InputError
 from forcebase.ingest.file_kinds import head
+from forcebase.ingest.plain_file import plain_file
 from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.phonopy_units import PhonopyUnits
 from forcebase.physics.structure_matching import match_structures
-from forcebase.safety.files import compression, read_unpacked
+from forcebase.safety.files import read_unpacked
 from forcebase.safety.limits import TEXT_BYTES
 
 BORN = ("BORN", "BORN.gz", "BORN.bz2", "BORN.xz")
@@ -119,9 +120,10 @@ def _of_born(file: Path, crystal: HarmonicCrystal, units: PhonopyUnits) -> Diele
     for given in (crystal, replace(crystal, moments=None)):
         try:
             found: Any = parse_BORN_from_strings(text, given.phonopy.primitive)
-            return DielectricResponse.from_phonopy(units.response(found))
+            response = DielectricResponse.from_phonopy(units.response(found))
+            return replace(crystal, response=response).response or response
         except Exception as error:
-            reasons.append(str(error))
+            reasons.append(str(error).rstrip(". "))
         if crystal.moments is None:
             break
     raise InputError(
@@ -135,9 +137,8 @@ def _of_vasprun(file: Path) -> Responding:
     """Of the last structure of a run with LEPSILON or LCALCEPS."""
     from phonopy.interface.vasp import VasprunxmlExpat
 
-    opener = compression(file)
     try:
-        with file.open("rb") if opener is None else opener(file, "rb") as stream:
+        with plain_file(file) as plain, plain.open("rb") as stream:
             run = VasprunxmlExpat(stream)
             run.parse()
         symbols = [re.sub(r"[^A-Za-z]", "", str(symbol)) for symbol in run.symbols or ()]

@@ -15,7 +15,7 @@ from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.labelled_frames import frames_batch
 from forcebase.ingest.options import ImportOptions
-from forcebase.safety.files import unpacked_lines
+from forcebase.safety.files import require_whole_text, unpacked_lines
 from forcebase.safety.limits import ATOMS, FRAMES
 from forcebase.units import stress_from_kbar_pressure
 
@@ -39,17 +39,24 @@ def read_ml_ab(path: Path, options: ImportOptions | None = None) -> Batch:
     Raises:
         InputError: it is cut off, or one configuration cannot be used; or there is no method.yaml.
     """
+    require_whole_text(path)
     return frames_batch(path, list(_frames(path)), options or ImportOptions())
 
 
 def _frames(path: Path) -> Iterator[Atoms]:
-    told, number = None, 0
+    told, number, stressed = None, 0, False
     for number, sections in enumerate(_configurations(path)):
         if number == 0:
             told = _number(sections.get(COUNT))
             continue
         FRAMES.check(number, path.name)
-        yield _frame(sections, f"{path.name}, configuration {number}")
+        where = f"{path.name}, configuration {number}"
+        frame = _frame(sections, where)
+        if number == 1:
+            stressed = "stress" in frame.calc.results
+        elif stressed != ("stress" in frame.calc.results):  # VASP writes it of all or none, last
+            raise InputError(f"{where} has no stress, or others have none: the file is cut off.")
+        yield frame
     if not number or (told is not None and number < told):
         raise InputError(
             f"{path.name} has {number} of its {told or 0} configurations: the file is cut off.",

@@ -19,6 +19,7 @@ from forcebase.physics.harmonic_crystal import as_atoms
 from forcebase.physics.phonopy_contents import has_forces, phonopy_of
 from forcebase.physics.phonopy_units import PhonopyUnits
 from forcebase.safety.files import require_whole_text
+from forcebase.safety.hdf5 import has_item, own_item
 
 SAME = 2e-3
 """angstrom; positions of a vasprun.xml belong to a displaced supercell within this."""
@@ -131,12 +132,11 @@ def _of_hdf5(file: Path, map_: Any, phonopy: Any, calculator: str | None) -> Any
     largest = len(phonopy.supercell) ** 2 * 9
     with h5py.File(file) as content:
         for name in ("fc2", "force_constants", "p2s_map", "physical_unit"):
-            if name not in content:
+            if not has_item(content, name):
                 continue
-            elsewhere = not isinstance(content.get(name, getlink=True), h5py.HardLink)
-            array = content[name]
-            if elsewhere or not isinstance(array, h5py.Dataset) or array.external:
-                raise InputError(f"{file.name}: its {name} is in another file.")
+            array = own_item(content, name, file.name)
+            if not isinstance(array, h5py.Dataset):
+                raise InputError(f"{file.name}: its {name} is no array.")
             if array.size > largest:
                 raise InputError(f"{file.name}: its {name} is larger than the supercell allows.")
     found: Any = read_force_constants_hdf5(file, p2s_map=map_, return_physical_unit=True)

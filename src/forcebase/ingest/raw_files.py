@@ -31,6 +31,7 @@ def keep_file(db: Database, activity: str, path: Path) -> bool:
     if compression(path) is None:
         data = gzip.compress(data, LEVEL, mtime=0)
     keep_raw(db, activity, db.blobs.put(data))
+    db.blobs.put(data)  # again, where the same bytes of another import were freed in between
     return True
 
 

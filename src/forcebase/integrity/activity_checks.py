@@ -33,6 +33,7 @@ ARCHIVE_AGAIN = "Import the archive again that they came in, or restore a backup
 REPEAT = {
     "import": "Run the same `forcebase import` again: it completes what is there.",
     "job": "Run `forcebase collect`: it completes what is there.",
+    "forgetting": "Run `forcebase forget` with the id of this activity: it frees what is left.",
 }
 REPRODUCE = "Ask it again (`forcebase predict --again`), and compare versions and machines."
 AGAIN = "Run the same command again: it completes what is there."

@@ -15,23 +15,27 @@ from pymongo.client_session import ClientSession
 
 from forcebase.blob import DATA_STORE
 from forcebase.database.access import refusals_told
-from forcebase.database.acts import begin, finish, is_running
+from forcebase.database.acts import FORGETTING, announce, count_anew, finish, is_running, running
 from forcebase.database.blobs import BUCKET
 from forcebase.database.connection import supports_transactions
 from forcebase.database.database import Database
 from forcebase.database.job_store import OUTPUTS
+from forcebase.database.lease import held
 from forcebase.database.pieces import in_pieces
-from forcebase.database.written import packed, summary_of
+from forcebase.database.written import ID_BYTES, packed
 from forcebase.digest import content_digest
-from forcebase.errors import AccessError, InputError
+from forcebase.errors import AccessError, InputError, NotFoundError
 from forcebase.integrity.dependents import Named, dependents
 from forcebase.integrity.references import BLOB_FIELDS, blobs_of
 from forcebase.integrity.subject import Subject
 from forcebase.integrity.taint import remove_taint
 from forcebase.records import Activity, Label
-from forcebase.records.activity import sealed_run
+from forcebase.records.activity import STARTED
 from forcebase.records.base import utc_now
 
+KIND = "forgetting"
+FREED = "freed"
+"""Setting of the act: digests of the blobs that go, 32 bytes each."""
 SHARED = ("structures", "methods")
 """Of an import: what other acts may have found there and use."""
 
@@ -81,6 +85,7 @@ def plan_forgetting(db: Database, subject: Subject) -> Forgetting:
 
     Raises:
         InputError: something depends on it; it is a member of a dataset, or is being written.
+        NotFoundError: it was taken back in the meantime.
     """
     if subject.collection == db.activities.name:
         return _of_act(db, subject)
@@ -100,26 +105,75 @@ def plan_forgetting(db: Database, subject: Subject) -> Forgetting:
 def forget(db: Database, subject: Subject) -> Forgetting:
     """Take a record back, or what an act made, with the blobs that only they name.
 
-    A job's output goes from the JobStore too, or the next `collect` would bring it back.
+    A job's output goes from the JobStore too, or the next `collect` would bring it back. One
+    process at a time does it, and while none writes: records that are being written may name the
+    records and blobs that go. Who begins to write meanwhile waits.
 
     Raises:
-        InputError: as of `plan_forgetting`.
+        InputError: as of `plan_forgetting`; or another process is writing.
         AccessError: the user may not remove records.
-        DatabaseError: the server refused.
+        DatabaseError: another process takes records back, or the server refused.
     """
     if not db.access.may({"remove"}, "calculations"):
         raise AccessError(
             f"{db.access.who} may not remove records.", hint="Ask an admin of the database."
         )
-    found = plan_forgetting(db, subject)
+    with held(db.raw, FORGETTING, "cleared of records"):
+        if (other := running(db)) is not None:
+            raise InputError(
+                f"{other.get('kind')} {other.get('name')} is being written: nothing was forgotten.",
+                hint="Wait for its end: it may need what would go.",
+            )
+        if (left := finish_killed(db).get(subject.record)) is not None:
+            return left
+        return _forget(db, plan_forgetting(db, subject))
+
+
+def finish_killed(db: Database) -> dict[str, Forgetting]:
+    """Free what killed processes had taken back already; whoever calls it holds the lock.
+
+    Their records went all or none. Blobs that no record names any more, and a job's output, go now.
+
+    Returns:
+        Id of each act that was not finished -> what went now.
+    """
+    done = {}
+    rows = list(db.activities.raw.find({"kind": KIND, "run.state": STARTED}))
+    for row in rows:
+        act = db.activities.get(row["_id"])
+        said = act.settings
+        subject = Subject(str(said["collection"]), str(said["record"]))
+        data = bytes(said.get(FREED) or b"")
+        blobs = [data[i : i + ID_BYTES].hex() for i in range(0, len(data), ID_BYTES)]
+        found = Forgetting(subject, str(act.name), activity=said.get("activity"))
+        there = db.raw[f"{BUCKET}.files"].find({"_id": {"$in": blobs}}, {"_id": 1})
+        found.blobs = sorted(_unnamed(db, {head["_id"] for head in there}, {}))
+        is_gone = db.collection(subject.collection).raw.find_one({"_id": subject.record}) is None
+        with refusals_told(db.raw):
+            if is_gone:
+                _remove_output(db, found)
+            for sha256 in found.blobs:
+                db.blobs.remove(sha256)
+            if is_gone or said.get("kept"):
+                finish(db, act, {})
+            else:
+                db.activities.raw.delete_one({"_id": act.id})
+        done[act.id] = found
+    return done
+
+
+def _forget(db: Database, found: Forgetting) -> Forgetting:
     now = utc_now()
     act = Activity(
-        id=content_digest({"forgetting": subject.record, "at": now.isoformat()}),
-        kind="forgetting",
+        id=content_digest({"forgetting": found.subject.record, "at": now.isoformat()}),
+        kind=KIND,
         name=found.title[:200],
-        settings={name: value for name, value in found.as_dict().items() if value is not None},
+        settings={
+            **{name: value for name, value in found.as_dict().items() if value is not None},
+            FREED: b"".join(map(packed, found.blobs)),
+        },
     )
-    begin(db, act)
+    announce(db, act)
     _take_words_back(db, found)
     with refusals_told(db.raw):
         if supports_transactions(db.client):
@@ -135,11 +189,16 @@ def forget(db: Database, subject: Subject) -> Forgetting:
 
 
 def _of_act(db: Database, subject: Subject) -> Forgetting:
-    row = db.activities.raw.find_one({"_id": subject.record}) or {}
+    row = db.activities.raw.find_one({"_id": subject.record})
+    if row is None:
+        raise NotFoundError(
+            f"Activity {subject.record[:10]} is not there any more.",
+            hint="`forcebase log` says who took it back.",
+        )
     title = f"{row.get('kind')} {row.get('name')}"
     if is_running(row.get("run") or {}) and (row["run"] or {}).get("state") == "started":
         raise InputError(f"{title} is still being written.", hint="Wait for its end, or stop it.")
-    if row.get("kind") == "forgetting":
+    if row.get("kind") == KIND:
         raise InputError(f"{title} says what was taken back.", hint="It stays.")
     made = {
         place.name: [r["_id"] for r in place.raw.find(_by(subject.record), {"_id": 1})]
@@ -205,18 +264,24 @@ def _with_blobs(db: Database, found: Forgetting) -> Forgetting:
             ids, dict.fromkeys(BLOB_FIELDS.get(name, ("_id",)), 1)
         ):
             named.update(blobs_of(name, row))
-    for name, fields in BLOB_FIELDS.items():
-        gone = set(going.get(name, ()))
-        for path in fields:
-            for piece in in_pieces({path: {"$in": sorted(named)}}):
-                for row in db.collection(name).raw.find(piece, {path: 1}):
-                    if row["_id"] not in gone:
-                        named -= set(blobs_of(name, row))
-    found.blobs = sorted(named)
+    found.blobs = sorted(_unnamed(db, named, going))
     heads = db.raw[f"{BUCKET}.files"].find({"_id": {"$in": found.blobs}}, {"length": 1})
     found.n_bytes = sum(head.get("length", 0) for head in heads)
     found.n_bytes += sum(part.get("length", 0) for part in _heavy(db, found))
     return found
+
+
+def _unnamed(db: Database, blobs: set[str], going: dict[str, list[str]]) -> set[str]:
+    """Those of the blobs that no record names but those that go."""
+    left = set(blobs)
+    for name, fields in BLOB_FIELDS.items():
+        gone = set(going.get(name, ()))
+        for path in fields:
+            for piece in in_pieces({path: {"$in": sorted(left)}}):
+                for row in db.collection(name).raw.find(piece, {path: 1}):
+                    if row["_id"] not in gone:
+                        left -= set(blobs_of(name, row))
+    return left
 
 
 def _take_words_back(db: Database, found: Forgetting) -> None:
@@ -247,27 +312,7 @@ def _remove(db: Database, found: Forgetting, session: ClientSession | None) -> N
     if found.activity:
         db.activities.raw.delete_one({"_id": found.activity}, session=session)
     for activity in sorted(touched - {"", found.activity}):
-        _count_anew(db, activity, found.records, session)
-
-
-def _count_anew(
-    db: Database, activity: str, gone: dict[str, list[str]], session: ClientSession | None
-) -> None:
-    """Have an act that stays say what is left of what it wrote."""
-    row = db.activities.raw.find_one({"_id": activity}, {"run": 1}, session=session)
-    run = dict((row or {}).get("run") or {})
-    written = dict(run.get("written") or {})
-    for name in gone:
-        if name in written:
-            left = db.collection(name).raw.find(_by(activity), {"_id": 1}, session=session)
-            summary = summary_of(packed(one["_id"]) for one in left)
-            written[name] = summary
-            if not summary["n"]:
-                del written[name]
-    if written != run.get("written"):
-        run["written"] = written
-        change = {"$set": {"run": sealed_run(run)}}
-        db.activities.raw.update_one({"_id": activity}, change, session=session)
+        count_anew(db, activity, found.records, session)
 
 
 def _remove_output(db: Database, found: Forgetting) -> None:

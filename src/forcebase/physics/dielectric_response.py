@@ -19,6 +19,12 @@ GONZE, WANG = "gonze", "wang"
 METHODS = (GONZE, WANG)
 """Ways of phonopy to make the term; it knows no others."""
 
+LARGEST_CHARGE = 1000.0
+"""e; ferroelectrics have up to some ten, crystals near a transition to a metal some hundred."""
+
+FACTOR = 14.399645
+"""e^2 / (4 pi epsilon_0), eV angstrom."""
+
 
 @dataclass(frozen=True, eq=False)
 class DielectricResponse:
@@ -34,8 +40,8 @@ class DielectricResponse:
         ewald: 1/angstrom, its width; None takes phonopy's choice.
 
     Raises:
-        InputError: arrays of other shapes or not finite, no positive dielectric tensor, or an
-            unknown method.
+        InputError: arrays of other shapes or not finite, charges that no crystal has, no positive
+            dielectric tensor, an unknown method, or numbers of it that are none.
     """
 
     born: NDArray[np.float64]
@@ -55,6 +61,11 @@ class DielectricResponse:
             )
         if not (np.isfinite(self.born).all() and np.isfinite(self.dielectric).all()):
             raise InputError("The Born charges or the dielectric tensor hold NaN or infinity.")
+        if np.abs(self.born).max(initial=0.0) > LARGEST_CHARGE:
+            raise InputError(
+                f"A Born charge of {np.abs(self.born).max():.3g} e is one that no crystal has.",
+                hint="Look for the unit and the order of numbers in its file.",
+            )
         if np.linalg.eigvalsh((self.dielectric + self.dielectric.T) / 2).min() <= 0:
             raise InputError(
                 "The dielectric tensor is not positive: no insulator has it.",
@@ -66,6 +77,15 @@ class DielectricResponse:
                 f"There is no non-analytical term {self.method!r}.",
                 hint=f"phonopy has {' and '.join(METHODS)}.",
             )
+        if self.factor is not None and not FACTOR / 2 <= self.factor <= FACTOR * 2:
+            raise InputError(
+                f"The factor of the non-analytical term is {self.factor:g} eV angstrom; it is a "
+                f"constant, {FACTOR:.4f}.",
+                hint="It is of another calculator's units, or no such factor.",
+            )
+        for name, value in (("cutoff", self.g_cutoff), ("width", self.ewald)):
+            if value is not None and not 0 < value < np.inf:
+                raise InputError(f"The {name} of the sum of the non-analytical term is {value:g}.")
 
     @classmethod
     def from_phonopy(cls, given: Mapping[str, Any]) -> DielectricResponse:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from phonopy.structure.atoms import PhonopyAtoms
 
 
+MOST_TERMS = 100_000
+"""Of the sum over reciprocal vectors; each q-point of more takes seconds."""
+
+
 @dataclass(frozen=True, eq=False)
 class HarmonicCrystal:
     """Unit cell, supercell and force constants: all that harmonic vibrations follow from.
@@ -45,7 +49,7 @@ class HarmonicCrystal:
 
     Raises:
         InputError: force constants, charges or moments that are not finite or do not fit the
-            cells.
+            cells, or a cutoff whose sum has too many terms.
     """
 
     numbers: NDArray[np.int64]
@@ -78,6 +82,15 @@ class HarmonicCrystal:
                 f"Born charges of {len(self.response.born)} atoms do not fit a primitive cell of "
                 f"{expected[0]}."
             )
+        if self.response is not None and self.response.g_cutoff is not None:
+            volume = primitive_size * abs(np.linalg.det(self.cell))
+            n_terms = 4 / 3 * np.pi * self.response.g_cutoff**3 * volume
+            if n_terms > MOST_TERMS:
+                raise InputError(
+                    f"With a cutoff of {self.response.g_cutoff:g} 1/angstrom the sum of the "
+                    f"non-analytical term has {n_terms:.3g} terms; phonopy's own choice has 300.",
+                    hint="Take the cutoff out of the first line of BORN, or a smaller one.",
+                )
         if self.moments is not None and np.shape(self.moments) not in ((n,), (n, 3)):
             raise InputError(
                 f"Magnetic moments of shape {np.shape(self.moments)} do not fit {n} atoms.",

@@ -7,7 +7,7 @@ import gzip
 import h5py
 import numpy as np
 import pytest
-from tests.support.vasp_files import case_text, learning_run, potcar, write_vaspout
+from vasp_files import case_text, learning_run, potcar, write_vaspout
 
 from forcebase.ingest.codes.code_output import Steps
 from forcebase.ingest.file_kinds import FileKind, kind_of
@@ -86,6 +86,39 @@ def outside(path):
         file["intermediate/ion_dynamics/forces"] = h5py.ExternalLink("/etc/passwd", "/forces")
 
 
+def virtual(path):
+    """Forces that HDF5 puts together of another file's bytes."""
+    other = path.with_name("other.h5")
+    with h5py.File(path, "a") as file:
+        forces = file["intermediate/ion_dynamics/forces"][()]
+        del file["intermediate/ion_dynamics/forces"]
+        with h5py.File(other, "w") as source:
+            source["forces"] = forces
+        layout = h5py.VirtualLayout(forces.shape, float)
+        layout[...] = h5py.VirtualSource(str(other), "forces", forces.shape)
+        file.create_virtual_dataset("intermediate/ion_dynamics/forces", layout)
+
+
+def tags_without_end(path):
+    with h5py.File(path, "a") as file:
+        del file["intermediate/ion_dynamics/energies_tags"]
+        group = file["intermediate/ion_dynamics"]
+        group.create_dataset("energies_tags", (1 << 40,), "S23", chunks=(1 << 20,))
+
+
+def no_group(path):
+    with h5py.File(path, "a") as file:
+        del file["intermediate/ion_dynamics"]
+        file["intermediate/ion_dynamics"] = [1.0, 2.0]
+
+
+def flat(path):
+    with h5py.File(path, "a") as file:
+        found = file["intermediate/ion_dynamics/forces"][()]
+        del file["intermediate/ion_dynamics/forces"]
+        file["intermediate/ion_dynamics/forces"] = found.ravel()
+
+
 def without_forces(path):
     with h5py.File(path, "a") as file:
         del file["intermediate/ion_dynamics/forces"]
@@ -109,6 +142,10 @@ def learning(path):
     ("harm", "word"),
     [
         (outside, "in another file"),
+        (virtual, "in another file"),
+        (tags_without_end, "the limit is"),
+        (no_group, "it has no"),
+        (flat, "Forces of shape () for 2 atoms"),
         (without_forces, "it has no forces"),
         (without_potcar, "does not say its POTCAR"),
         (cut, "no whole HDF5 file"),

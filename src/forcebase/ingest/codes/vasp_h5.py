@@ -23,6 +23,7 @@ from forcebase.ingest.codes.telling import plain
 from forcebase.ingest.codes.vasp_output import k_mesh, potcar_hashes, with_moments
 from forcebase.ingest.codes.vasp_run import AtomType, element_of, is_polarised, vasp_fields
 from forcebase.ingest.plain_file import plain_file
+from forcebase.safety.hdf5 import has_item, own_item
 from forcebase.safety.limits import FILE_BYTES
 from forcebase.units import stress_from_kbar_pressure
 
@@ -54,7 +55,7 @@ def read_vaspout(path: Path) -> CodeOutput:
 
 
 def _run(file: Any) -> CodeOutput:
-    asked = _incar(_item(file, "input/incar"))
+    asked = _incar(own_item(file, "input/incar"))
     if plain(asked.get("ML_LMLFF", False)) is True:
         raise InputError(
             "its steps of DFT and of VASP's own force field (ML_LMLFF) are not told apart in it.",
@@ -62,7 +63,7 @@ def _run(file: Any) -> CodeOutput:
         )
     types, cutoff = _types(file)
     tags = {"ENCUT": cutoff, **asked}
-    parts = (_item(file, f"version/{part}") for part in ("major", "minor", "patch"))
+    parts = (own_item(file, f"version/{part}") for part in ("major", "minor", "patch"))
     number = ".".join(str(_value(part)) for part in parts)
     fields = vasp_fields(tags, asked, types, number)
     if plain(asked.get("PSTRESS", 0.0)):
@@ -84,7 +85,7 @@ def _incar(group: Any) -> dict[str, Any]:
     """Tags of the INCAR; logicals are written as whole numbers."""
     from pymatgen.io.vasp.inputs import Incar
 
-    found = {name.upper(): _value(_item(group, name)) for name in group}
+    found = {name.upper(): _value(own_item(group, name)) for name in group}
     kinds = _kinds(Incar)
     logical = {name for name in found if kinds.get(name, _by_name(name)) == "bool"}
     return {
@@ -105,17 +106,17 @@ def _kinds(incar: Any) -> dict[str, str]:
 
 
 def _steps(file: Any, types: list[AtomType], asked: Mapping[str, Any]) -> list[IonicStep]:
-    group = _item(file, DYNAMICS)
-    tags = [" ".join(_text(tag).split()) for tag in _item(group, "energies_tags")[()]]
-    energies = _array(_item(group, "energies"))
+    group = own_item(file, DYNAMICS)
+    tags = [" ".join(_text(tag).split()) for tag in _texts(own_item(group, "energies_tags"))]
+    energies = _array(own_item(group, "energies"))
     column = {tag: energies[:, index] for index, tag in enumerate(tags)}
     free = next((column[tag] for tag in FREE if tag in column), None)
     wide = next((column[tag] for tag in ZERO_WIDTH if tag in column), free)
     if wide is None:
         raise InputError(f"its energies are called {', '.join(tags)}, none of which is known.")
     names = ("forces", "position_ions", "lattice_vectors")
-    forces, positions, cells = (_array(_item(group, name)) for name in names)
-    stresses = _array(_item(group, "stress")) if "stress" in group else None
+    forces, positions, cells = (_array(own_item(group, name)) for name in names)
+    stresses = _array(own_item(group, "stress")) if has_item(group, "stress") else None
     symbols = [t.symbol for t in types for _ in range(t.count)]
     scf = _electronic(group)
     limit = int(plain(asked.get("NELM", 60)))
@@ -137,10 +138,10 @@ def _steps(file: Any, types: list[AtomType], asked: Mapping[str, Any]) -> list[I
 
 def _electronic(group: Any) -> list[int] | None:
     """Electronic steps of each ionic one; the first of each has the number 1."""
-    if "oszicar" not in group:
+    if not has_item(group, "oszicar"):
         return None
     found: list[int] = []
-    for number in _array(_item(group, "oszicar"))[:, 0]:
+    for number in _array(own_item(group, "oszicar"))[:, 0]:
         if number == 1 or not found:
             found.append(0)
         found[-1] = int(number)
@@ -150,10 +151,10 @@ def _electronic(group: Any) -> list[int] | None:
 def _moments(file: Any, n_steps: int) -> list[NDArray[np.float64]]:
     """(n,) or (n, 3) muB of each ionic step, where LORBIT had them written."""
     places = [f"{DYNAMICS}/magnetism/{end}" for end in ("spin_moments/values", "moments")]
-    place = next((place for place in places if place in file), None)
+    place = next((place for place in places if has_item(file, place)), None)
     if place is None:
         return []
-    found = _array(_item(file, place)).sum(
+    found = _array(own_item(file, place)).sum(
         axis=-1
     )  # (step, charge and components, atom), of s, p and d
     if found.ndim != 3 or len(found) != n_steps or found.shape[1] not in (2, 4):
@@ -166,13 +167,13 @@ def _types(file: Any) -> tuple[list[AtomType], float | None]:
     from pymatgen.io.vasp.inputs import Potcar
 
     place = "input/potcar/content"
-    content = _value(_item(file, place)) if place in file else ""
+    content = _value(own_item(file, place)) if has_item(file, place) else ""
     if not content:
         raise InputError(
             "it does not say its POTCAR.", hint="Import the vasprun.xml of the same run."
         )
     potcar = Potcar.from_str(content)
-    counts = [int(n) for n in _array(_item(file, COUNTS)).ravel()]
+    counts = [int(n) for n in _array(own_item(file, COUNTS)).ravel()]
     hashes = potcar_hashes([single.spec(extra_spec=[]) for single in potcar])
     if len(counts) != len(potcar):
         raise InputError(f"it has {len(counts)} kinds of atoms and {len(potcar)} POTCARs.")
@@ -187,41 +188,26 @@ def _types(file: Any) -> tuple[list[AtomType], float | None]:
 def _points(file: Any) -> tuple[tuple[int, ...], tuple[float, ...], list[list[float]]]:
     from pymatgen.io.vasp.inputs import Kpoints
 
-    actual = _array(_item(file, POINTS)).tolist() if POINTS in file else []
+    actual = _array(own_item(file, POINTS)).tolist() if has_item(file, POINTS) else []
     names = [f"input/kpoints/{name}" for name in ("nkpx", "nkpy", "nkpz")]
-    if any(name not in file for name in names):
+    if not all(has_item(file, name) for name in names):
         return (), (0.0, 0.0, 0.0), actual
-    mesh = tuple(int(_value(_item(file, name))) for name in names)
-    mode = str(_value(_item(file, "input/kpoints/mode"))).lower()[:1]
+    mesh = tuple(int(_value(own_item(file, name))) for name in names)
+    mode = str(_value(own_item(file, "input/kpoints/mode"))).lower()[:1]
     shifts = [f"input/kpoints/shift{axis}" for axis in "xyz"]
-    moved = tuple(float(_value(_item(file, x))) if x in file else 0.0 for x in shifts)
+    moved = tuple(float(_value(own_item(file, x))) if has_item(file, x) else 0.0 for x in shifts)
     style = Kpoints.supported_modes.Monkhorst if mode == "m" else Kpoints.supported_modes.Gamma
     return (*k_mesh(Kpoints(kpts=[mesh], style=style, kpts_shift=moved)), actual)
-
-
-def _item(place: Any, name: str) -> Any:
-    """A group or an array of the file itself.
-
-    Raises:
-        InputError: it is not there, or is in another file.
-    """
-    import h5py
-
-    for part in name.split("/"):
-        link = place.get(part, getlink=True)
-        if link is None:
-            raise InputError(f"it has no {name}: it was not written to its end.")
-        if not isinstance(link, h5py.HardLink):
-            raise InputError(f"its {name} is in another file.")
-        place = place[part]
-    if isinstance(place, h5py.Dataset) and place.external:
-        raise InputError(f"its {name} is in another file.")
-    return place
 
 
 def _array(item: Any) -> NDArray[np.float64]:
     FILE_BYTES.check(item.size * 8, item.name)  # before it is unpacked
     return np.asarray(item[()], dtype=float)
+
+
+def _texts(item: Any) -> list[Any]:
+    FILE_BYTES.check(item.size * item.dtype.itemsize, item.name)
+    return list(item[()])
 
 
 def _value(item: Any) -> Any:
