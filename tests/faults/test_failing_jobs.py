@@ -43,7 +43,7 @@ def reasons(db) -> dict[str, str]:
 
 
 @pytest.mark.training
-def test_a_training_that_diverges_here(db, quick_model):
+def test_a_training_that_diverges_here(db, quick_model, fresh_processes):
     with pytest.raises(ModelError, match="diverged"):
         run_here(db, Flow([diverging(quick_model)]))
     assert "diverged: its loss is not a finite number" in reasons(db)["train MACE"]

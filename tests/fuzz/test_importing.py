@@ -230,7 +230,7 @@ def _looks_like_a_file(path: Path) -> bool:
     from forcebase.ingest.file_kinds import kind_of
 
     try:
-        return kind_of(path) is not None or path.suffix in (".tar", ".zip")
+        return kind_of(path, named=False) is not None or path.suffix in (".tar", ".zip")
     except ForcebaseError:
         return True
 

@@ -128,7 +128,7 @@ def test_a_full_database_is_left_alone(filled, written, settings):
     path, _ = written
     db = Database(settings)
     db.labels.name("mine", "methods", "0" * 64)
-    with pytest.raises(InputError, match=r"is not empty: it has labels\."):
+    with pytest.raises(InputError, match=r"is not empty: it has journal, labels\."):
         restore_backup(settings, path)
     assert [label["text"] for label in db.raw["labels"].find()] == ["mine"]
     assert not any(name.startswith(PREFIX) for name in db.raw.list_collection_names())

@@ -17,7 +17,7 @@ from forcebase.database.record_rows import ContentText, fill_rows, quoted, row_d
 from forcebase.errors import InputError, NotFoundError
 from forcebase.frames import Frames
 from forcebase.records import Calculation, Method, Structure
-from forcebase.records.calculation import BY_INPUTS
+from forcebase.records.calculation import BY_INPUTS, FARTHEST
 
 AT_ONCE = 4000
 """Calculations laid out and sent together: 6 MB of 12 atoms each."""
@@ -178,8 +178,8 @@ class LabelTable:
         """Refuse all where one cannot be written.
 
         Raises:
-            InputError: a label is NaN, infinite or of the wrong shape, or a structure has not so
-                many atoms.
+            InputError: a label is NaN, infinite, beyond what any atom has or of the wrong shape,
+                or a structure has not so many atoms.
         """
         frames = self.frames
         sizes = [self.facts[structure].n_atoms for structure in frames.structures.tolist()]
@@ -191,10 +191,17 @@ class LabelTable:
         bad[frames.owners[~np.isfinite(frames.forces).all(axis=1)]] = True
         if self.wall_times is not None:
             bad |= ~np.isfinite(self.wall_times)
+        self._refuse(bad, "that is no number")
+        far = np.abs(frames.energies) > FARTHEST * np.maximum(frames.n_atoms, 1)
+        far |= (np.abs(frames.stresses) > FARTHEST).any(axis=1)  # false where there is none
+        far[frames.owners[(np.abs(frames.forces) > FARTHEST).any(axis=1)]] = True
+        self._refuse(far, f"beyond {FARTHEST:.0e} eV an atom, eV/angstrom or eV/angstrom^3")
+
+    def _refuse(self, bad: NDArray[np.bool_], why: str) -> None:
         if bad.any():
-            first = str(frames.structures[np.argmax(bad)])
+            first = str(self.frames.structures[np.argmax(bad)])
             raise InputError(
-                f"{int(bad.sum())} of {len(bad)} calculations have a label that is no number.",
+                f"{int(bad.sum())} of {len(bad)} calculations have a label {why}.",
                 hint=f"The first is of structure {first[:10]}.",
                 structure=first,
             )

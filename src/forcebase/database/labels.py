@@ -38,7 +38,10 @@ class Labels:
             )
 
     def name(self, text: str, collection: str, record: str) -> None:
-        """Let `text` stand for this record from now on."""
+        """Let `text` stand for this record from now on; where it does, nothing changes."""
+        self.check(text, "name")
+        if self.named(text) == (collection, record):
+            return
         self._set("name", text, collection, [record])
         self._journal.note(Act.NAME, text, collection, [record])
 
@@ -58,8 +61,12 @@ class Labels:
             *records: their ids.
             activity: id of the import that brings them.
         """
-        self._set("tag", text, collection, records)
-        self._journal.note(Act.TAG, text, collection, records, activity=activity)
+        self.check(text, "tag")
+        there = set(self.tagged(text, collection))
+        new = [record for record in dict.fromkeys(records) if record not in there]
+        if new:
+            self._set("tag", text, collection, new)
+            self._journal.note(Act.TAG, text, collection, new, activity=activity)
 
     def untag(self, text: str, record: str) -> None:
         """Take the tag off this record."""
