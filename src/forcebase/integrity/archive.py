@@ -17,6 +17,7 @@ from bson import json_util
 
 from forcebase.digest import content_digest
 from forcebase.errors import InputError, IntegrityError
+from forcebase.safety.recursion import usual_recursion_limit
 
 FORMAT = "forcebase backup 1"
 MANIFEST = "manifest.json"
@@ -121,7 +122,9 @@ def read_manifest(archive: zipfile.ZipFile) -> Manifest:
         InputError: this is no backup, or one of a later format.
     """
     try:
-        content = json_util.loads(archive.read(MANIFEST))
+        text = archive.read(MANIFEST)
+        with usual_recursion_limit():
+            content = json_util.loads(text)
         if content.pop("format") != FORMAT:
             raise InputError("The backup has another format.", hint="Upgrade forcebase.")
         collections = [StoredCollection(**entry) for entry in content.pop("collections")]

@@ -11,7 +11,6 @@ takes most of its steps again from their start. Three steps it cannot take twice
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +22,7 @@ from monty.json import MontyDecoder
 from forcebase.database.database import Database
 from forcebase.database.job_store import QUEUE
 from forcebase.ingest.failures import FAILED
+from forcebase.safety.json_text import parse_json
 
 if TYPE_CHECKING:
     from jobflow_remote.config.base import Project
@@ -161,7 +161,7 @@ def _output(controller: JobController, job: dict[str, Any]) -> dict[str, Any]:
     project = cast("Project", controller.project)
     folder = get_local_data_path(project, job["worker"], job["uuid"], job["index"], job["run_dir"])
     try:
-        output = json.loads((Path(folder) / OUT_FILENAME).read_text())
+        output = parse_json((Path(folder) / OUT_FILENAME).read_text())
     except (OSError, ValueError):
         return {}  # a runner that reads it again says so itself
     return output if isinstance(output, dict) else {}

@@ -7,7 +7,6 @@ molecular dynamics, and holds every array of the file as nested lists.
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from forcebase.ingest.codes.vasp_output import k_mesh, potcar_hashes, with_momen
 from forcebase.ingest.codes.vasp_run import AtomType, element_of, is_polarised, vasp_fields
 from forcebase.ingest.plain_file import plain_file
 from forcebase.safety.hdf5 import has_item, own_item
+from forcebase.safety.json_text import parse_json
 from forcebase.safety.limits import FILE_BYTES
 from forcebase.units import stress_from_kbar_pressure
 
@@ -102,7 +102,7 @@ def _by_name(tag: str) -> str:
 def _kinds(incar: Any) -> dict[str, str]:
     """pymatgen's table of the kind of each tag."""
     table = Path(inspect.getfile(incar)).with_name("incar_parameters.json")
-    return {name: str(entry.get("type")) for name, entry in json.loads(table.read_text()).items()}
+    return {name: str(entry.get("type")) for name, entry in parse_json(table.read_text()).items()}
 
 
 def _steps(file: Any, types: list[AtomType], asked: Mapping[str, Any]) -> list[IonicStep]:

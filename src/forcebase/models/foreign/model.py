@@ -22,6 +22,7 @@ from forcebase.models.foreign.engine import Engine, Labels, open_engine
 from forcebase.models.foreign.environments import python_of
 from forcebase.models.foreign.process import EngineProcess
 from forcebase.models.potential import require_elements
+from forcebase.safety.json_text import parse_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +147,8 @@ def _engine(
     kind: str, weights: bytes, dtype: str, arguments: str, python: Path | None
 ) -> tuple[Engine, dict[str, str]]:
     if python is None:
-        engine = open_engine(kind, weights, dtype, json.loads(arguments))
+        engine = open_engine(kind, weights, dtype, parse_json(arguments))
         return engine, {"where": "here", "python": platform.python_version()}
     process = EngineProcess(python)
-    process.open(kind, weights, dtype, json.loads(arguments))
+    process.open(kind, weights, dtype, parse_json(arguments))
     return process, {"where": "own environment", "python": process.python_version}
