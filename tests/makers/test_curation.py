@@ -41,7 +41,7 @@ def test_the_job_says_the_same_as_the_function_with_frames_in_the_data_store(tmp
     output = responses[curated.uuid][1].output
     expected = curate(frames, recipe)
     assert output == expected | {"wall_time": output["wall_time"]}
-    assert store.get_output(curated.uuid) == output
+    assert store.get_output(curated.uuid, load=True) == output
     # The frames themselves are in the additional store, not in the document.
     document = store.query_one({"uuid": published.uuid})
     assert "zlib_base64" not in document["output"]["frames"]

@@ -40,8 +40,9 @@ class Labels:
     def name(self, text: str, collection: str, record: str) -> None:
         """Let `text` stand for this record from now on; where it does, nothing changes."""
         self.check(text, "name")
-        if self.named(text) == (collection, record):
-            return
+        with refusals_told(self._raw.database):
+            if self.named(text) == (collection, record):
+                return
         self._set("name", text, collection, [record])
         self._journal.note(Act.NAME, text, collection, [record])
 
@@ -62,7 +63,8 @@ class Labels:
             activity: id of the import that brings them.
         """
         self.check(text, "tag")
-        there = set(self.tagged(text, collection))
+        with refusals_told(self._raw.database):
+            there = set(self.tagged(text, collection))
         new = [record for record in dict.fromkeys(records) if record not in there]
         if new:
             self._set("tag", text, collection, new)
