@@ -16,11 +16,10 @@ ALLOWED = {
     },
     "torch.load": {
         "forcebase.models.mace_conversion",  # a file that the user named, in a confined process
-        "forcebase.models.foreign.chgnet",
+        "forcebase.models.foreign.chgnet",  # weights that may run, after their digest
     },
     "load_checkpoint": {"forcebase.models.foreign.sevennet"},
     "MontyDecoder": {
-        "forcebase.remote.recovery",  # times of a job in this database's own queue
         "forcebase.remote.submission",  # resources of a job that this process just made
     },
     "Structure.from_dict": {  # structures that jobs gave to jobs, in this database's own JobStore

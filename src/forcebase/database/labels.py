@@ -10,6 +10,7 @@ from pymongo.database import Database as MongoDatabase
 
 from forcebase.database.access import refusals_told
 from forcebase.database.journal import Journal
+from forcebase.database.pieces import in_pieces
 from forcebase.errors import InputError, NotFoundError
 from forcebase.records import Label
 from forcebase.records.base import utc_now
@@ -64,7 +65,8 @@ class Labels:
         """
         self.check(text, "tag")
         with refusals_told(self._raw.database):
-            there = set(self.tagged(text, collection))
+            wanted = {"_id": {"$in": [f"tag:{text}:{record}" for record in records]}}
+            there = {row["record"] for piece in in_pieces(wanted) for row in self._raw.find(piece)}
         new = [record for record in dict.fromkeys(records) if record not in there]
         if new:
             self._set("tag", text, collection, new)
@@ -98,7 +100,6 @@ class Labels:
         return sorted(found["text"] for found in self._raw.find({"record": record}))
 
     def _set(self, kind: str, text: str, collection: str, records: Sequence[str]) -> None:
-        self.check(text, kind)
         changes = []
         for record in records:
             name = f"name:{text}" if kind == "name" else f"tag:{text}:{record}"

@@ -11,13 +11,13 @@ takes most of its steps again from their start. Three steps it cannot take twice
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import psutil
-from monty.json import MontyDecoder
 
 from forcebase.database.database import Database
 from forcebase.database.job_store import QUEUE
@@ -145,8 +145,8 @@ def _completion(controller: JobController, job: dict[str, Any]) -> dict[str, Any
     there = [{"uuid": uuid, "index": index} for uuid, index in sorted(new)]
     n = controller.jobs.count_documents({"$or": there})
     if n == len(new):
-        times = {name: MontyDecoder().process_decoded(output[name]) for name in _times(output)}
-        return {"state": "COMPLETED", "previous_state": None, "error": None, **times}
+        done = {"state": "COMPLETED", "previous_state": None, "error": None}
+        return {**done, **_times(output)}
     if n == 0:
         return None
     controller.jobs.delete_many({"$or": there})
@@ -162,13 +162,20 @@ def _output(controller: JobController, job: dict[str, Any]) -> dict[str, Any]:
     folder = get_local_data_path(project, job["worker"], job["uuid"], job["index"], job["run_dir"])
     try:
         output = parse_json((Path(folder) / OUT_FILENAME).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}  # a runner that reads it again says so itself
     return output if isinstance(output, dict) else {}
 
 
-def _times(output: dict[str, Any]) -> Iterable[str]:
-    return [name for name in ("start_time", "end_time") if output.get(name)]
+def _times(output: dict[str, Any]) -> dict[str, datetime]:
+    """When the job began and ended, which monty wrote; it is not asked to read it."""
+    found = {}
+    for name in ("start_time", "end_time"):
+        written = output.get(name)
+        if isinstance(written, dict) and isinstance(written.get("string"), str):
+            with suppress(ValueError):
+                found[name] = datetime.fromisoformat(written["string"])
+    return found
 
 
 def _new_jobs(found: Any) -> Iterator[tuple[str, int]]:
