@@ -203,3 +203,25 @@ def loud(pressure_strain=0.0):
         labels = (atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress())
         made.append(LabelledCell(atoms.numbers, atoms.cell.array, atoms.positions, *labels))
     return made
+
+
+@pytest.mark.parametrize(("symbol", "rattle"), [("Pd", 0.03), ("Al", 0.05), ("Cu", 0.08)])
+def test_rattled_cells_that_grow_have_no_constant_pressure(symbol, rattle):
+    """A strain changes the springs too: where all cells are rattled alike, in step with volume."""
+    chance = np.random.default_rng(3)
+    told = []
+    for n in range(10):
+        atoms = bulk(symbol, cubic=True)
+        atoms.set_cell(atoms.cell * (1 + 0.004 * n), scale_atoms=True)
+        atoms.positions += chance.normal(scale=rattle, size=atoms.positions.shape)
+        atoms.calc = EMT()
+        energy, forces, stress = (
+            atoms.get_potential_energy(),
+            atoms.get_forces(),
+            atoms.get_stress(),
+        )
+        given = (atoms.numbers, atoms.cell.array, atoms.positions, energy, forces)
+        told.append(LabelledCell(*given, stress))
+    found = check_stress(told)
+    assert found.pairs > 4
+    assert (found.doubt, found.note) == ("", "")

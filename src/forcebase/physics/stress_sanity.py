@@ -43,6 +43,10 @@ NEXT = 12
 ANHARMONIC = 0.6
 """The rule's error is of third order in the strain: this times the strain and the change of the
 work. Under pressure it is (B' + 1)/12, with B' of 4 to 6 in most solids."""
+GRUENEISEN = 1.2
+"""A volume changes the springs that moved atoms work against: the rule is off by half of the
+Grueneisen parameter, 2 to 3 in most solids, times dV/V and the change of the forces' work.
+Where all cells are rattled alike, that grows with the volume as a constant pressure does."""
 NOISE = 0.001
 """eV; of energies."""
 MANY = 6
@@ -101,7 +105,8 @@ class _Pair:
         diagonal: work of the stresses xx, yy, zz.
         shears: (3, 3) work of each given shear, rows, by the strain yz, xz, xy, columns.
         volume: its change, angstrom^3.
-        error: what the trapezoidal rule may be off by.
+        error: what the trapezoidal rule may be off by, of the strain alone.
+        of_moves: the same of atoms that moved as the cell was strained.
     """
 
     n_atoms: int
@@ -111,6 +116,7 @@ class _Pair:
     shears: NDArray[np.float64]
     volume: float
     error: float
+    of_moves: float
 
     @property
     def left(self) -> float:
@@ -204,7 +210,10 @@ def _pressure(pairs: list[_Pair]) -> tuple[float, float]:
     error = np.array([pair.error for pair in pairs])
     heavy = volume / error**2
     total = float(heavy @ volume) or 1.0
-    return float(heavy @ off) / total, float(np.abs(heavy) @ error) / total
+    found = float(heavy @ off) / total
+    if found > 0:  # springs soften as a solid expands: that looks compressive, and not tensile
+        error = error + np.array([pair.of_moves for pair in pairs])
+    return found, float(np.abs(heavy) @ error) / total
 
 
 def _shear_order(pairs: list[_Pair]) -> str:
@@ -347,7 +356,7 @@ def _stress_pairs(cells: Sequence[LabelledCell]) -> Iterator[_Pair]:
         moves = (fraction @ one.cell, fraction @ other.cell)
         if np.abs(moves[1]).max() > MOVE:
             continue
-        by_forces = -float((one.forces * moves[0] + other.forces * moves[1]).sum()) / 2
+        works = [-float((c.forces * m).sum()) for c, m in zip((one, other), moves, strict=True)]
         volumes = [abs(float(np.linalg.det(cell.cell))) for cell in (one, other)]
         # each stress does its work on the strain as seen from its own cell
         strains = [(e + e.T) / 2 for e in (strain, np.eye(3) - np.linalg.inv(stretch))]
@@ -358,11 +367,12 @@ def _stress_pairs(cells: Sequence[LabelledCell]) -> Iterator[_Pair]:
         yield _Pair(
             n_atoms=len(one.numbers),
             energy=float(other.energy - one.energy),
-            by_forces=by_forces,
+            by_forces=sum(works) / 2,
             diagonal=sum(diagonals) / 2,
             shears=(shears[0] + shears[1]) / 2,
             volume=volumes[1] - volumes[0],
             error=float(np.hypot(NOISE, ANHARMONIC * np.abs(strains[0]).sum() * change)),
+            of_moves=GRUENEISEN * abs((volumes[1] / volumes[0] - 1) * (works[1] - works[0])),
         )
 
 
