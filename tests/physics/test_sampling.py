@@ -12,7 +12,6 @@ from forcebase.errors import InputError
 from forcebase.physics.sampling import (
     CellDraws,
     SamplingPlan,
-    nearest_site,
     rattle,
     rebuild,
     remove_site,
@@ -75,23 +74,14 @@ def test_functions_leave_their_input_as_it_is(layer: Atoms) -> None:
 
 def test_vacancy_takes_the_named_site(layer: Atoms) -> None:
     cell = supercell(layer, (2, 2, 1))
-    index = nearest_site(cell, "Se", cell.positions[5] + [0.2, 0.1, 0.1])
-    assert index == 5
-    defective = remove_site(cell, index)
+    defective = remove_site(cell, 5)
     assert defective.get_chemical_formula() == "Se7W4"
     np.testing.assert_array_equal(defective.positions[5:], cell.positions[6:])
-
-
-def test_nearest_site_looks_across_the_borders(layer: Atoms) -> None:
-    cell = supercell(layer, (2, 2, 1))
-    assert nearest_site(cell, "W", cell.positions[3] + cell.cell[0] - cell.cell[1]) == 3
 
 
 def test_a_site_that_is_not_there_is_refused(layer: Atoms) -> None:
     with pytest.raises(InputError, match="cannot be removed"):
         remove_site(layer, 3)
-    with pytest.raises(InputError, match="no Mo"):
-        nearest_site(layer, "Mo", [0, 0, 0])
     with pytest.raises(InputError, match="no S in"):
         sample(layer, SamplingPlan(cells=(CellDraws(2, 1, vacancy="S"),)))
 

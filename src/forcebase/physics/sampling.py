@@ -14,7 +14,6 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 from monty.json import MSONable
-from numpy.typing import ArrayLike
 
 from forcebase.bounds import SEED, Bounds, check_bounds
 from forcebase.digest import structure_digest
@@ -146,18 +145,6 @@ def remove_site(atoms: Atoms, index: int) -> Atoms:
             f"({len(atoms)} atoms, counted from 0)."
         )
     return atoms[[i for i in range(len(atoms)) if i != index]]
-
-
-def nearest_site(atoms: Atoms, element: str, point: ArrayLike) -> int:
-    """Index of the atom of `element` nearest to `point` (3,), angstrom, across the borders.
-
-    Raises:
-        InputError: there is no atom of that element.
-    """
-    sites = _sites(atoms, element)
-    probe = atoms[sites] + Atoms("X", positions=[np.asarray(point, dtype=float)])
-    distances = probe.get_distances(-1, range(len(sites)), mic=True)
-    return int(sites[np.argmin(distances)])
 
 
 def sample(unit_cell: Atoms, plan: SamplingPlan) -> list[SampledStructure]:
