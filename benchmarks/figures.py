@@ -97,7 +97,7 @@ def look_up(file: str, key: str) -> Any:
         except (KeyError, IndexError, ValueError):
             raise FigureError(f"{file}.json has no {key}") from None
     if isinstance(found, bool) or not isinstance(found, (int, float)):
-        raise FigureError(f"{file}.json: {key} is no number")
+        raise FigureError(f"{file}.json: {key} is not a number")
     return found
 
 

@@ -80,7 +80,7 @@ class Ended:
 
 
 def start_server() -> None:
-    """Have the libraries imported, once; what they print is no result of a benchmark."""
+    """Have the libraries imported, once; what they print is not a result of a benchmark."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"  # no threads in what is forked
     FORKS.set_forkserver_preload(list(IMPORTED))

@@ -115,7 +115,7 @@ def build(db, n: int, words=("a",), name="sum") -> Flow:
 
 def test_arguments_come_from_text(db, tmp_path, monkeypatch) -> None:
     path = flow_file(tmp_path, GOOD)
-    monkeypatch.syspath_prepend(tmp_path)  # a file that can be imported itself is no clash
+    monkeypatch.syspath_prepend(tmp_path)  # a file that can be imported itself is not a clash
     flow = load_flow(db, path, {"n": "3", "words": '["x", "y"]', "name": "two words"})
     assert flow.name == "two words"
     assert [job.function_args for job in flow.jobs] == [(3, "x"), (3, "y")]

@@ -234,7 +234,7 @@ def test_a_picture_has_every_record_and_an_arrow_for_every_link(story, tmp_path)
 def test_a_picture_that_cannot_be_drawn_is_refused(story, tmp_path):
     db, records = story
     up = trace_up(db, "datasets", records["dataset"].id, depth=0)
-    with pytest.raises(InputError, match="is no picture"):
+    with pytest.raises(InputError, match="is not a picture"):
         draw_lineage(tmp_path / "lineage.doc", up, None)
     with pytest.raises(InputError, match="cannot be written"):
         draw_lineage(tmp_path / "nowhere" / "lineage.svg", up, None)

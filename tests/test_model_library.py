@@ -116,7 +116,7 @@ def test_predictions_and_phonons_are_records_like_any_other(db):
     phonon = compute_phonon(db, model, structure, [[2, 0, 0], [0, 2, 0], [0, 0, 2]])
     assert phonon.method == model.id
     assert phonon.protocol["method"] == "displacements"
-    assert phonon.protocol["why_displacements"] == "the model is no MACE"
+    assert phonon.protocol["why_displacements"] == "the model is not a MACE"
 
 
 def test_a_mace_file_is_the_model_that_was_trained(db, quick_model, tmp_path):

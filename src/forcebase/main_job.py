@@ -112,7 +112,7 @@ def run_main_job(
 ) -> MainAnswer:
     """Run all steps and write the report.
 
-    A model so bad that a comparison cannot be made is no error: the report says which and why.
+    A model so bad that a comparison cannot be made is not an error: the report says which and why.
 
     Args:
         db: the database, where all results go.

@@ -99,9 +99,9 @@ def convert_model(db: Database, model: ModelMethod) -> tuple[ModelMethod, list[s
 
     Raises:
         IntegrityError: the file is not what it was, or the neutral form is not the file's.
-        AccessError: it has none yet, and the user is no admin of the group's database.
-        ModelError: it came in an archive and was not trusted, is no MACE that has a neutral form,
-            or answers otherwise than its probe.
+        AccessError: it has none yet, and the user is not an admin of the group's database.
+        ModelError: it came in an archive and was not trusted, is not a MACE that has a neutral
+            form, or answers otherwise than its probe.
     """
     require_runnable(db, model)
     require_converting(db, model)

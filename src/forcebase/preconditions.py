@@ -45,7 +45,7 @@ def check_training(dataset: Dataset, parent: ModelMethod | None) -> None:
     Raises:
         InputError: the dataset lacks train or valid records.
         MissingDependencyError: MACE is not installed.
-        ModelError: the parent is no MACE, or does not know an element.
+        ModelError: the parent is not a MACE, or does not know an element.
     """
     for split in ("train", "valid"):
         if not dataset.counts.get(split):

@@ -106,7 +106,7 @@ def test_trusted_it_runs_and_the_same_archive_again_changes_nothing(second, brou
         assert not mark.exists()
     if model.kind in uses:  # CHGNet may not be installed
         with pytest.raises(ModelError):
-            uses[model.kind](second, model)  # it is no model
+            uses[model.kind](second, model)  # it is not a model
         assert mark.exists()
 
 

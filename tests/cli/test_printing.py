@@ -64,7 +64,7 @@ def named(text):
 
 
 def harmless(text):
-    """Nothing that steers a terminal is left; capsys is no terminal, so no style is either."""
+    """Nothing that steers a terminal is left; capsys is not a terminal, so no style is either."""
     return plain(text) == text
 
 

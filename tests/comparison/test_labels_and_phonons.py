@@ -135,7 +135,7 @@ def test_a_host_of_another_crystal_and_edges_without_one_are_refused(db, dft, im
     cell = db.calculations.find(method=dft.id, kind="Se-vacancy-2x2")[0].structure
     with pytest.raises(InputError, match=r"Structure \w{10}: The cell of \w+ repeats no"):
         compare(db, dft.id, dft.id, host=cell)
-    with pytest.raises(InputError, match="it is no structure"):
+    with pytest.raises(InputError, match="it is not a structure"):
         compare(db, dft.id, dft.id, host=dft.id)
     with pytest.raises(InputError, match="where the defects are") as caught:
         compare(db, dft.id, dft.id, edges=(3, 6))

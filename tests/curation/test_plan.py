@@ -19,7 +19,7 @@ def test_a_step_is_read_from_its_name_and_settings():
         ("reserved", "no step 'reserved'"),
         ("force-outliers:y=6", "no setting 'y'"),
         ("force-outliers:z=high", "z cannot be 'high'"),
-        ("force-outliers:z", "is no setting"),
+        ("force-outliers:z", "is not a setting"),
         ("farthest-point", "needs n"),
         ("farthest-point:n=true", "n cannot be True"),
         ("farthest-point:n=0", "n of step farthest-point cannot be 0"),
@@ -67,7 +67,7 @@ def test_the_text_of_a_plan_reads_back_as_the_plan(tmp_path):
     ("text", "message"),
     [
         ("stepz: []", "no field 'stepz'"),
-        ("steps: [{a: {}, b: {}}]", "is no step"),
+        ("steps: [{a: {}, b: {}}]", "is not a step"),
         ("seed: many", "seed of a recipe cannot be 'many'"),
         ("- one-method", "no field"),
     ],

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from documents import ROOT, Block
+from queue_delays import start_jobs_with
 from warm_commands import warm_commands
 
 from forcebase.cli.records import parse_filters
@@ -61,6 +62,7 @@ class Reader:
     folder: Path
     settings: Settings
     environment: dict[str, str]
+    jf: Path
     done: list[Done] = field(default_factory=list)
 
     def run(self, command: str) -> Done:
@@ -85,6 +87,8 @@ class Reader:
         seconds = time.monotonic() - started
         text = output.read_text(errors="replace")
         self.done.append(Done(command, code, text, seconds))
+        for project in Path(self.environment["HOME"]).glob(".jfremote/*.yaml"):
+            start_jobs_with(self.jf, project)
         assert code != -signal.SIGKILL, f"does not end: {command}\n{text}"
         return self.done[-1]
 
@@ -153,7 +157,7 @@ def commands(tmp_path_factory, programs):
 
 
 @pytest.fixture
-def reader(server_home, backup, commands, tmp_path):
+def reader(server_home, backup, commands, jf, tmp_path):
     """A reader with a clone and a database of his own, filled by the demo."""
     place = tmp_path / "forcebase"
     settings = Settings(home=server_home, database=f"docs_{uuid.uuid4().hex[:12]}")
@@ -175,7 +179,7 @@ def reader(server_home, backup, commands, tmp_path):
         "FORCEBASE_HOME": str(server_home),
         "FORCEBASE_DATABASE": settings.database,
     }
-    reading = Reader(place, settings, environment)
+    reading = Reader(place, settings, environment, jf)
     yield reading
     reading.stop()
     with open_client(settings) as client:

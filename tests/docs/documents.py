@@ -123,7 +123,7 @@ def _notes(html: str) -> list[Note]:
 def split_commands(text: str) -> list[str]:
     """Commands of a shell block: a line each, unless it ends in a backslash or in a quote.
 
-    Lines that are comments alone are no commands.
+    Lines that are comments alone are not commands.
     """
     commands: list[str] = []
     waiting = ""

@@ -70,7 +70,7 @@ def test_a_stale_figure_is_named_and_mended(clone):
         ("3<!--run:secs .0f-->", "run.json has no secs"),
         ("3<!--other:seconds .0f-->", "no benchmarks/results/other.json"),
         ("three<!--run:seconds .0f-->", "no figure before it"),
-        ("3<!--run:by .0f-->", "by is no number"),
+        ("3<!--run:by .0f-->", "by is not a number"),
     ],
 )
 def test_a_comment_that_names_no_figure_is_refused(clone, comment, reason):

@@ -62,6 +62,16 @@ def check(db, phonon, expected):
     assert right.max() > 7.3
 
 
+@pytest.mark.parametrize("sodium", [1.08, 2.2])
+def test_charges_that_do_not_add_up_are_named(db, folder, sodium):
+    tensors = (EPSILON * np.eye(3), sodium * np.eye(3), -1.08 * np.eye(3))
+    lines = [" ".join(map(str, tensor.ravel())) for tensor in tensors]
+    (folder / "BORN").write_text("\n".join(["default value", *lines]))
+    said = [finding for finding in imported(db, folder).findings if "add up to" in finding]
+    assert len(said) == (sodium == 2.2)
+    assert all("1.12 e (0.56 e an atom)" in finding for finding in said)
+
+
 def test_a_file_with_nac(db, tmp_path):
     folder = unpacked_case("ph_nac_params", tmp_path)
     phonon = imported(db, folder)

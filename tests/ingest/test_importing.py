@@ -60,7 +60,7 @@ def test_the_real_data_becomes_records_once(db, data_folder):
     again = import_paths(db, paths)
     assert (again.files, len(again.unchanged), again.added) == (0, 4, {})
     assert counts(db) == before
-    folder = import_paths(db, [data_folder])  # where the archive of logs is no file of its own
+    folder = import_paths(db, [data_folder])  # where the archive of logs is not a file of its own
     assert (folder.failed, len(folder.unchanged), folder.added) == ([], 4, {})
     assert counts(db) == before
 
@@ -280,7 +280,7 @@ def untouched(server_home):
         (nan_energy, ["frame 0", "NaN"]),
         (nan_force, ["frame 0", "NaN"]),
         (text_energy, ["frame 0", "converged"]),
-        (garbage, ["is no number of atoms"]),
+        (garbage, ["is not a number of atoms"]),
         (empty, ["wse2_gpaw_unitcell.extxyz"]),
         (truncated, ["frame 0", "cut off"]),
         (second_frame_bad, ["frame 1", "no energy"]),

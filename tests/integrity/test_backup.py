@@ -175,7 +175,7 @@ def test_what_is_no_backup_is_said(settings, tmp_path, db):
     with pytest.raises(InputError, match="cannot be read: No such file"):
         restore_backup(settings, tmp_path / "nothing.zip")
     (tmp_path / "text.zip").write_text("text")
-    with pytest.raises(InputError, match="is no backup, or is cut off"):
+    with pytest.raises(InputError, match="is not a backup, or is cut off"):
         restore_backup(settings, tmp_path / "text.zip")
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("a.txt", "text")

@@ -19,7 +19,7 @@ def test_a_pickle_is_not_opened(training, tmp_path) -> None:
             return Path.touch, (tmp_path / "ran",)
 
     harmful = pickle.dumps(Touch())
-    for file in (harmful, training.trained.weights, b"this is no model"):
+    for file in (harmful, training.trained.weights, b"this is not a model"):
         with pytest.raises(ModelError, match="no whole safetensors file"):
             load_mace(file, bytes_digest(file))
     assert not (tmp_path / "ran").exists()

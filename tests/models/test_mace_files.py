@@ -1,4 +1,4 @@
-"""Files that are no model of MACE are told what they are, and which file is needed."""
+"""Files that are not a model of MACE are told what they are, and which file is needed."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ SPOILT: dict[str, tuple[Callable[[dict, dict], Any], str]] = {
     "a wide radial network": (setting("radial_MLP", [100000]), "radial_MLP cannot be"),
     "another radial network": (setting("radial_MLP", [8, 16]), "conv_tp_weights"),
     "a bool for a number": (setting("max_ell", True), "max_ell cannot be"),
-    "NaN in the architecture": (setting("avg_num_neighbors", float("nan")), "NaN is no number"),
+    "NaN in the architecture": (setting("avg_num_neighbors", float("nan")), "NaN is not a number"),
     "NaN in a tensor": (lambda a, t: t.update({E0S: np.full((1, 2), np.nan)}), "not finite"),
     "infinity in a tensor": (
         lambda a, t: t.update({"scale_shift.scale": np.array(np.inf)}),
@@ -227,7 +227,7 @@ def entry(**changes: Any) -> Callable[[dict], Any]:
         (lambda h: h.pop("__metadata__"), "metadata is none"),
         (lambda h: h["__metadata__"].update(more="x"), "metadata is none"),
         (lambda h: h["__metadata__"].update({METADATA: "[" * 100_000}), "cannot be read"),
-        (lambda h: h["__metadata__"].update({METADATA: "[]"}), "is no JSON object"),
+        (lambda h: h["__metadata__"].update({METADATA: "[]"}), "is not JSON object"),
         (lambda h: h["__metadata__"].update({METADATA: '{"a":1,"a":2}'}), "twice"),
     ],
 )

@@ -89,7 +89,7 @@ def test_positions_and_the_cell_given_stay_as_they_are(layer) -> None:
 
 
 class Broken(EMT):
-    """A calculator whose forces are no numbers."""
+    """A calculator whose forces are not numbers."""
 
     def calculate(self, *args, **kwargs) -> None:
         super().calculate(*args, **kwargs)

@@ -50,7 +50,11 @@ def test_every_kind_of_change_does_what_it_says(perfect):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("swap:0:W", "Site 0 is W already"), ("W_W", "W already"), ("swap:0:X", "'X' is no element")],
+    [
+        ("swap:0:W", "Site 0 is W already"),
+        ("W_W", "W already"),
+        ("swap:0:X", "'X' is not an element"),
+    ],
 )
 def test_a_swap_that_changes_nothing_is_refused(perfect, text, message):
     with pytest.raises(InputError, match=message):

@@ -145,7 +145,7 @@ def test_a_large_strained_cell_has_the_repeats_of_its_atoms():
     [
         (bulk("Cu", cubic=True), "repeats no unit cell"),
         (strain(UNIT_CELL.repeat((2, 2, 1)), 0.1, 0.1, 0.0), "repeats no unit cell"),
-        (rattle(UNIT_CELL.repeat((3, 3, 1)), 1.5, 0), "is no supercell"),
+        (rattle(UNIT_CELL.repeat((3, 3, 1)), 1.5, 0), "is not a supercell"),
     ],
 )
 def test_other_crystals_are_refused_with_numbers(atoms, what):

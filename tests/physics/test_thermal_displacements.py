@@ -1,4 +1,4 @@
-"""Thermal displacements against statistical mechanics, on a crystal that is no layer."""
+"""Thermal displacements against statistical mechanics, on a crystal that is not a layer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def springs(atoms, repeats, cutoff=3.2, k=3.0):
 
 
 def test_the_mean_potential_energy_is_half_kt_for_each_mode():
-    """Equipartition: kT / 2 for each of the 3N - 3 modes that are no translation."""
+    """Equipartition: kT / 2 for each of the 3N - 3 modes that are not a translation."""
     crystal, constants = springs(bulk("Al", cubic=True), (2, 2, 2))
     temperature = 450.0
     drawn = draw_thermal(crystal, ThermalDraws("Al", (temperature,), count=60, seed=3))

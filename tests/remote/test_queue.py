@@ -143,6 +143,6 @@ def test_the_command_line_shows_the_queue(db, remote):
     assert json.loads(remote.forcebase("jobs", "--state", "failed", "--json").stdout) == []
     wrong = remote.forcebase("jobs", "--state", "tired", check=False)
     assert wrong.returncode == 2
-    assert "'tired' is no state of a job" in wrong.stderr
+    assert "'tired' is not a state of a job" in wrong.stderr
     absent = remote.forcebase("jobs", "unlock", "77", check=False)
     assert "The queue has no job 77" in absent.stderr

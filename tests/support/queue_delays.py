@@ -28,8 +28,17 @@ def ask_often(project: RemoteProject, settings: Settings, jf: Path) -> RemotePro
     for name, value in OTHERS.items():
         text, n = re.subn(rf"\b{name}: .*", f"{name}: {value}", text, count=1)
         assert n == 1, name
+    project.path.write_text(text)
+    start_jobs_with(jf, project.path)
+    return find_project(settings, project.name)
+
+
+def start_jobs_with(jf: Path, file: Path) -> None:
+    """Have the workers of this machine start their jobs, but not batches, with this program."""
+    text = file.read_text()
+    if f"execution_cmd: {jf}" in text:
+        return
     here = re.compile(r"^    scheduler_type: shell$", re.MULTILINE)
     text, n = here.subn(rf"\g<0>\n    execution_cmd: {jf} -fe execution run {{}}", text)
     assert n == 3
-    project.path.write_text(text)
-    return find_project(settings, project.name)
+    file.write_text(text)

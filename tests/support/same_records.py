@@ -1,6 +1,6 @@
 """Whether two databases hold the same records: by id where content is exact, else by their digits.
 
-Bits are no promise of a sum of floats: they depend on threads, memory and load. So what was read or
+The bits of a sum of floats depend on threads, memory and load. So what was read or
 drawn is compared by its id, and what a model was trained to or gave by what it was given, and by
 values to the digits that its dtype keeps. A prediction has one id wherever it was made, if model
 and structure are the same to the last bit.

@@ -72,7 +72,7 @@ def check_archive(archive: ZipFile, path: Path, progress: Progress | None = None
     """Read everything once: each file's digest, each record's, and all that records name.
 
     Raises:
-        InputError: it is no archive, or of a newer forcebase.
+        InputError: it is not an archive, or of a newer forcebase.
         IntegrityError: something in it is not what it is called; the message names it.
     """
     try:

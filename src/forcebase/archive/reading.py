@@ -89,8 +89,8 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
     (without their force constants), and one blob.
 
     Raises:
-        InputError: the file is no archive, is of a newer forcebase, or is unsafe; or a dataset's
-            name and version are taken here by another dataset.
+        InputError: the file is not an archive, is of a newer forcebase, or is unsafe; or a
+            dataset's name and version are taken here by another dataset.
         IntegrityError: it is damaged. Nothing was written in either case.
         DatabaseError: the server failed in the middle; run it again.
     """

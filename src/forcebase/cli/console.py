@@ -109,7 +109,7 @@ def _plain(value: Any) -> Any:
 
 
 def plain(text: str) -> str:
-    """Text as a terminal may have it: what would steer it, or is no character, is spelled out.
+    """Text as a terminal may have it: what would steer it, or is not a character, is spelled out.
 
     All that is printed for people passes here, whichever way it comes.
     """
@@ -254,7 +254,7 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def stage_bars() -> Iterator[StageBars | StageLines]:
-    """Progress bars on the terminal; lines now and then where the output is no terminal's."""
+    """Progress bars on the terminal; lines now and then where the output is not a terminal's."""
     if not error_console.is_terminal:
         yield StageLines(lambda line: error_console.print(line, markup=False, soft_wrap=True))
         return
@@ -291,7 +291,7 @@ def _check_arguments(arguments: Sequence[str]) -> None:
     for text in arguments:
         if not is_utf8(text):
             raise InputError(
-                f"The argument {text} is no UTF-8 text.", hint="Rename the file, or type it anew."
+                f"The argument {text} is not UTF-8 text.", hint="Rename the file, or type it anew."
             )
 
 

@@ -247,7 +247,7 @@ def _shares(text: str | None) -> tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise InputError(
-            f"{text!r} are no shares.", hint="Write three numbers, as 0.8,0.08,0.12."
+            f"{text!r} are not shares.", hint="Write three numbers, as 0.8,0.08,0.12."
         ) from None
 
 

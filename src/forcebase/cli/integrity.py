@@ -159,7 +159,7 @@ def backup(
     size = path.stat().st_size / 1e6
     say(f"{manifest.documents:,} documents, {size:.1f} MB, {manifest.digest()[:SHORT]}")
     if not manifest.snapshot:
-        note("The server is no replica set: what was written meanwhile may be torn.")
+        note("The server is not a replica set: what was written meanwhile may be torn.")
 
 
 def restore(

@@ -84,7 +84,7 @@ def _check_states(states: Sequence[str]) -> None:
     for state in states:
         if state.upper() not in known:
             raise InputError(
-                f"{state!r} is no state of a job.", hint=f"There are: {', '.join(known)}."
+                f"{state!r} is not a state of a job.", hint=f"There are: {', '.join(known)}."
             )
 
 

@@ -127,7 +127,7 @@ def _resources(text: str) -> tuple[str, Any]:
         return part, json.loads(value)
     except (ValueError, RecursionError):
         raise InputError(
-            f"--resources {text}: what follows = is no JSON.",
+            f"--resources {text}: what follows = is not JSON.",
             hint='Write --resources \'train={"nodes": 1, "gres": "gpu:1"}\'.',
         ) from None
 

@@ -189,6 +189,6 @@ def _matrix(text: str) -> list[list[int]]:
     parts = text.split("x")
     if len(parts) != 3 or not all(re.fullmatch("[1-9][0-9]?", part) for part in parts):
         raise InputError(
-            f"{text!r} is no supercell.", hint="Write three numbers from 1 to 99, as 3x3x1."
+            f"{text!r} is not a supercell.", hint="Write three numbers from 1 to 99, as 3x3x1."
         )
     return [[int(parts[i]) if i == j else 0 for j in range(3)] for i in range(3)]

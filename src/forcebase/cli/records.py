@@ -168,7 +168,7 @@ def _classes(document: Any) -> list[Any]:
 def _filter(text: str) -> tuple[str, str]:
     key, sign, value = text.partition("=")
     if not sign:
-        raise InputError(f"{text!r} is no filter.", hint="Write field=value.")
+        raise InputError(f"{text!r} is not a filter.", hint="Write field=value.")
     return key, value
 
 

@@ -55,7 +55,7 @@ def compare(
 
     Raises:
         InputError: a method and a phonon cannot be compared, there is no such split, or a
-            structure is no supercell of the host.
+            structure is not a supercell of the host.
         NotFoundError: the two have no structure in common.
         IntegrityError: computed again, it is not what the record says.
     """
@@ -99,7 +99,7 @@ def selection(db: Database, on: str | Mapping[str, Any] | None, only: Only = Onl
     name, _, split = on.partition(":")
     dataset = db.resolve(name, "datasets")[1]
     if not isinstance(dataset, Dataset):
-        raise InputError(f"{name!r} is no dataset.")
+        raise InputError(f"{name!r} is not a dataset.")
     return Selection(dataset=dataset, split=split or None, only=only)
 
 

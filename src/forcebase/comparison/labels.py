@@ -122,7 +122,7 @@ def compare_labels(
         progress: told of the structures that are done.
 
     Raises:
-        InputError: a structure is no supercell of the host, or the energies cannot be aligned.
+        InputError: a structure is not a supercell of the host, or the energies cannot be aligned.
         NotFoundError: the two have no structure in common.
         IntegrityError: computed again, it is not what the record says.
     """

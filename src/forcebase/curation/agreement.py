@@ -33,7 +33,7 @@ def check_agreement(members: Frames) -> list[str]:
         index, atoms = frozen
         raise InputError(
             f"The forces of {len(atoms)} of {len(cells[index].numbers)} atoms of one cell are "
-            "exactly zero in all its records, as of fixed atoms: they are no labels.",
+            "exactly zero in all its records, as of fixed atoms: they are not labels.",
             hint=HINT,
         )
     forces, stresses = check_forces(cells), check_stress(cells)

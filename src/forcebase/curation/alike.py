@@ -219,4 +219,4 @@ def _charges(text: str) -> Iterable[str]:
     try:
         return {charge_of({"charge": float(part)}) for part in _words(text)}
     except ValueError:
-        raise InputError(f"{text!r} are no charges.", hint="Write 0, or -1/0/1, or any.") from None
+        raise InputError(f"{text!r} are not charges.", hint="Write 0, or -1/0/1, or any.") from None

@@ -16,7 +16,7 @@ from forcebase.frames import Frames
 class Converged(Step):
     """Keep calculations that converged.
 
-    Without this step, those that did not are no candidates, by the filter `converged`.
+    Without this step, those that did not are not candidates, by the filter `converged`.
 
     Attributes:
         unconverged: calculation ids; found in the database when a dataset is built.

@@ -31,7 +31,7 @@ class NearPair:
     """Two structures that are copies of each other within a tolerance.
 
     Attributes:
-        first: index of the one that comes first, and is no copy.
+        first: index of the one that comes first, and is not a copy.
         second: index of the other.
         difference: largest difference of two matching pair distances, angstrom.
     """

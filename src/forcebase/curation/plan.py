@@ -99,7 +99,7 @@ class Plan:
         check_choice(self, "energy", tuple(EnergyKind))
         strange = [s for s, energy in (self.e0s or {}).items() if not math.isfinite(energy)]
         if strange:
-            raise InputError(f"The E0 of {strange[0]} is no number.", hint="Give it in eV.")
+            raise InputError(f"The E0 of {strange[0]} is not a number.", hint="Give it in eV.")
 
 
 def read_plan(path: Path) -> Plan:
@@ -215,7 +215,7 @@ def parse_step(text: str) -> Step:
         key, equals, value = part.partition("=")
         if not equals:
             raise InputError(
-                f"{part!r} is no setting of step {name}.", hint=f"Write `{name}:setting=value`."
+                f"{part!r} is not a setting of step {name}.", hint=f"Write `{name}:setting=value`."
             )
         settings[key.strip()] = parse_yaml(value, f"the setting {part!r}")
     return step_named(name.strip(), settings)
@@ -251,7 +251,8 @@ def _listed_step(entry: Any) -> Step:
         [(name, settings)] = entry.items()
         return step_named(str(name), settings or {})
     raise InputError(
-        f"{entry!r} is no step of a recipe.", hint="Write `- name` or `- name: {setting: value}`."
+        f"{entry!r} is not a step of a recipe.",
+        hint="Write `- name` or `- name: {setting: value}`.",
     )
 
 

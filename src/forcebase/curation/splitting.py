@@ -44,7 +44,7 @@ def split_by_family(
         or two families are in train.
 
     Raises:
-        InputError: fractions that are no shares, a split that is not known, or too few new
+        InputError: fractions that are not shares, a split that is not known, or too few new
             families to have one in each split.
     """
     kept = {} if keep is None else keep

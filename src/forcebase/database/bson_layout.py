@@ -125,11 +125,11 @@ def _format(item: str, size: int, kind: int) -> Any:
         return item
     if kind == BINARY and width and size % width == 0:
         return (item, (size // width,))
-    raise ValueError(f"BSON type {kind} of {size} bytes is no column of {item}")
+    raise ValueError(f"BSON type {kind} of {size} bytes is not a column of {item}")
 
 
 def _values(data: bytes, start: int = 0, path: str = "") -> Iterator[tuple[str, int, int, int]]:
-    """Yield (path, first byte, bytes, type) of every value that is no document."""
+    """Yield (path, first byte, bytes, type) of every value that is not a document."""
     end = start + struct.unpack_from("<i", data, start)[0] - 1
     at = start + 4
     while at < end:

@@ -189,4 +189,4 @@ class Database:
             return record
         if isinstance(record, records.Calculation | records.Phonon):
             return self.structures.get(record.structure)
-        raise InputError(f"{text!r} is in {collection}: it is no structure.")
+        raise InputError(f"{text!r} is in {collection}: it is not a structure.")

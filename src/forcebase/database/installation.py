@@ -61,7 +61,7 @@ def _sealing(document: dict[str, Any], shape: type[Sealed]) -> UpdateOne:
 
 
 def _seal_the_rest(database: MongoDatabase) -> None:
-    """Checksums of all that is no record, and what there is now of each activity's records.
+    """Checksums of all that is not a record, and what there is now of each activity's records.
 
     What was edited or removed before is not seen, and each count says when it was made.
     """

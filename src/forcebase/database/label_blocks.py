@@ -112,7 +112,7 @@ def _members(db: Database, method: str, prefix: str) -> str:
     parts = [(rows["structure"], rows["_id"]) for rows in found]
     if any(ids.dtype.itemsize != ID_SIZE for part in parts for ids in part):
         raise DatabaseError(
-            "A calculation has an id that is no digest.", hint="Run `forcebase verify`."
+            "A calculation has an id that is not a digest.", hint="Run `forcebase verify`."
         )
     structures, ids = (
         np.concatenate([np.empty(0, f"S{ID_SIZE}"), *(part[side] for part in parts)])

@@ -191,7 +191,7 @@ class LabelTable:
         bad[frames.owners[~np.isfinite(frames.forces).all(axis=1)]] = True
         if self.wall_times is not None:
             bad |= ~np.isfinite(self.wall_times)
-        self._refuse(bad, "that is no number")
+        self._refuse(bad, "that is not a number")
         far = np.abs(frames.energies) > FARTHEST * np.maximum(frames.n_atoms, 1)
         far |= (np.abs(frames.stresses) > FARTHEST).any(axis=1)  # false where there is none
         far[frames.owners[(np.abs(frames.forces) > FARTHEST).any(axis=1)]] = True

@@ -33,7 +33,7 @@ def convert_stored(database: MongoDatabase, model: Mapping[str, Any]) -> Convert
     Raises:
         IntegrityError: the file or the record was changed, or the neutral form is another's.
         MissingDependencyError: MACE is not installed.
-        ModelError: the file is no MACE that has a neutral form.
+        ModelError: the file is not a MACE that has a neutral form.
         NotFoundError: the file is not there.
     """
     if model["kind"] != MACE:

@@ -46,7 +46,7 @@ def summary_of(ids: Iterable[bytes]) -> dict[str, Any]:
 
 
 def packed(record: object) -> bytes:
-    """An id in 32 bytes; one that is no digest, as of a document edited by hand, by its digest."""
+    """An id in 32 bytes; what is not a digest, as of a document edited by hand, by its digest."""
     try:
         found = bytes.fromhex(str(record))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Why a calculation was no candidate for a dataset: the filters that it does not pass."""
+"""Why a calculation was not a candidate for a dataset: the filters that it does not pass."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class DatasetDifference:
     steps: dict[str, tuple[dict[str, Any] | None, dict[str, Any] | None]]
     """Step -> its parameters before and after where they differ, None where it is not taken."""
     gone: dict[str, str]
-    """Calculation -> why, of members of the old one that are no candidates of the new one."""
+    """Calculation -> why, of members of the old one that are not candidates of the new one."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for `--json`."""

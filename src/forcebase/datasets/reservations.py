@@ -25,7 +25,7 @@ def reservations(db: Database, frames: Frames, released: Sequence[str] = ()) -> 
             reserves their family, the rest of it stays out.
 
     Raises:
-        InputError: a released phonon is no DFT phonon, or has no displaced cells on record.
+        InputError: a released phonon is not a DFT phonon, or has no displaced cells on record.
     """
     let_in: set[str] = set()
     for phonon in released:

@@ -59,7 +59,7 @@ def _check_tables(path: Path, name: str) -> None:
     Raises:
         InputError: it has views, triggers or virtual tables, which run SQL of their own, or is
             damaged.
-        sqlite3.Error: it is no database.
+        sqlite3.Error: it is not a database.
     """
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
         database.execute("PRAGMA trusted_schema = OFF")

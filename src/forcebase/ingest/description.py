@@ -109,7 +109,7 @@ def read_description(source: Path, name: str, listed: bool = True) -> FileDescri
         for key in ("family_from", "k_mesh", "tags"):
             if key in entry:
                 if not isinstance(entry[key], list):
-                    raise ValueError(f"`{key}` of {name} is no list.")
+                    raise ValueError(f"`{key}` of {name} is not a list.")
                 entry[key] = tuple(entry[key])
         if kind := entry.get("energy_kind"):
             if kind not in tuple(EnergyKind):
@@ -157,7 +157,7 @@ def _refuse_unknown(entry: dict[str, Any], name: str) -> None:
 def archives_of_logs(folder: Path) -> set[Path]:
     """Archives that the description in a folder names as logs of its files.
 
-    What they hold is kept with the calculations that it belongs to, and is no import of its own.
+    What they hold is kept with the calculations that it belongs to, and is not imported by itself.
     A description that cannot be read names none here; `describe` says what is wrong with it.
     """
     try:

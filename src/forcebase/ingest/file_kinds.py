@@ -69,7 +69,7 @@ LABELS = re.compile(r"(?:^|[\s;_])(?:free_)?energ(?:y|ies)\b|\bLattice=|\bProper
 def kind_of(path: Path, named: bool = True) -> FileKind | None:
     """Give the kind of a file, compressed or not; None where it is none of them.
 
-    Where the content is no known one, the endings .extxyz, .xyz and .json still count: their
+    Where the content is not a known one, the endings .extxyz, .xyz and .json still count: their
     readers then say what is wrong with the file. But beside the outputs of a project lie files of
     these names that nobody meant as labels.
 

@@ -280,6 +280,11 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
     made.force_constants = np.array(constants, dtype=float)
     crystal = HarmonicCrystal.from_phonopy(made)
     response = _response(output, made)
+    findings = [
+        instability(crystal),
+        crystal.symmetry.finding(),
+        None if response is None else response.finding(),
+    ]
     arrays = Blob.from_arrays(force_constants=crystal.force_constants)
     structure = Structure.from_atoms(atoms)
     phonon = phonon_record(
@@ -292,7 +297,7 @@ def _phonon(db: Database, output: Document, options: ImportOptions) -> Batch:
         {"code": str(output.get("code") or "unknown"), "document": "atomate2"},
         response=response,
         response_from="" if response is None else "the document",
-        findings=[f for f in (instability(crystal), crystal.symmetry.finding()) if f],
+        findings=[finding for finding in findings if finding],
     )
     return Batch(
         blobs=[arrays.data],

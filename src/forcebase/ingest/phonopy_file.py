@@ -117,6 +117,7 @@ def _findings(loaded: _Loaded) -> list[str]:
         instability(crystal),
         crystal.symmetry.finding(),
         loaded.fit.finding() if loaded.fit is not None else None,
+        crystal.response.finding() if crystal.response is not None else None,
         NOT_APPLIED if crystal.response is not None and not crystal.is_bulk else None,
     ]
     return [finding for finding in found if finding]

@@ -136,7 +136,7 @@ def _of_hdf5(file: Path, map_: Any, phonopy: Any, calculator: str | None) -> Any
                 continue
             array = own_item(content, name, file.name)
             if not isinstance(array, h5py.Dataset):
-                raise InputError(f"{file.name}: its {name} is no array.")
+                raise InputError(f"{file.name}: its {name} is not an array.")
             if array.size > largest:
                 raise InputError(f"{file.name}: its {name} is larger than the supercell allows.")
     found: Any = read_force_constants_hdf5(file, p2s_map=map_, return_physical_unit=True)

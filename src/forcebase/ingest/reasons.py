@@ -24,7 +24,7 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, TypeError):
         return f"something in it is missing or of the wrong kind ({_end(words)})."
     if isinstance(error, UnicodeError):
-        return "it is no text, or of another encoding than UTF-8."
+        return "it is not text, or of another encoding than UTF-8."
     return f"{_end(words)}."
 
 

@@ -126,7 +126,7 @@ def _ordered(found: list[Source]) -> list[Source]:
 
 @dataclass
 class _Search:
-    """Goes through paths, and keeps in mind what is no source."""
+    """Goes through paths, and keeps in mind what is not a source."""
 
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)

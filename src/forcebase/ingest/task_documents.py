@@ -68,7 +68,7 @@ def task_document_batch(output: dict[str, Any], drawn: dict[str, Any]) -> Batch:
 def _number(name: str, value: Any) -> float:
     """A number of the document; text and booleans would pass for one."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"`{name}` is {str(value)[:40]!r}, which is no number.")
+        raise InputError(f"`{name}` is {str(value)[:40]!r}, which is not a number.")
     return float(value)
 
 
@@ -90,7 +90,7 @@ def read_task_document(path: Path) -> Batch:
     """Read a JSON file that holds {output, metadata} of a static job, or its output alone.
 
     Raises:
-        InputError: the file is no JSON, or no such document.
+        InputError: the file is not JSON, or no such document.
     """
     document = read_json(path)
     output = _output_of(document)

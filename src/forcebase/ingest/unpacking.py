@@ -25,7 +25,7 @@ def unpack(file: Path, folder: Path) -> None:
 
     Raises:
         DiskFullError: there is no room for what is inside.
-        InputError: it is no sound archive, is beyond the limits, or holds records.
+        InputError: it is not a sound archive, is beyond the limits, or holds records.
     """
     try:
         if file.suffix == ".zip":

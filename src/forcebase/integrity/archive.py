@@ -103,7 +103,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     """Open a backup for reading.
 
     Raises:
-        InputError: there is no such file, or it is no zip.
+        InputError: there is no such file, or it is not a zip.
     """
     try:
         return zipfile.ZipFile(path)
@@ -111,7 +111,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except zipfile.BadZipFile:
         raise InputError(
-            f"{path} is no backup, or is cut off.", hint="Give a file of `forcebase backup`."
+            f"{path} is not a backup, or is cut off.", hint="Give a file of `forcebase backup`."
         ) from None
 
 
@@ -119,7 +119,7 @@ def read_manifest(archive: zipfile.ZipFile) -> Manifest:
     """Read the manifest.
 
     Raises:
-        InputError: this is no backup, or one of a later format.
+        InputError: this is not a backup, or one of a later format.
     """
     try:
         text = archive.read(MANIFEST)
@@ -133,7 +133,7 @@ def read_manifest(archive: zipfile.ZipFile) -> Manifest:
         raise
     except Exception:  # of zip, of deflate, of JSON, or of MongoDB's values in it
         raise InputError(
-            f"{archive.filename} is no backup: its manifest cannot be read.",
+            f"{archive.filename} is not a backup: its manifest cannot be read.",
             hint="Give a file of `forcebase backup`.",
         ) from None
 

@@ -61,7 +61,7 @@ def check_output_blob(db: Database, file: dict[str, Any]) -> Iterator[Finding]:
         except (IntegrityError, zlib.error) as error:
             words = f"its bytes were changed: {error}"
         except (ValueError, KeyError, TypeError, RecursionError):
-            words = "it is no output of a job"
+            words = "it is not an output of a job"
     if words:
         uuid = (file.get("metadata") or {}).get("job_uuid", "")
         words = f"of job {uuid}: {words}"

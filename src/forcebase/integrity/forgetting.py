@@ -316,7 +316,7 @@ def _remove(db: Database, found: Forgetting, session: ClientSession | None) -> N
 
 
 def _remove_output(db: Database, found: Forgetting) -> None:
-    """A job's output, document first: what is left of a kill is no job that `collect` finds."""
+    """A job's output, document first: what is left of a kill is not a job that `collect` finds."""
     parts = [part["_id"] for part in _heavy(db, found)]
     if found.activity and found.subject.collection == db.activities.name:
         uuid, _, index = found.activity.rpartition(":")

@@ -59,7 +59,7 @@ def restore_backup(settings: Settings, source: Path, progress: Progress | None =
         progress: told of each collection.
 
     Raises:
-        InputError: the file is no backup, is of a newer forcebase, or the database is not empty.
+        InputError: the file is not a backup, is of a newer forcebase, or the database is not empty.
         DatabaseError: somebody else is restoring into it.
         IntegrityError: the file is damaged; nothing was written.
         AccessError: the user may not make collections.

@@ -52,7 +52,7 @@ def draw_lineage(path: Path, up: Lineage | None, down: Lineage | None) -> None:
     from matplotlib.figure import Figure
 
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path} is no picture.", hint=f"End it in {', '.join(SUFFIXES)}.")
+        raise InputError(f"{path} is not a picture.", hint=f"End it in {', '.join(SUFFIXES)}.")
     sides = [side for side in (up, down) if side is not None]
     boxes, arrows = _content(sides)
     places = _places(sides, boxes)

@@ -50,7 +50,7 @@ class PredictMaker(Maker):
             selection: a dataset's decisions.
 
         Raises:
-            InputError: a member of the selection is no candidate, or there is no such split.
+            InputError: a member of the selection is not a candidate, or there is no such split.
             IntegrityError: the weights are not those of the digest.
             ModelError: an element that the model does not know, or answers that are no longer
                 those of its golden probe.

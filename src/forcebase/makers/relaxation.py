@@ -57,7 +57,7 @@ class RelaxMaker(Maker):
             begun: an earlier relaxation of it that did not converge, to go on from.
 
         Raises:
-            CalculationError: a force that is no number.
+            CalculationError: a force that is not a number.
             ModelError: an element that the model does not know.
         """
         started = time.perf_counter()

@@ -67,9 +67,9 @@ class MACETrainMaker(Maker):
             parent: a MACE to tune: its architecture takes the place of the settings'.
 
         Raises:
-            InputError: a split is empty, a member of the selection is no candidate, or has no
+            InputError: a split is empty, a member of the selection is not a candidate, or has no
                 energy or forces.
-            ModelError: MACE failed, did not read all labels, or diverged, or the parent is no
+            ModelError: MACE failed, did not read all labels, or diverged, or the parent is not a
                 MACE, has several heads, or does not know an element.
         """
         splits = split_frames(Frames.from_blob(candidates["frames"]), selection)

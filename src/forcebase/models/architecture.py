@@ -188,5 +188,5 @@ def _energies(told: Mapping[str, Any]) -> str:
         if not isinstance(found, dict) or set(found) != set(told["elements"]):
             return f"its E0s of head {head} are of other elements than it knows"
         if not all(map(energy, found.values())):
-            return f"an E0 of head {head} is no energy"
+            return f"an E0 of head {head} is not an energy"
     return ""

@@ -1,7 +1,7 @@
 """What a process gives up before it opens a file that may run code: the network, and much of
 memory, time and disk.
 
-It is no prison: what runs there may read the files of the user. So it is only for files that a
+It is not a prison: what runs there may read the files of the user. So it is only for files that a
 user asked to be opened.
 """
 

@@ -69,7 +69,7 @@ def convert_mace(weights: bytes) -> Converted:
     Raises:
         InputError: the file is too large.
         MissingDependencyError: MACE is not installed.
-        ModelError: it is no MACE that has a neutral form, or the process was ended by a limit.
+        ModelError: it is not a MACE that has a neutral form, or the process was ended by a limit.
     """
     if len(weights) > LARGEST_FILE:
         raise InputError(f"The file has {len(weights):,} bytes, more than {LARGEST_FILE:,}.")

@@ -28,7 +28,7 @@ def load_parent(parent: ModelOutput) -> LoadedModel:
         parent: as published; it is loaded in float64, whatever the training's precision is.
 
     Raises:
-        ModelError: it is no MACE, has no neutral form, or has several readout heads.
+        ModelError: it is not a MACE, has no neutral form, or has several readout heads.
     """
     if parent["kind"] != MACE:
         raise ModelError(

@@ -156,7 +156,7 @@ def compute_force_constants(
         if method is Method.DISPLACEMENTS:
             return _displaced(asked, displacement, symmetrize, None)
         if not isinstance(model, LoadedModel):
-            reason: str | None = "the model is no MACE"
+            reason: str | None = "the model is not a MACE"
         else:
             reason = obstacle(model.network)
         if reason is None:

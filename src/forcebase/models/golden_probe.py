@@ -96,7 +96,7 @@ def check_probe(probe: GoldenProbe, model: Potential) -> float:
     stored = np.concatenate([[probe["energy"]], np.ravel(probe["forces"]), probe["stress"]])
     same_shape = answers.shape == stored.shape
     deviation = float(np.abs(answers - stored).max()) if same_shape else float("inf")
-    if not deviation <= TOLERANCE[model.dtype]:  # NaN is no answer either
+    if not deviation <= TOLERANCE[model.dtype]:  # NaN is not an answer either
         raise ModelError(
             f"The model {model.weights_sha256[:10]} no longer gives the answers that were "
             f"stored with it: off by {deviation:.2e} eV or eV/angstrom.",

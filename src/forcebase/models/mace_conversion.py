@@ -54,7 +54,7 @@ def convert_file(source: Path, target: Path) -> float:
         The largest difference of the answers, eV or eV/angstrom; 0.0 where each bit is the same.
 
     Raises:
-        ModelError: it is no MACE of a kind that has a neutral form, or that answers otherwise.
+        ModelError: it is not a MACE of a kind that has a neutral form, or that answers otherwise.
         MissingDependencyError: MACE is not installed.
     """
     from forcebase.models.network_form import build_network, describe_network

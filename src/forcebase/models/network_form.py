@@ -31,7 +31,7 @@ def describe_network(network: Any) -> NeutralForm:
         network: as MACE saves it, on the CPU.
 
     Raises:
-        ModelError: it is no MACE, or one of a kind that has no neutral form; the message says why.
+        ModelError: it is not a MACE, or of a kind that has no neutral form; the message says why.
     """
     import_mace()
     import torch

@@ -107,7 +107,7 @@ def read_neutral(data: bytes) -> NeutralForm:
     header = _header(data)
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or set(metadata) != {METADATA}:
-        raise refused("its metadata is none of forcebase's")
+        raise refused("its metadata is not forcebase's")
     architecture = _parsed(metadata[METADATA], "its architecture")
     if architecture.get("format") != FORMAT:
         raise refused(f"it does not say that its format is {FORMAT!r}")
@@ -149,12 +149,12 @@ def _parsed(text: Any, what: str) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError) as error:
         raise refused(f"{what} cannot be read: {error}") from None
     if not isinstance(found, dict):
-        raise refused(f"{what} is no JSON object")
+        raise refused(f"{what} is not JSON object")
     return found
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def relax(
         on_step: told of (step, largest force).
 
     Raises:
-        CalculationError: a force that is no number.
+        CalculationError: a force that is not a number.
     """
     moving = atoms.copy()
     moving.calc = calculator

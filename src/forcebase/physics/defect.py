@@ -215,21 +215,21 @@ def _read_change(text: str) -> Change:
     except ValueError:
         pass
     raise InputError(
-        f"{text!r} is no defect.",
+        f"{text!r} is not a defect.",
         hint="Write v_Se, Mo_W, or changes as remove:17,swap:20:Mo,move:3:0/0/0.1,add:Mo:1.2/0/9.",
     )
 
 
 def _vector(parts: Any) -> tuple[float, float, float]:
     x, y, z = (float(part) for part in parts)
-    if not max(abs(x), abs(y), abs(z)) <= FARTHEST:  # nor where one is no number
+    if not max(abs(x), abs(y), abs(z)) <= FARTHEST:  # nor where one is not a number
         raise ValueError(f"{parts} is out of any cell")
     return x, y, z
 
 
 def _check(change: Change, perfect: Atoms) -> None:
     if change.operation not in ("remove", "swap", "move", "add"):
-        raise InputError(f"{change.operation!r} is no change: remove, swap, move or add.")
+        raise InputError(f"{change.operation!r} is not a change: remove, swap, move or add.")
     if change.site is not None and not 0 <= change.site < len(perfect):
         raise InputError(
             f"There is no site {change.site} in {perfect.get_chemical_formula()}, which has "
@@ -237,10 +237,12 @@ def _check(change: Change, perfect: Atoms) -> None:
             hint="Choose one of them, or name the defect by elements, as v_Se.",
         )
     if change.element is not None and atomic_numbers.get(change.element, 0) == 0:
-        raise InputError(f"{change.element!r} is no element.")
+        raise InputError(f"{change.element!r} is not an element.")
     swapped = change.operation == "swap" and change.site is not None
     if swapped and perfect.symbols[change.site] == change.element:
-        raise InputError(f"Site {change.site} is {change.element} already: {change} is no change.")
+        raise InputError(
+            f"Site {change.site} is {change.element} already: {change} is not a change."
+        )
 
 
 def _middle(perfect: Atoms, places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -79,7 +79,7 @@ def locate_defect(atoms: Atoms, host_unit_cell: Atoms) -> LocatedDefect | None:
         from.
 
     Raises:
-        InputError: the cell is no supercell of the host: no repeats fit its lattice within
+        InputError: the cell is not a supercell of the host: no repeats fit its lattice within
             `MAX_STRAIN`, or more than `MAX_CHANGED` of the sites are changed.
     """
     vacuum = np.array(vacuum_axes(host_unit_cell.cell.array, host_unit_cell.positions))
@@ -92,7 +92,7 @@ def locate_defect(atoms: Atoms, host_unit_cell: Atoms) -> LocatedDefect | None:
     n_changed = len(removed) + len(added) + int(unlike.sum())
     if n_changed > MAX_CHANGED * len(perfect):
         raise InputError(
-            f"{atoms.get_chemical_formula()} is no supercell of "
+            f"{atoms.get_chemical_formula()} is not a supercell of "
             f"{host_unit_cell.get_chemical_formula()} with a defect: {len(removed)} of "
             f"{len(perfect)} sites have no atom within {SITE_RADIUS:g} angstrom, {len(added)} "
             f"atoms no site, {int(unlike.sum())} sites another element.",

@@ -22,6 +22,9 @@ METHODS = (GONZE, WANG)
 LARGEST_CHARGE = 1000.0
 """e; ferroelectrics have up to some ten, crystals near a transition to a metal some hundred."""
 
+UNBALANCED = 0.1
+"""e an atom: what the charges of converged calculations add up to is below a few hundredths."""
+
 FACTOR = 14.399645
 """e^2 / (4 pi epsilon_0), eV angstrom."""
 
@@ -55,8 +58,8 @@ class DielectricResponse:
         shapes = np.shape(self.born)[1:], np.shape(self.dielectric)
         if shapes != ((3, 3), (3, 3)):
             raise InputError(
-                f"Born charges of shape {np.shape(self.born)} and a dielectric tensor of shape "
-                f"{np.shape(self.dielectric)} are none.",
+                f"Born charges of shape {np.shape(self.born)} or a dielectric tensor of shape "
+                f"{np.shape(self.dielectric)}: both are 3x3, the charges of each atom.",
                 hint="Give (n_primitive, 3, 3) and (3, 3).",
             )
         if not (np.isfinite(self.born).all() and np.isfinite(self.dielectric).all()):
@@ -81,7 +84,7 @@ class DielectricResponse:
             raise InputError(
                 f"The factor of the non-analytical term is {self.factor:g} eV angstrom; it is a "
                 f"constant, {FACTOR:.4f}.",
-                hint="It is of another calculator's units, or no such factor.",
+                hint="It is in another calculator's units, or something else.",
             )
         for name, value in (("cutoff", self.g_cutoff), ("width", self.ewald)):
             if value is not None and not 0 < value < np.inf:
@@ -122,6 +125,22 @@ class DielectricResponse:
             "ewald_per_A": self.ewald,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+    def finding(self) -> str | None:
+        """What the charges add up to, where it is far from the zero of the acoustic sum rule.
+
+        Pick, Cohen and Martin, PRB 1, 910 (1970).
+        """
+        total = self.born.sum(axis=0)
+        most = total.flat[np.abs(total).argmax()]
+        each = abs(most) / max(len(self.born), 1)
+        if each <= UNBALANCED:
+            return None
+        return (
+            f"the Born charges of the primitive cell add up to {most:.2f} e ({each:.2f} e an atom) "
+            "in place of 0: the modes near Gamma are wrong with them; look at their order, and at "
+            "the convergence in k-points"
+        )
 
     def of_atoms(self, atoms: ArrayLike) -> DielectricResponse:
         """The same for (n,) atoms of the cell that it has, in that order."""

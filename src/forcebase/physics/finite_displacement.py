@@ -138,13 +138,13 @@ def _moments(atoms: Atoms) -> NDArray[np.float64] | None:
 
 
 def supercell_matrix_of(matrix: ArrayLike) -> NDArray[np.int64]:
-    """Give 3 integers or a 3x3 matrix as a (3, 3) matrix; InputError where it is no supercell."""
+    """Give 3 integers or a 3x3 matrix as (3, 3); InputError where it is not a supercell."""
     array = np.asarray(matrix)
     square = np.diag(array) if array.shape == (3,) else array
     whole = square.shape == (3, 3) and np.array_equal(square, np.round(square))
     if not whole or round(np.linalg.det(square)) < 1:
         raise InputError(
-            f"{array.tolist()} is no supercell matrix.",
+            f"{array.tolist()} is not a supercell matrix.",
             hint="Give 3 integers or a 3x3 matrix of integers with a positive determinant.",
         )
     return square.astype(np.int64)

@@ -31,7 +31,7 @@ def unfolded_points(supercell_matrix: ArrayLike, q_point: ArrayLike) -> NDArray[
     wrapped = np.round(vectors % 1.0, 9) % 1.0
     _, first = np.unique(wrapped, axis=0, return_index=True)
     if len(first) != n_cells:
-        raise InputError(f"{np.asarray(supercell_matrix).tolist()} is no supercell matrix.")
+        raise InputError(f"{np.asarray(supercell_matrix).tolist()} is not a supercell matrix.")
     return np.asarray(q_point, dtype=float) @ inverse + vectors[np.sort(first)]
 
 

@@ -15,7 +15,7 @@ POOR = 0.1
 """Of the forces; a residual above it is more than noise of the forces."""
 
 LARGE = 0.05
-"""angstrom; displacements of all atoms above it are no small ones: see what temperature tells."""
+"""angstrom; displacements of all atoms above it are not small ones: see what temperature tells."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Isolated atoms: they are no crystals, and give the reference energy of their element."""
+"""Isolated atoms: they are not crystals, and give the reference energy of their element."""
 
 from __future__ import annotations
 

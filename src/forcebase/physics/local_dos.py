@@ -73,7 +73,7 @@ class SiteGroups:
         shell: (n,) number of each site's shell.
         distance: (n,) from the centre, angstrom.
         symbols: (n,) element of each site.
-        side: (n,) "top", "middle" or "bottom"; None where the structure is no layer.
+        side: (n,) "top", "middle" or "bottom"; None where the structure is not a layer.
     """
 
     shells: Shells
@@ -166,7 +166,7 @@ def site_shares(vectors: NDArray, normal: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def layer_normal(atoms: Atoms) -> NDArray[np.float64]:
-    """(3,) unit vector normal to a layer; z for what is no layer."""
+    """(3,) unit vector normal to a layer; z for what is not a layer."""
     axes = vacuum_axes(atoms.cell.array, atoms.positions)
     if sum(axes) != 1:
         return np.array([0.0, 0.0, 1.0])
@@ -177,7 +177,7 @@ def _unit(axis: ArrayLike) -> NDArray[np.float64]:
     vector = np.asarray(axis, dtype=float)
     length = np.linalg.norm(vector)
     if vector.shape != (3,) or not length > 0:
-        raise InputError(f"{axis!r} is no direction.", hint="Give three numbers, as 0,0,1.")
+        raise InputError(f"{axis!r} is not a direction.", hint="Give three numbers, as 0,0,1.")
     return vector / length
 
 

@@ -71,7 +71,7 @@ def with_splitting(
     elif not reference.is_bulk:
         words = (
             "Born charges are kept and not applied: the non-analytical term is that of a crystal "
-            "in three dimensions, and this is none"
+            "in three dimensions, which this is not"
         )
     elif asked is Nac.NONE:
         words = "the non-analytical term is left out on both sides, as asked"

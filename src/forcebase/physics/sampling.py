@@ -31,7 +31,7 @@ class CellDraws(MSONable):
         size: the supercell is size x size x 1.
         count: number of independent draws.
         vacancy: element of which one randomly chosen atom is removed; None for a pristine cell.
-        name: kind of the structures where the start is no unit cell, as "relaxed-vacancy-2x2".
+        name: kind of the structures where the start is not a unit cell, as "relaxed-vacancy-2x2".
     """
 
     size: int

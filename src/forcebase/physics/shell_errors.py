@@ -63,7 +63,7 @@ class ShellTally:
         """Take the same structures, in the same order: cells of the host, perfect or not.
 
         Raises:
-            InputError: a structure is no supercell of the host, or the two sides differ.
+            InputError: a structure is not a supercell of the host, or the two sides differ.
         """
         if not np.array_equal(prediction.structures, reference.structures):
             raise InputError(

@@ -33,7 +33,7 @@ class Shells:
         rising = all(a < b for a, b in pairwise(edges))
         if not edges or not rising or not edges[0] > 0 or not np.isfinite(edges).all():
             raise InputError(
-                f"{list(self.edges)} are no edges of shells.",
+                f"{list(self.edges)} are not edges of shells.",
                 hint="Give rising radii in angstrom, as 3,6.",
             )
         object.__setattr__(self, "edges", edges)

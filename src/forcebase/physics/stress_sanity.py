@@ -140,7 +140,7 @@ def check_stress(cells: Sequence[LabelledCell]) -> StressCheck:
     largest = max((float(np.abs(_stress(cell)).max()) for cell in cells), default=0.0)
     if largest > LARGEST:
         doubt = (
-            f"a stress of {largest:.3g} eV/angstrom^3 is no stress of a crystal: is it in GPa "
+            f"a stress of {largest:.3g} eV/angstrom^3 is not a stress of a crystal: is it in GPa "
             "or kbar?"
         )
         return StressCheck(doubt, 0.0, 0)

@@ -107,8 +107,8 @@ class Calculation(Record):
                 the method's rules gave: see `GIVEN`.
 
         Raises:
-            InputError: a label is no number, NaN, infinite, of the wrong shape or, of DFT, beyond
-                all that there is.
+            InputError: a label is not a number, NaN, infinite, of the wrong shape or, of DFT,
+                beyond all that there is.
         """
         array = _numbers("forces", forces)
         tensor = None if stress is None else _numbers("stress", stress)

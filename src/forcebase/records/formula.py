@@ -14,7 +14,7 @@ def hill_formula(formula: str) -> str:
     """All atoms of a cell in Hill's order: Se8W4, whether W4Se8 or (WSe2)4 was written.
 
     Raises:
-        InputError: it is no formula, or has no whole number of an element.
+        InputError: it is not a formula, or has no whole number of an element.
     """
     return Formula.from_dict(_counts(formula)).format("hill")
 
@@ -23,7 +23,7 @@ def reduced_formula(formula: str) -> str:
     """The smallest formula of the same composition, metals first: WSe2 for Se8W4.
 
     Raises:
-        InputError: it is no formula, or has no whole number of an element.
+        InputError: it is not a formula, or has no whole number of an element.
     """
     return Formula.from_dict(_counts(formula)).reduce()[0].format("metal")
 
@@ -49,7 +49,7 @@ def _counts(formula: str) -> dict[str, int]:
     try:
         amounts = Composition(formula).get_el_amt_dict()
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{formula!r} is no formula.", hint=hint) from None
+        raise InputError(f"{formula!r} is not a formula.", hint=hint) from None
     if unknown := [symbol for symbol in amounts if symbol not in atomic_numbers]:
         raise InputError(f"{formula!r}: there is no element {unknown[0]}.", hint=hint)
     counts = {symbol: round(amount) for symbol, amount in amounts.items()}

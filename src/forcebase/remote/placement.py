@@ -31,7 +31,7 @@ def place(
             scheduler knows: `{"nodes": 1, "time": "02:00:00", "gres": "gpu:1"}`.
 
     Raises:
-        InputError: resources that are no table.
+        InputError: resources that are not a table.
     """
     from jobflow_remote import set_run_config
 

@@ -65,7 +65,7 @@ class RemoteProject:
             wrong = error.errors()[0]
             where = ".".join(str(part) for part in wrong["loc"])
             raise InputError(
-                f"{self.path} is no project of jobflow-remote: {where}: {wrong['msg']}.",
+                f"{self.path} is not a project of jobflow-remote: {where}: {wrong['msg']}.",
                 hint=f"Mend it, or start anew: forcebase remote init --name {self.name} --force",
             ) from None
 

@@ -97,7 +97,7 @@ def check_frames(path: Path) -> None:
         except ValueError:
             words = head[:40].decode(errors="replace")
             raise InputError(
-                f"{path.name}, frame {frame}: {words!r} is no number of atoms."
+                f"{path.name}, frame {frame}: {words!r} is not a number of atoms."
             ) from None
         if n < 0:
             raise InputError(f"{path.name}, frame {frame} has {n} atoms.")

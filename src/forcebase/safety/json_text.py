@@ -16,7 +16,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file, compressed or not, as plain data.
 
     Raises:
-        InputError: it is no JSON, or is beyond the limits.
+        InputError: it is not JSON, or is beyond the limits.
         OSError: it cannot be read.
     """
     data = read_unpacked(path, TEXT_BYTES)
@@ -42,7 +42,7 @@ def parse_json(text: str | bytes, **hooks: Any) -> Any:
         **hooks: `object_pairs_hook` and others of `json.loads`.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
         RecursionError: it is nested too deeply.
     """
     with usual_recursion_limit():

@@ -22,7 +22,7 @@ def fill_name(pattern: str, values: dict[str, object]) -> str:
     rest = FIELDS.sub("", pattern)
     if "{" in rest or "}" in rest:
         raise InputError(
-            f"{pattern!r} is no pattern of names.", hint="Write {key} or {key:04d} for values."
+            f"{pattern!r} is not a pattern of names.", hint="Write {key} or {key:04d} for values."
         )
     try:
         return pattern.format(**values)

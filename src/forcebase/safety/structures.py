@@ -21,7 +21,7 @@ def plain_structure(given: Any) -> Structure:
     """A pymatgen Structure of a document's, or the one that is given; properties stay behind.
 
     Raises:
-        InputError: it is no structure of whole atoms of known elements.
+        InputError: it is not a structure of whole atoms of known elements.
     """
     if isinstance(given, Structure):
         return given
@@ -57,6 +57,6 @@ def _symbol(site: Mapping[str, Any]) -> str:
     symbol = kinds[0]["element"]
     if not isinstance(symbol, str) or atomic_numbers.get(symbol, 0) < 1:
         raise InputError(
-            f"a site of the structure is of {str(symbol)[:20]!r}, which is no element."
+            f"a site of the structure is of {str(symbol)[:20]!r}, which is not an element."
         )
     return symbol

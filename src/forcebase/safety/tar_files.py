@@ -43,6 +43,6 @@ def open_tar(path: Path) -> tarfile.TarFile:
 
     Raises:
         InputError: a header is too large, or says a size below zero; later members too.
-        tarfile.TarError, OSError, EOFError, LZMAError, zlib.error: it is no sound tar.
+        tarfile.TarError, OSError, EOFError, LZMAError, zlib.error: it is not a sound tar.
     """
     return tarfile.open(path, tarinfo=_Member)

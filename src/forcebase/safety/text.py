@@ -7,12 +7,12 @@ import re
 import unicodedata
 
 HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
-"""Unicode's categories of what is no letter, mark, number or sign: escapes, turns of direction,
+"""Unicode's categories of what is not a letter, mark, number or sign: escapes, turns of direction,
 halves of surrogates, line ends."""
 
 
 def readable(text: str, keep: str = "") -> str:
-    """The text with what is no printable character spelled out, as `\\x1b`.
+    """The text with what is not a printable character spelled out, as `\\x1b`.
 
     A terminal obeys escape sequences, which may move the cursor, retitle the window or hide text.
 

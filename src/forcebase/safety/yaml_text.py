@@ -39,7 +39,7 @@ def read_yaml(path: Path, *, whole: bool = False) -> Tree:
         whole: refuse text whose last line has no end: it may be cut inside a number.
 
     Raises:
-        InputError: it cannot be read, is no YAML, or is none of plain data; see `parse_yaml`.
+        InputError: it cannot be read, is not YAML, or is none of plain data; see `parse_yaml`.
     """
     try:
         found = path.stat()
@@ -61,7 +61,7 @@ def parse_yaml(text: str | bytes, name: str) -> Tree:
     """Turn YAML into plain data.
 
     Raises:
-        InputError: it is no YAML, has a tag, a key twice, an alias inside what it stands for, or
+        InputError: it is not YAML, has a tag, a key twice, an alias inside what it stands for, or
             more values or levels than the limits; the message names it and the line.
     """
     TEXT_BYTES.check(len(text), name)
@@ -70,7 +70,7 @@ def parse_yaml(text: str | bytes, name: str) -> Tree:
         return yaml.load(text, Loader=SafeLoader)
     except yaml.YAMLError as error:
         words = " ".join(str(error).split())[:200]
-        raise InputError(f"{name} is no YAML: {words}") from None
+        raise InputError(f"{name} is not YAML: {words}") from None
     except (ValueError, RecursionError) as error:  # as of a date that there is not
         raise InputError(f"{name} cannot be read: {error}") from None
 

@@ -86,7 +86,7 @@ def read_abinit_text(path: Path) -> CodeOutput:
 
 
 def _require_ground_state(text: str) -> None:
-    """Refuse what is no self-consistent ground state.
+    """Refuse what is not a self-consistent ground state.
 
     Raises:
         InputError: the density was fixed, or it is a run of screening, GW or BSE.
@@ -98,7 +98,7 @@ def _require_ground_state(text: str) -> None:
     if driver in (3, 4, 66, 99):
         raise InputError(f"optdriver = {driver} is of GW or BSE: it gives no labels.")
     if first(r"^ +imgmov +(\d+)", text, int, 0):
-        raise InputError("it is of images of a band (imgmov): they are no labels.")
+        raise InputError("it is of images of a band (imgmov): they are not labels.")
 
 
 def _last(pattern: str, text: str) -> float | None:

@@ -99,7 +99,7 @@ class CodeOutput:
 
 
 def ionic_steps(images: Iterable[Atoms], converged: Sequence[bool] | bool) -> list[IonicStep]:
-    """Take steps with energy and forces from ASE's images; a step without forces is no label.
+    """Take steps with energy and forces from ASE's images; a step without forces is not a label.
 
     Args:
         images: with a SinglePointCalculator each.

@@ -126,7 +126,7 @@ def _require_table(text: str) -> None:
 
 
 def _require_ground_state(asked: Any) -> None:
-    """Refuse what is no self-consistent ground state.
+    """Refuse what is not a self-consistent ground state.
 
     Raises:
         InputError: it is a run of a band, of GW or of excitations.

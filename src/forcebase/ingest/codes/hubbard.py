@@ -33,7 +33,7 @@ def shell_of(label: str) -> int:
     """
     found = re.fullmatch(r"\d?([spdf])", label.strip().lower())
     if found is None:
-        raise InputError(f"it has a Hubbard term for {label!r}, which is no shell.")
+        raise InputError(f"it has a Hubbard term for {label!r}, which is not a shell.")
     return SHELLS.index(found.group(1))
 
 
@@ -70,4 +70,6 @@ def _setup_term(text: str) -> dict[str, Any]:
         entry = term(float(number), 0.0, shell_of(shell))
         return entry if not scale or int(scale) else {**entry, "scaled": False}
     except ValueError:
-        raise InputError(f"its setups name a Hubbard term {text!r}, which is none.") from None
+        raise InputError(
+            f"its setups have a Hubbard term {text!r}, which cannot be read."
+        ) from None

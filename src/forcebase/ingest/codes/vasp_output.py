@@ -52,7 +52,7 @@ def read_vasprun(path: Path, keep: bool = False) -> CodeOutput:
     """Read vasprun.xml; energies are extrapolated to zero width (VASP's energy(sigma->0)).
 
     It names the POTCARs by their titles; their hashes are of a POTCAR beside it, if one has them,
-    and moments of an OUTCAR beside it. Steps that VASP's own force field predicted are no DFT
+    and moments of an OUTCAR beside it. Steps that VASP's own force field predicted are not DFT
     labels: they are left out, and counted in a note.
 
     Args:
@@ -280,7 +280,7 @@ def _atom_type(row: ElementTree.Element) -> AtomType:
     if symbol not in atomic_numbers or symbol == "X":
         symbol = element_of(title) if element_of(title) in atomic_numbers else symbol
     if symbol not in atomic_numbers or symbol == "X":
-        raise InputError(f"its atoms are called {symbol!r}, and so is no element ({title}).")
+        raise InputError(f"its atoms are called {symbol!r}, and so is not an element ({title}).")
     return AtomType(symbol, int(count), float(valence), title)
 
 

@@ -54,7 +54,7 @@ def vasp_fields(tags: Tags, asked: Tags, types: Sequence[AtomType], version: str
         version: of VASP.
 
     Raises:
-        InputError: it is no self-consistent ground state, or does not say its cutoff.
+        InputError: it is not a self-consistent ground state, or does not say its cutoff.
     """
     tags = {name.upper(): value for name, value in tags.items()}
     asked = {name.upper(): value for name, value in asked.items()}

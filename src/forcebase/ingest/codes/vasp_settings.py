@@ -133,7 +133,7 @@ def require_ground_state(tags: Tags) -> None:
     if isinstance(charge, float) and charge >= 10:
         raise InputError(
             f"it is not self-consistent: ICHARG = {charge:g} keeps the density fixed.",
-            hint="Its energies are no labels; import the run that made the density.",
+            hint="Its energies are not labels; import the run that made the density.",
         )
     algorithm = str(tags.get("ALGO", "")).strip().upper()
     if NOT_GROUND.fullmatch(algorithm):

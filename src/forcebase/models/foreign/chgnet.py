@@ -44,7 +44,7 @@ def open_engine(weights: bytes, dtype: str, arguments: Mapping[str, Any]) -> CHG
     """Load a checkpoint; there are no arguments.
 
     Raises:
-        ModelError: an argument, or a file that is no checkpoint of CHGNet.
+        ModelError: an argument, or a file that is not a checkpoint of CHGNet.
     """
     if arguments:
         raise ModelError(f"CHGNet takes no arguments: {', '.join(arguments)}.")
@@ -56,7 +56,7 @@ def open_engine(weights: bytes, dtype: str, arguments: Mapping[str, Any]) -> CHG
             state = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=False)
             network = CHGNet.from_dict(state["model"])
         except (KeyError, RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
-            raise ModelError(f"This is no checkpoint that CHGNet can read: {error}") from error
+            raise ModelError(f"This is not a checkpoint that CHGNet can read: {error}") from error
     return CHGNetEngine(network, dtype)
 
 
