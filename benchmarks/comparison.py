@@ -47,7 +47,7 @@ from forcebase.digest import content_digest
 from forcebase.frames import Frames
 from forcebase.ingest.batch import Batch
 from forcebase.integrity.verify import verify
-from forcebase.lineage import trace_down, trace_up
+from forcebase.provenance import trace_down, trace_up
 from forcebase.records import Activity, Calculation, DFTMethod, Method, Structure
 from forcebase.settings import Settings
 from machine import Conditions

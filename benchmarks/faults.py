@@ -34,6 +34,8 @@ import psutil
 from jobflow import Flow
 
 import killed_commands
+from forcebase.actions.flow_files import load_flow
+from forcebase.actions.running_here import run_here
 from forcebase.curation.pipeline import CurationRecipe
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames, publish_model
@@ -41,7 +43,6 @@ from forcebase.database.reading import read_frames
 from forcebase.database.server import EmbeddedServer
 from forcebase.ingest.collect import collect
 from forcebase.ingest.importing import import_paths
-from forcebase.launch import load_flow, run_here
 from forcebase.makers.curation import CurateMaker
 from forcebase.makers.prediction import PredictMaker
 from forcebase.makers.training import MACETrainMaker

@@ -31,11 +31,11 @@ IMPORTED = (
     "forcebase.comparison.matrix",
     "forcebase.integrity.backup",
     "forcebase.integrity.restore",
-    "forcebase.integrity.subject",
+    "forcebase.provenance.subject",
     "forcebase.integrity.verify",
     "forcebase.ingest.importing",
     "forcebase.ingest.codes.code_output",
-    "forcebase.model_library",
+    "forcebase.actions.models",
     "mace.calculators",
     "pymatgen.io.ase",
 )

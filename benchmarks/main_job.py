@@ -18,9 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from data import sizes_of_split
+from forcebase.actions.main_job import DEMO_JOB, FULL_JOB, run_main_job
 from forcebase.database.database import Database
 from forcebase.database.server import EmbeddedServer
-from forcebase.main_job import DEMO_JOB, FULL_JOB, run_main_job
 from forcebase.settings import Settings
 from machine import Conditions
 

@@ -23,8 +23,10 @@ from forcebase.actions.phonons import compute_phonon, reference_phonon
 from forcebase.actions.predictions import predict
 from forcebase.cli.console import open_database
 from forcebase.comparison import Selection, compare_labels, compare_phonons, join
+from forcebase.database.crystals import crystal_of
 from forcebase.database.database import Database
 from forcebase.physics.reference_energies import fit_e0s
+from forcebase.physics.spectra import spectra_of
 from forcebase.physics.vibrations import Bands
 from forcebase.records import Dataset, ModelMethod, Phonon
 from forcebase.report.style import (
@@ -37,7 +39,6 @@ from forcebase.report.style import (
     new_figure,
     png,
 )
-from forcebase.spectra import crystal_of, spectra_of
 from forcebase.units import THZ_TO_CM1
 from machine import Conditions
 

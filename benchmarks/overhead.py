@@ -32,13 +32,13 @@ from maggma.stores import MemoryStore
 from ruamel.yaml import YAML
 
 from forcebase.actions.datasets import build_dataset
+from forcebase.actions.running_here import run_here
 from forcebase.actions.training import train_model
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames, publish_model
 from forcebase.database.server import EmbeddedServer
 from forcebase.frames import Frames
 from forcebase.ingest.importing import import_paths
-from forcebase.launch import run_here
 from forcebase.makers.prediction import PredictMaker
 from forcebase.models.training_settings import QUICK
 from forcebase.remote.project import RemoteProject, init_project

@@ -13,13 +13,13 @@ on a cluster, and all else here:
 from jobflow import Flow, Maker
 from pymatgen.io.ase import AseAtomsAdaptor
 
+from forcebase.database.crystals import crystal_of
 from forcebase.database.database import Database
 from forcebase.makers.gpaw import GPAWStaticMaker
 from forcebase.makers.sampling import LabelStructuresMaker
 from forcebase.outputs import StructureOutput
 from forcebase.physics.thermal_displacements import ThermalDraws, draw_thermal
 from forcebase.remote.placement import place
-from forcebase.spectra import crystal_of
 
 
 def build(

@@ -10,8 +10,8 @@ computed again, so an interrupted run goes on where it stopped.
 
 from jobflow import Flow
 
+from forcebase.actions.defects import defect_flow
 from forcebase.database.database import Database
-from forcebase.defects import defect_flow
 from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.remote.placement import place

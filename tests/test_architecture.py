@@ -21,12 +21,11 @@ FLOORS = (
     ("makers", "records"),
     ("database",),
     ("ingest",),
-    ("integrity",),
-    ("launch", "lineage", "datasets", "spectra", "remote", "preconditions"),
+    ("provenance",),
+    ("integrity", "datasets", "remote"),
     ("comparison", "archive"),
-    ("actions", "model_library"),
-    ("defects", "report"),
-    ("main_job", "defect_report"),
+    ("report",),
+    ("actions",),
     ("cli",),
 )
 """Lowest first; rooms on the same floor do not know each other."""

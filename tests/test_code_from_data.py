@@ -9,7 +9,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src"
 ALLOWED = {
-    "exec_module": {"forcebase.launch"},  # a flow file, which the user named
+    "exec_module": {"forcebase.actions.flow_files"},  # a flow file, which the user named
     "import_module": {
         "forcebase.models.foreign.ase_calculator",  # a calculator, which the user trusted
         "forcebase.models.foreign.engine",  # three modules of this package, by kind

@@ -9,10 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from forcebase.actions.phonons import compute_phonon, find_relaxation
-from forcebase.database.publishing import publish_model
-from forcebase.defect_report import study_defects
-from forcebase.defects import (
+from forcebase.actions.defect_report import study_defects
+from forcebase.actions.defects import (
     compute_defect_phonons,
     defect_flow,
     defect_phonons,
@@ -20,17 +18,20 @@ from forcebase.defects import (
     pristine_of,
     spectra_of_defect,
 )
+from forcebase.actions.flow_files import load_flow
+from forcebase.actions.phonons import compute_phonon, find_relaxation
+from forcebase.actions.running_here import run_here
+from forcebase.database.crystals import crystal_of
+from forcebase.database.publishing import publish_model
 from forcebase.errors import InputError, ModelError, NotFoundError
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.outputs import model_batch
-from forcebase.launch import load_flow, run_here
 from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.physics.defect_spectra import defect_spectra
 from forcebase.physics.harmonic_crystal import sum_rule_error, symmetry_error
 from forcebase.physics.shells import Shells
 from forcebase.records import Activity
-from forcebase.spectra import crystal_of
 
 MAKER = PhononMaker(relax_maker=RelaxMaker(fmax=1e-4))
 TWO = [[2, 0, 0], [0, 2, 0], [0, 0, 1]]

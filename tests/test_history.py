@@ -12,8 +12,8 @@ from forcebase.cli.main import main
 from forcebase.database.acts import begin
 from forcebase.ingest.failures import failure
 from forcebase.ingest.importing import import_paths
-from forcebase.integrity.taint import remove_taint, set_taint
-from forcebase.lineage.history import history
+from forcebase.provenance.history import history
+from forcebase.provenance.taint import remove_taint, set_taint
 from forcebase.records import Activity
 
 BEGIN = """

@@ -7,9 +7,10 @@ import pytest
 from ase.build import bulk
 from jobflow import Flow, Job, job
 
+from forcebase.actions.flow_files import load_flow
+from forcebase.actions.running_here import run_here
 from forcebase.blob import Blob
 from forcebase.errors import CalculationError, InputError, ModelError
-from forcebase.launch import load_flow, run_here
 from forcebase.outputs import StructuresOutput
 
 

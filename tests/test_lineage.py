@@ -10,10 +10,10 @@ from forcebase.blob import Blob
 from forcebase.comparison import compare
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.importing import import_paths
-from forcebase.integrity.subject import find_subject
-from forcebase.integrity.taint import remove_taint, set_taint
-from forcebase.lineage import graph, steps, trace_down, trace_up
-from forcebase.lineage.picture import draw_lineage
+from forcebase.provenance import graph, steps, trace_down, trace_up
+from forcebase.provenance.picture import draw_lineage
+from forcebase.provenance.subject import find_subject
+from forcebase.provenance.taint import remove_taint, set_taint
 from forcebase.records import Calculation, ModelMethod
 
 

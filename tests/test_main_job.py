@@ -13,14 +13,14 @@ import pytest
 from ase.io import read, write
 from typer.testing import CliRunner
 
-from forcebase import main_job
+from forcebase.actions import main_job
 from forcebase.actions.datasets import build_dataset
+from forcebase.actions.main_job import DATA, WSE2, MainJob, run_main_job
 from forcebase.cli.main import app
 from forcebase.database.database import Database
 from forcebase.ingest.importing import import_paths
-from forcebase.integrity.taint import remove_taint, set_taint
-from forcebase.main_job import DATA, WSE2, MainJob, run_main_job
 from forcebase.models.training_settings import QUICK
+from forcebase.provenance.taint import remove_taint, set_taint
 
 ROOT = Path(__file__).parents[1]
 METRICS = (

@@ -13,6 +13,7 @@ import torch
 from ase.build import bulk
 from mace.calculators import MACECalculator
 
+from forcebase.actions.models import add_model, check_stored_model, export_model, open_model
 from forcebase.actions.phonons import compute_phonon
 from forcebase.actions.predictions import predict
 from forcebase.comparison import compare_labels
@@ -25,7 +26,6 @@ from forcebase.errors import (
 )
 from forcebase.frames import Frames
 from forcebase.ingest.batch import Batch
-from forcebase.model_library import add_model, check_stored_model, export_model, open_model
 from forcebase.models.foreign.environments import python_of
 from forcebase.models.foreign.model import _engine, load_foreign
 from forcebase.models.sources import Source

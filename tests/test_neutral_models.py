@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from forcebase.actions.models import add_model, convert_model, export_model, open_model
 from forcebase.archive import read_archive, write_archive
 from forcebase.database.database import Database
 from forcebase.database.installation import META
@@ -25,7 +26,6 @@ from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.migrating import migrate_database
 from forcebase.integrity.restore import restore_backup
 from forcebase.integrity.verify import verify
-from forcebase.model_library import add_model, convert_model, export_model, open_model
 from forcebase.models.network_form import build_network
 from forcebase.models.neutral_form import is_neutral, read_neutral
 from forcebase.models.sources import Source

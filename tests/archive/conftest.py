@@ -7,7 +7,7 @@ from forcebase.archive import write_archive
 from forcebase.comparison import compare
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.outputs import model_batch
-from forcebase.integrity.taint import set_taint
+from forcebase.provenance.taint import set_taint
 from forcebase.records import Activity, Calculation
 
 FILES = (

@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from forcebase.actions.models import check_stored_model, convert_model, open_model
 from forcebase.archive import read_archive, write_archive
 from forcebase.comparison import compare
 from forcebase.database.publishing import publish_model, stored_model
@@ -19,7 +20,6 @@ from forcebase.errors import InputError, ModelError
 from forcebase.ingest.batch import Batch
 from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.verify import verify
-from forcebase.model_library import check_stored_model, convert_model, open_model
 from forcebase.records import Activity, ModelMethod
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from forcebase.actions.models import open_model
 from forcebase.archive import ArchiveReport, Description, read_archive, write_archive
 from forcebase.archive.contents import LOCAL_FIELDS, gather
 from forcebase.archive.layout import ORDER
@@ -12,9 +13,8 @@ from forcebase.errors import InputError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.outputs import phonon_record
 from forcebase.integrity.findings import FindingKind
-from forcebase.integrity.taint import stale_among
 from forcebase.integrity.verify import verify
-from forcebase.model_library import open_model
+from forcebase.provenance.taint import stale_among
 from forcebase.records import Activity
 from forcebase.records.base import utc_now
 

@@ -8,10 +8,10 @@ import uuid
 import pytest
 
 from forcebase.actions.datasets import build_dataset
+from forcebase.actions.models import add_model
 from forcebase.cli.main import main
 from forcebase.database.database import Database
 from forcebase.ingest.importing import import_paths
-from forcebase.model_library import add_model
 from forcebase.models.sources import Source
 from forcebase.settings import Settings
 

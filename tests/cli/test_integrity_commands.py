@@ -8,7 +8,7 @@ import pytest
 
 from forcebase.actions.datasets import build_dataset
 from forcebase.cli.main import main
-from forcebase.integrity.taint import remove_taint
+from forcebase.provenance.taint import remove_taint
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from forcebase.blob import Blob
 from forcebase.cli.main import app
+from forcebase.database.crystals import crystal_of
 from forcebase.errors import InputError
 from forcebase.ingest.outputs import phonon_record
 from forcebase.records import ModelMethod
-from forcebase.spectra import crystal_of
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from forcebase.cli.main import main
 from forcebase.database.database import Database
 from forcebase.ingest.failures import failure
 from forcebase.ingest.importing import import_paths
-from forcebase.integrity.taint import set_taint
+from forcebase.provenance.taint import set_taint
 from forcebase.settings import Settings
 
 CLI = Path(console.__file__).parent

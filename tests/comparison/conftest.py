@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from forcebase.blob import Blob
+from forcebase.database.crystals import crystal_of
 from forcebase.ingest.outputs import phonon_record
 from forcebase.records import ModelMethod, Structure
-from forcebase.spectra import crystal_of
 
 PROTOCOL = {"displacement_A": 0.02, "symmetrized": True, "drift_removed": True}
 

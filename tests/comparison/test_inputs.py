@@ -21,9 +21,9 @@ from forcebase.database.compared import (
 from forcebase.digest import bytes_digest, merkle_root
 from forcebase.ingest.batch import Batch
 from forcebase.integrity.findings import FindingKind
-from forcebase.integrity.taint import remove_taint, set_taint, stale_among
 from forcebase.integrity.verify import verify
-from forcebase.lineage import trace_down
+from forcebase.provenance import trace_down
+from forcebase.provenance.taint import remove_taint, set_taint, stale_among
 from forcebase.records import Activity, Calculation, ModelMethod, Validation
 from forcebase.records.base import CHECKSUM
 

@@ -6,13 +6,13 @@ import pytest
 from forcebase.actions.datasets import build_dataset
 from forcebase.blob import Blob
 from forcebase.comparison import compare, compare_labels, compare_phonons, join
+from forcebase.database.crystals import crystal_of
 from forcebase.database.reading import read_frames
 from forcebase.datasets import dataset_frames
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.outputs import phonon_record
 from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.records import Calculation, ModelMethod
-from forcebase.spectra import crystal_of
 
 ENERGY_OFF = 0.012
 FORCE_OFF = 0.05

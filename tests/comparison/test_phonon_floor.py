@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from forcebase.actions.models import add_model
 from forcebase.actions.phonons import compute_phonon
 from forcebase.comparison import compare_phonons
 from forcebase.comparison.phonon_floor import largest_floors, phonon_floors
 from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
-from forcebase.model_library import add_model
 from forcebase.models.sources import Source
 from forcebase.records import Structure
 

@@ -20,8 +20,8 @@ from forcebase.database.reading import read_frames
 from forcebase.errors import InputError, MixedMethodsError
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.importing import import_paths
-from forcebase.integrity.taint import remove_taint, set_taint, stale_among
 from forcebase.physics.magnetic_state import described
+from forcebase.provenance.taint import remove_taint, set_taint, stale_among
 from forcebase.records import Activity, Calculation, DFTMethod, Structure
 from forcebase.units import voigt
 

@@ -19,12 +19,12 @@ from documents import ROOT, Block
 from queue_delays import start_jobs_with
 from warm_commands import warm_commands
 
+from forcebase.actions.main_job import DEMO_JOB, run_main_job
 from forcebase.cli.records import parse_filters
 from forcebase.database.connection import open_client
 from forcebase.database.database import Database
 from forcebase.integrity.backup import write_backup
 from forcebase.integrity.restore import restore_backup
-from forcebase.main_job import DEMO_JOB, run_main_job
 from forcebase.models.training_settings import QUICK
 from forcebase.settings import Settings
 

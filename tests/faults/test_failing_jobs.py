@@ -11,10 +11,10 @@ from jobflow import Flow
 from pymatgen.io.ase import AseAtomsAdaptor
 from waiting import wait_until
 
+from forcebase.actions.running_here import run_here
 from forcebase.blob import Blob
 from forcebase.errors import CalculationError, ModelError
 from forcebase.ingest.collect import collect
-from forcebase.launch import run_here
 from forcebase.makers.gpaw import GPAWStaticMaker
 from forcebase.makers.training import MACETrainMaker
 from forcebase.models.training_settings import QUICK

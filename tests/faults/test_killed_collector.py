@@ -15,6 +15,7 @@ from executioner import started_in, was_killed
 from jobflow import Flow, job, run_locally
 from waiting import PATIENCE
 
+from forcebase.actions.flow_files import load_flow
 from forcebase.blob import Blob
 from forcebase.curation.pipeline import CurationRecipe
 from forcebase.database import blobs
@@ -25,7 +26,6 @@ from forcebase.ingest.collect import collect
 from forcebase.ingest.importing import import_paths
 from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.verify import verify
-from forcebase.launch import load_flow
 from forcebase.makers.curation import CurateMaker
 from forcebase.makers.prediction import PredictMaker
 

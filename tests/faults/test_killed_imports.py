@@ -15,7 +15,7 @@ from forcebase.database.database import Database
 from forcebase.ingest.importing import import_paths
 from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.verify import verify
-from forcebase.lineage.history import history
+from forcebase.provenance.history import history
 
 pytestmark = pytest.mark.faults
 FILES = ("wse2_gpaw_unitcell.extxyz", "wse2_gpaw_3x3_displacements.extxyz")

@@ -9,8 +9,9 @@ import pytest
 from jobflow import Flow, run_locally
 from waiting import PATIENCE, wait_until
 
+from forcebase.actions.flow_files import load_flow
+from forcebase.actions.running_here import run_here
 from forcebase.ingest.collect import collect
-from forcebase.launch import load_flow, run_here
 from forcebase.makers.sampling import SampleStructuresMaker
 from forcebase.physics.sampling import CellDraws, SamplingPlan
 from forcebase.remote.submission import submit

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from waiting import PATIENCE, wait_until
 
+from forcebase.actions.flow_files import load_flow
+from forcebase.actions.running_here import run_here
 from forcebase.ingest.collect import collect
-from forcebase.launch import load_flow, run_here
 from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from jobflow import Flow, Job, job, run_locally
 
+from forcebase.actions.flow_files import load_flow
+from forcebase.actions.running_here import run_here
 from forcebase.blob import Blob
 from forcebase.errors import CalculationError
 from forcebase.ingest.collect import collect
-from forcebase.launch import load_flow, run_here
 
 
 @job(data=["structures"])

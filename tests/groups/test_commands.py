@@ -22,7 +22,7 @@ from forcebase.ingest.batch import Batch
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import READERS
-from forcebase.integrity.taint import set_taint
+from forcebase.provenance.taint import set_taint
 from forcebase.records import Activity
 
 FILES = ("wse2_gpaw_pbe.extxyz", "wse2_gpaw_unitcell.extxyz", "phonopy_wse2_gpaw_3x3.yaml")

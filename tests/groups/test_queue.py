@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from forcebase.actions.flow_files import load_flow
 from forcebase.database.database import Database
 from forcebase.database.roles import Role
 from forcebase.errors import AccessError
 from forcebase.ingest.collect import collect
-from forcebase.launch import load_flow
 from forcebase.remote.project import init_project
 from forcebase.remote.submission import submit
 

@@ -13,6 +13,7 @@ from ase import Atoms
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
+from forcebase.actions.models import convert_model
 from forcebase.archive import read_archive
 from forcebase.database import installation
 from forcebase.database.access import access_of
@@ -26,8 +27,7 @@ from forcebase.database.trust import trust
 from forcebase.database.users import add_user, list_users, remove_user, user_uri
 from forcebase.errors import AccessError, DatabaseError, InputError, NotFoundError
 from forcebase.integrity.migrating import migrate_database
-from forcebase.integrity.taint import remove_taint, set_taint
-from forcebase.model_library import convert_model
+from forcebase.provenance.taint import remove_taint, set_taint
 from forcebase.records import Activity, Structure
 
 RECORDS = (
@@ -319,7 +319,7 @@ def test_a_curator_is_told_who_converts_a_model_before_its_file_is_opened(group,
     model = admin.require_model("quick")
     trust(admin, model)
     opened = []
-    monkeypatch.setattr("forcebase.model_library.convert_stored", lambda *a: opened.append(a))
+    monkeypatch.setattr("forcebase.actions.models.convert_stored", lambda *a: opened.append(a))
     with pytest.raises(AccessError, match=r"'carl' \(curator .*neutral form") as told:
         convert_model(curator, model)
     assert f"forcebase model convert {model.id[:10]}" in told.value.hint

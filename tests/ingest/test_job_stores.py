@@ -22,8 +22,8 @@ from forcebase.blob import Blob
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import model_batch
-from forcebase.lineage import trace_up
 from forcebase.physics.phonopy_contents import from_phonopy_yaml
+from forcebase.provenance import trace_up
 from forcebase.records import Activity
 
 VASPRUN = Path(ase.__file__).parent / "test" / "testdata" / "vasp" / "vasprun_dfpt.xml"

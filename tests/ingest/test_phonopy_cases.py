@@ -21,9 +21,9 @@ from small_phonons import (
     with_forces,
 )
 
+from forcebase.database.crystals import crystal_of
 from forcebase.ingest.importing import import_paths
 from forcebase.physics.vibrations import modes
-from forcebase.spectra import crystal_of
 
 METHOD = CASES / "phonopy_units_missing" / "method.yaml"
 ALL = {"force_sets": True, "displacements": True, "force_constants": False}

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from small_phonons import CASES, at, loaded_by_phonopy, solved, unpacked_case
 
+from forcebase.database.crystals import crystal_of
 from forcebase.ingest.importing import import_paths
 from forcebase.physics.vibrations import gamma_frequencies, modes
-from forcebase.spectra import crystal_of
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "phonopy"
 SAME = 1e-5

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import yaml
 
+from forcebase.database.crystals import crystal_of
 from forcebase.ingest.importing import import_paths
 from forcebase.physics.phonopy_contents import from_phonopy_yaml
-from forcebase.spectra import crystal_of
 
 NAME = "phonopy_wse2_gpaw_3x3.yaml"
 

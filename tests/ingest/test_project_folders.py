@@ -23,7 +23,7 @@ from forcebase.ingest.raw_files import write_file
 from forcebase.ingest.reasons import in_words
 from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.verify import verify
-from forcebase.lineage import trace_up
+from forcebase.provenance import trace_up
 
 SIDECARS = {
     "custodian.json.gz": gzip.compress(json.dumps([{"job": {"@class": "VaspJob"}}]).encode()),

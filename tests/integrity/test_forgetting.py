@@ -25,10 +25,10 @@ from forcebase.ingest.options import ImportOptions
 from forcebase.integrity import forgetting
 from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.forgetting import forget, plan_forgetting
-from forcebase.integrity.subject import Subject, find_subject
-from forcebase.integrity.taint import set_taint
 from forcebase.integrity.verify import verify
-from forcebase.lineage.history import history
+from forcebase.provenance.history import history
+from forcebase.provenance.subject import Subject, find_subject
+from forcebase.provenance.taint import set_taint
 from forcebase.records import Activity, Calculation, ModelMethod
 
 

@@ -17,9 +17,9 @@ from forcebase.errors import DatabaseError, MixedMethodsError
 from forcebase.ingest.importing import import_paths
 from forcebase.integrity.migrating import migrate_database
 from forcebase.integrity.restore import restore_backup
-from forcebase.integrity.taint import set_taint, stale_among
 from forcebase.integrity.verify import verify
-from forcebase.lineage import trace_up
+from forcebase.provenance import trace_up
+from forcebase.provenance.taint import set_taint, stale_among
 from forcebase.records.calculation import RENEWS
 
 OLD = Path(__file__).parents[1] / "data" / "versions" / "6"

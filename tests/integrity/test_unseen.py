@@ -20,8 +20,8 @@ from forcebase.ingest.batch import Batch
 from forcebase.ingest.collect import collect
 from forcebase.ingest.importing import import_paths
 from forcebase.integrity.findings import FindingKind
-from forcebase.integrity.taint import remove_taint, set_taint, stale_among
 from forcebase.integrity.verify import verify
+from forcebase.provenance.taint import remove_taint, set_taint, stale_among
 from forcebase.records import Activity, Structure
 from forcebase.records.array_field import decode_array, encode_array
 from forcebase.records.base import document_checksum

@@ -14,9 +14,9 @@ from forcebase.errors import MissingDependencyError
 from forcebase.ingest.outputs import model_batch
 from forcebase.integrity import findings, record_checks
 from forcebase.integrity.findings import FindingKind, Verification
-from forcebase.integrity.references import BLOB_FIELDS, REFERENCES, value_at
 from forcebase.integrity.stored_view import stored_digest
 from forcebase.integrity.verify import verify
+from forcebase.provenance.references import BLOB_FIELDS, REFERENCES, value_at
 from forcebase.records import Activity, Record, Run
 from forcebase.records.base import DIGEST_PATTERN, document_checksum
 
@@ -125,7 +125,7 @@ def test_nothing_can_be_removed_unseen(filled, damage, name):
 
 
 def test_a_model_of_another_package_is_asked_by_its_own(db, monkeypatch):
-    from forcebase.model_library import add_model
+    from forcebase.actions.models import add_model
     from forcebase.models.sources import Source
 
     model = add_model(db, Source("ase", "ase.calculators.emt:EMT", elements=("Cu", "Au")))

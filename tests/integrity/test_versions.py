@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from forcebase.actions.predictions import predict
+from forcebase.actions.running_here import run_here
 from forcebase.archive import read_archive
 from forcebase.database.database import Database
 from forcebase.database.installation import META
@@ -15,7 +16,6 @@ from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.migrating import migrate_database
 from forcebase.integrity.restore import restore_backup
 from forcebase.integrity.verify import verify
-from forcebase.launch import run_here
 from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 

@@ -10,11 +10,11 @@ import bson
 import pytest
 from jobflow import Flow, Job
 
+from forcebase.actions.flow_files import load_flow
 from forcebase.blob import Blob
 from forcebase.errors import InputError
 from forcebase.ingest.collect import collect
 from forcebase.ingest.outputs import model_batch
-from forcebase.launch import load_flow
 from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.records import Activity

@@ -13,10 +13,11 @@ from jobflow import Flow, Job, Maker
 from same_records import check_same, exact_ids
 
 from forcebase import makers
+from forcebase.actions.flow_files import load_flow
+from forcebase.actions.running_here import run_here
 from forcebase.database.database import Database
 from forcebase.ingest.collect import collect
 from forcebase.ingest.outputs import model_batch
-from forcebase.launch import load_flow, run_here
 from forcebase.records import Activity
 from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit

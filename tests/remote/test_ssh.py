@@ -16,9 +16,9 @@ import pytest
 from ruamel.yaml import YAML
 from waiting import PATIENCE, wait_until
 
+from forcebase.actions.flow_files import load_flow
 from forcebase.ingest.collect import collect
 from forcebase.ingest.outputs import model_batch
-from forcebase.launch import load_flow
 from forcebase.records import Activity
 from forcebase.remote.project import find_project
 from forcebase.remote.queue import list_jobs

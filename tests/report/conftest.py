@@ -11,6 +11,7 @@ from ase.io import read
 
 from forcebase.physics.harmonic_crystal import symmetrize
 from forcebase.physics.phonopy_contents import from_phonopy_yaml
+from forcebase.physics.spectra import spectra_of
 from forcebase.report.content import (
     BandsData,
     DatasetFacts,
@@ -24,7 +25,6 @@ from forcebase.report.content import (
     ShellForces,
     Timing,
 )
-from forcebase.spectra import spectra_of
 
 LEARNING_RATE = 0.9
 """Of one epoch's errors to the epoch's before."""

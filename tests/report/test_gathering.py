@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from ase.io import read, write
 
+from forcebase.actions.main_job import DATA, MainJob, run_main_job
 from forcebase.ingest.importing import import_paths
-from forcebase.integrity.taint import set_taint
-from forcebase.main_job import DATA, MainJob, run_main_job
 from forcebase.models.training_settings import QUICK
+from forcebase.provenance.taint import set_taint
 from forcebase.report.gathering import gather
 from forcebase.report.main_result import MainResult, PhononResult
 

@@ -14,8 +14,8 @@ from forcebase.errors import InputError
 from forcebase.physics.force_constant_errors import compare_force_constants
 from forcebase.physics.phonon_comparison import compare_bands
 from forcebase.physics.phonopy_contents import from_phonopy_yaml
+from forcebase.physics.spectra import spectra_of
 from forcebase.report.phonon_pair import draw_phonon_pair, write_phonon_picture
-from forcebase.spectra import spectra_of
 
 
 @pytest.fixture

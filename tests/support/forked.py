@@ -36,7 +36,7 @@ FORKS.set_forkserver_preload(
         "forcebase.comparison.matrix",
         "forcebase.integrity.verify",
         "forcebase.ingest.watching",
-        "forcebase.model_library",
+        "forcebase.actions.models",
         "forcebase.report.html",
         "jobflow_remote.jobs.runner",
         "mace.calculators",

@@ -32,10 +32,10 @@ from forcebase.datasets.uniformity import (
 )
 from forcebase.errors import InputError, NotFoundError
 from forcebase.frames import Frames
-from forcebase.integrity.taint import stale_among
 from forcebase.makers.curation import CurateMaker
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.progress import Progress
+from forcebase.provenance.taint import stale_among
 from forcebase.records import Dataset
 from forcebase.safety.names import NAME_PATTERN
 

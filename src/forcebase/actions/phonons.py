@@ -7,6 +7,7 @@ from typing import Any
 
 from jobflow import OutputReference
 
+from forcebase.actions.preconditions import check_phonon
 from forcebase.actions.running import found_record, run
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
@@ -14,7 +15,6 @@ from forcebase.errors import NotFoundError
 from forcebase.ingest.collect import collect
 from forcebase.makers.phonon import PhononMaker
 from forcebase.models.loading import require_package
-from forcebase.preconditions import check_phonon
 from forcebase.progress import Progress
 from forcebase.records import Method, ModelMethod, Phonon, Structure
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ase.data import chemical_symbols
 
+from forcebase.actions.preconditions import check_elements
 from forcebase.actions.running import found_record, run
 from forcebase.database.database import Database
 from forcebase.database.pieces import in_pieces
@@ -13,7 +14,6 @@ from forcebase.database.publishing import publish_frames, publish_model
 from forcebase.database.reading import read_unlabelled_frames
 from forcebase.makers.prediction import PredictMaker
 from forcebase.models.loading import require_package
-from forcebase.preconditions import check_elements
 from forcebase.progress import Progress
 from forcebase.records import ModelMethod
 

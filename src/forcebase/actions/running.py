@@ -7,10 +7,10 @@ from typing import Any
 
 from jobflow import Flow, Job
 
+from forcebase.actions.running_here import run_here
 from forcebase.database.database import Database
 from forcebase.errors import CalculationError
 from forcebase.ingest.collect import CollectReport
-from forcebase.launch import run_here
 from forcebase.progress import Progress, following
 
 LOG = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from forcebase.actions.preconditions import check_training
 from forcebase.actions.running import found_record, run
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
@@ -13,7 +14,6 @@ from forcebase.makers.training import MACETrainMaker
 from forcebase.models.mace_calculator import TRAINED_DTYPE
 from forcebase.models.training_choice import choose, choose_by_cells
 from forcebase.models.training_settings import TrainingSettings
-from forcebase.preconditions import check_training
 from forcebase.progress import Progress
 from forcebase.records import Dataset, ModelMethod
 

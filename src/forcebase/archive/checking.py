@@ -30,13 +30,13 @@ from forcebase.digest import merkle_root
 from forcebase.errors import InputError, IntegrityError
 from forcebase.integrity.archive import split_documents
 from forcebase.integrity.batches import batches
-from forcebase.integrity.references import REFERENCES, blobs_of, references_of
 from forcebase.integrity.stored_view import (
     shape_of,
     stored_digest,
     structure_digests_of,
 )
 from forcebase.progress import Progress
+from forcebase.provenance.references import REFERENCES, blobs_of, references_of
 from forcebase.records import DatasetMember, Method
 from forcebase.records.base import CHECKSUM
 from forcebase.records.dataset import DROPPED

@@ -10,7 +10,7 @@ from forcebase.database.compared import FIELDS, compared, whole
 from forcebase.database.database import Database
 from forcebase.database.pieces import IDS_AT_ONCE
 from forcebase.errors import IntegrityError
-from forcebase.integrity.references import (
+from forcebase.provenance.references import (
     BLOB_FIELDS,
     REFERENCES,
     blobs_of,

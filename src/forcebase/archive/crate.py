@@ -16,7 +16,7 @@ from bson import decode
 
 from forcebase.archive.contents import ACTIVITIES, Contents
 from forcebase.archive.layout import MANIFEST, METADATA, PREVIEW, Member
-from forcebase.integrity.references import REFERENCES, blobs_of, references_of
+from forcebase.provenance.references import REFERENCES, blobs_of, references_of
 
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 PROV = "http://www.w3.org/ns/prov#"

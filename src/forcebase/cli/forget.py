@@ -31,7 +31,7 @@ def forget(
     """
     from forcebase.integrity.forgetting import forget as take_back
     from forcebase.integrity.forgetting import plan_forgetting
-    from forcebase.integrity.subject import find_subject
+    from forcebase.provenance.subject import find_subject
 
     with open_database(writing=not dry_run) as db:
         subject = find_subject(db, record)
@@ -60,7 +60,7 @@ def raw(
       forcebase raw RECORD --out raw
     """
     from forcebase.ingest.raw_files import write_file
-    from forcebase.integrity.subject import find_subject
+    from forcebase.provenance.subject import find_subject
 
     with open_database() as db:
         subject = find_subject(db, record)

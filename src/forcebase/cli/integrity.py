@@ -30,9 +30,9 @@ def taint(
       forcebase taint RECORD --reason "k-mesh too coarse"
       forcebase taint wse2-pbe@1 --reason "E0s of another cutoff"
     """
-    from forcebase.integrity.subject import find_subject
-    from forcebase.integrity.taint import set_taint
-    from forcebase.lineage import trace_down
+    from forcebase.provenance import trace_down
+    from forcebase.provenance.subject import find_subject
+    from forcebase.provenance.taint import set_taint
 
     with open_database(writing=True) as db:
         subject = find_subject(db, record)
@@ -60,8 +60,8 @@ def untaint(record: RecordArgument, as_json: JsonOption = False) -> None:
     Example:
       forcebase untaint RECORD
     """
-    from forcebase.integrity.subject import find_subject
-    from forcebase.integrity.taint import remove_taint, stale_among
+    from forcebase.provenance.subject import find_subject
+    from forcebase.provenance.taint import remove_taint, stale_among
 
     with open_database(writing=True) as db:
         subject = find_subject(db, record)

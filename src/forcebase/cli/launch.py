@@ -44,7 +44,8 @@ def launch(
       forcebase launch flows/wse2_training_structures.py --remote --worker slurm \\
         --resources 'GPAW={"nodes": 1, "time": "02:00:00"}'
     """
-    from forcebase.launch import load_flow, run_here
+    from forcebase.actions.flow_files import load_flow
+    from forcebase.actions.running_here import run_here
     from forcebase.progress import following
 
     pairs = dict(_key_value("--set", text) for text in settings or [])
@@ -97,7 +98,7 @@ def _places(worker: list[str], resources: list[str], project: str | None) -> _Pl
 
 
 def _submit(db: Any, flow: Any, flow_file: Path, places: _Places, as_json: bool) -> None:
-    from forcebase.launch import defines_jobs
+    from forcebase.actions.flow_files import defines_jobs
     from forcebase.remote.submission import submit
 
     submission = submit(

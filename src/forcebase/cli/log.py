@@ -27,7 +27,7 @@ def log(
       forcebase log
       forcebase log --limit 0 --json
     """
-    from forcebase.lineage.history import history
+    from forcebase.provenance.history import history
 
     with open_database() as db:
         found = history(db, limit)

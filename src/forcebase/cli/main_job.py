@@ -48,7 +48,7 @@ def demo(
     """
     started = time.monotonic()
     note("Starting: database and libraries ...")
-    from forcebase.main_job import DEMO_JOB, FULL_JOB, run_main_job
+    from forcebase.actions.main_job import DEMO_JOB, FULL_JOB, run_main_job
 
     job = FULL_JOB if full else DEMO_JOB
     if epochs is not None:

@@ -57,8 +57,8 @@ def add(
       forcebase model add ase mace.calculators:MACECalculator --weights model_paths=my.model \\
         --keyword device=cpu --keyword default_dtype=float64 --elements W,Se
     """
+    from forcebase.actions.models import add_model
     from forcebase.database.neutral_models import same_models
-    from forcebase.model_library import add_model
     from forcebase.models.sources import Source
 
     wanted = Source(
@@ -114,7 +114,7 @@ def convert(
     Example:
       forcebase model convert old-mace
     """
-    from forcebase.model_library import convert_model
+    from forcebase.actions.models import convert_model
 
     with open_database(writing=True) as db:
         converted, notes = convert_model(db, db.require_model(model))
@@ -144,7 +144,7 @@ def export(
       mace_create_lammps_model wse2.model                     # MACE's own, for LAMMPS
       forcebase model export wse2-mace --out wse2.safetensors --format neutral
     """
-    from forcebase.model_library import export_model
+    from forcebase.actions.models import export_model
 
     with open_database() as db:
         chosen = db.require_model(model)
@@ -172,7 +172,7 @@ def check(
       forcebase model check l3i5
       forcebase model check wse2-mace --structure wse2-unit-cell
     """
-    from forcebase.model_library import check_stored_model, not_reproduced
+    from forcebase.actions.models import check_stored_model, not_reproduced
 
     with open_database() as db:
         method = db.require_model(model)
@@ -226,8 +226,8 @@ def trust(
     """
     from dataclasses import asdict
 
+    from forcebase.actions.models import convert_model, require_converting
     from forcebase.database import trust as trusting
-    from forcebase.model_library import convert_model, require_converting
     from forcebase.outputs import MACE
 
     with open_database(writing=model is not None) as db:

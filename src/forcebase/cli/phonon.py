@@ -51,8 +51,8 @@ def phonon(
       forcebase phonon wse2-mace wse2-unit-cell --supercell 3x3x1
       forcebase phonon wse2-mace wse2-unit-cell --supercell 6x6x1 --defect v_Se
     """
+    from forcebase.actions.defects import compute_defect_phonons
     from forcebase.actions.phonons import compute_phonon
-    from forcebase.defects import compute_defect_phonons
     from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
     from forcebase.makers.relaxation import RelaxMaker
 
@@ -103,7 +103,7 @@ def defect(
       forcebase defect --model wse2-mace --out vacancy
       forcebase defect PHONON --edges 2.8,4.5,8 --json
     """
-    from forcebase.defect_report import study_defects
+    from forcebase.actions.defect_report import study_defects
     from forcebase.physics.shells import Shells
 
     shells = Shells(parse_edges(edges) or ())
@@ -124,7 +124,7 @@ def defect(
 
 
 def _defect_phonons(db: Any, texts: list[str], model: str | None, name: str | None) -> list[Any]:
-    from forcebase.defects import defect_phonons
+    from forcebase.actions.defects import defect_phonons
 
     if bool(texts) == bool(model):
         raise InputError(
@@ -165,8 +165,8 @@ def _print_size(size: dict[str, Any]) -> None:
 
 
 def _summary(db: Any, found: Any) -> dict[str, Any]:
+    from forcebase.database.crystals import crystal_of
     from forcebase.physics.stability import stability
-    from forcebase.spectra import crystal_of
 
     relaxed = db.structures.get(found.structure)
     steps, force = found.relaxation["steps"], found.relaxation["max_force"]

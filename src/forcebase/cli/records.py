@@ -61,8 +61,8 @@ def ls(
     """
     from forcebase.database.collections import COUNT_AT_MOST
     from forcebase.database.neutral_models import same_models
-    from forcebase.integrity.taint import stale_among
-    from forcebase.lineage import sources_of
+    from forcebase.provenance import sources_of
+    from forcebase.provenance.taint import stale_among
     from forcebase.records.method_differences import telling_apart
 
     with open_database() as db:
@@ -210,8 +210,8 @@ def show(
       forcebase show wse2-pbe@1
       forcebase show RECORD --json
     """
-    from forcebase.integrity.taint import stale_among
-    from forcebase.lineage import sources_of
+    from forcebase.provenance import sources_of
+    from forcebase.provenance.taint import stale_among
 
     with open_database() as db:
         collection, found = db.resolve(record)

@@ -9,7 +9,7 @@ from forcebase.cli.console import note
 
 def warn_if_stale(db: Any, *records: tuple[str, str]) -> None:
     """Say on stderr which of these (collection, id) are stale, and why; stdout is left alone."""
-    from forcebase.integrity.taint import stale_among
+    from forcebase.provenance.taint import stale_among
 
     for collection, record in records:
         for reason in stale_among(db, collection, [record]).values():
@@ -18,7 +18,7 @@ def warn_if_stale(db: Any, *records: tuple[str, str]) -> None:
 
 def warn_of_comparison(db: Any, validation: Any) -> None:
     """Say whether a comparison is stale; and whether it is not stored, as its user may not."""
-    from forcebase.integrity.taint import stale_comparison
+    from forcebase.provenance.taint import stale_comparison
 
     if db.validations.count(id=validation.id):
         warn_if_stale(db, ("validations", validation.id))
@@ -35,7 +35,7 @@ def refuse_stale_sides(db: Any, names: list[str]) -> None:
         InputError: naming the first of them and why.
     """
     from forcebase.errors import InputError
-    from forcebase.integrity.taint import stale_among
+    from forcebase.provenance.taint import stale_among
 
     for name in names:
         collection, record = db.resolve(name)

@@ -42,9 +42,9 @@ def trace(
       forcebase trace wse2-mace --picture lineage.svg
       forcebase trace RECORD --json
     """
-    from forcebase.integrity.subject import find_subject
-    from forcebase.lineage import trace_down, trace_up
-    from forcebase.lineage.picture import SUFFIXES, draw_lineage
+    from forcebase.provenance import trace_down, trace_up
+    from forcebase.provenance.picture import SUFFIXES, draw_lineage
+    from forcebase.provenance.subject import find_subject
 
     if picture is not None:
         check_writable(picture, SUFFIXES)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from forcebase.comparison.keeping import keep
 from forcebase.comparison.leakage import seen_by
 from forcebase.comparison.phonon_protocol import Part, Protocol, hold_protocols
+from forcebase.database.crystals import crystal_of
 from forcebase.database.database import Database
 from forcebase.digest import merkle_root
 from forcebase.errors import InputError
@@ -22,10 +23,10 @@ from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.mode_matching import match_modes
 from forcebase.physics.phonon_comparison import compare_bands, compare_dos
 from forcebase.physics.polar_splitting import Nac
+from forcebase.physics.spectra import Spectra, spectra_of
 from forcebase.physics.thermodynamics import compare_thermodynamics
 from forcebase.physics.vibrations import modes
 from forcebase.records import Phonon, Validation
-from forcebase.spectra import Spectra, crystal_of, spectra_of
 
 EDITION = 4
 """Of what a comparison of phonons holds; one of an older edition is not found but made again.

@@ -21,7 +21,7 @@ from forcebase.database.database import Database
 from forcebase.errors import IntegrityError
 from forcebase.integrity.batches import batches
 from forcebase.integrity.findings import Finding, FindingKind
-from forcebase.integrity.references import BLOB_FIELDS, value_at
+from forcebase.provenance.references import BLOB_FIELDS, value_at
 from forcebase.safety.json_text import parse_json
 
 RESTORE = "Restore it from a backup, or collect or import again what it came from."

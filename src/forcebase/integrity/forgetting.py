@@ -25,10 +25,10 @@ from forcebase.database.pieces import in_pieces
 from forcebase.database.written import ID_BYTES, packed
 from forcebase.digest import content_digest
 from forcebase.errors import AccessError, InputError, NotFoundError
-from forcebase.integrity.dependents import Named, dependents
-from forcebase.integrity.references import BLOB_FIELDS, blobs_of
-from forcebase.integrity.subject import Subject
-from forcebase.integrity.taint import remove_taint
+from forcebase.provenance.dependents import Named, dependents
+from forcebase.provenance.references import BLOB_FIELDS, blobs_of
+from forcebase.provenance.subject import Subject
+from forcebase.provenance.taint import remove_taint
 from forcebase.records import Activity, Label
 from forcebase.records.activity import STARTED
 from forcebase.records.base import utc_now

@@ -8,7 +8,7 @@ from typing import Any
 
 from forcebase.database.database import Database
 from forcebase.integrity.findings import Finding, FindingKind
-from forcebase.integrity.reach import misjudged
+from forcebase.provenance.reach import misjudged
 from forcebase.records import Taint
 
 

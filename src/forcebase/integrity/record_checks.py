@@ -9,8 +9,8 @@ from typing import Any
 from forcebase.database.collections import RecordCollection
 from forcebase.database.database import Database
 from forcebase.integrity.findings import Finding, FindingKind
-from forcebase.integrity.references import references_of, unsaid_edges
 from forcebase.integrity.stored_view import stored_digest, structure_digests_of
+from forcebase.provenance.references import references_of, unsaid_edges
 from forcebase.records import ModelMethod
 from forcebase.records.base import CHECKSUM, document_checksum
 

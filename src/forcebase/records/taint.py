@@ -12,7 +12,7 @@ from forcebase.records.base import Sealed, utc_now
 class Taint(Sealed):
     """The word that a record is bad; what depends on it is stale for as long as it stands.
 
-    Only this is written, no marks on what depends: see `forcebase.integrity.taint`.
+    Only this is written, no marks on what depends: see `forcebase.provenance.taint`.
     """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "taints", "indexes": ["collection"]}

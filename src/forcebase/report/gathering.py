@@ -11,11 +11,13 @@ from ase.data import chemical_symbols
 
 from forcebase.comparison import Pairs, join
 from forcebase.database.compared import sides
+from forcebase.database.crystals import crystal_of
 from forcebase.database.database import Database
 from forcebase.datasets import energy_taken, splits_of
 from forcebase.models.training_settings import summary
 from forcebase.physics.material import form_of
 from forcebase.physics.shell_errors import PRISTINE
+from forcebase.physics.spectra import spectra_of
 from forcebase.physics.vibrations import IMAGINARY
 from forcebase.records import Dataset, Validation
 from forcebase.records.dataset import DROPPED, SPLITS
@@ -33,7 +35,6 @@ from forcebase.report.content import (
 from forcebase.report.main_result import MainResult, PhononResult
 from forcebase.report.metrics import key_metrics
 from forcebase.report.provenance import provenance_of
-from forcebase.spectra import crystal_of, spectra_of
 
 
 def gather(db: Database, result: MainResult, targets: dict[str, float]) -> ReportContent:

@@ -11,13 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from forcebase.database.crystals import crystal_of
 from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.physics.polar_splitting import Nac, nac_of
+from forcebase.physics.spectra import Spectra, spectra_of
 from forcebase.records import Validation
 from forcebase.report import style
 from forcebase.safety.text import figure_text
-from forcebase.spectra import Spectra, crystal_of, spectra_of
 from forcebase.units import THZ_TO_CM1
 
 

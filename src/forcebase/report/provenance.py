@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from forcebase.database.compared import sides
 from forcebase.database.database import Database
-from forcebase.integrity.taint import stale_among
-from forcebase.lineage import made_by, parents, title
+from forcebase.provenance import made_by, parents, title
+from forcebase.provenance.taint import stale_among
 from forcebase.report.content import ProvenanceNode
 from forcebase.report.main_result import MainResult
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from forcebase.actions.defects import dft_counterpart, pristine_of, spectra_of_defect
 from forcebase.database.database import Database
-from forcebase.defects import dft_counterpart, pristine_of, spectra_of_defect
 from forcebase.physics.defect_comparison import DefectErrors, compare_defect_spectra
 from forcebase.physics.defect_spectra import DefectSpectra
 from forcebase.physics.local_dos import DIRECTIONS

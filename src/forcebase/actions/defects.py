@@ -10,20 +10,20 @@ import numpy as np
 from jobflow import Flow, Job, OutputReference
 
 from forcebase.actions.phonons import find_phonon, find_relaxation
+from forcebase.actions.preconditions import check_phonon
+from forcebase.actions.running_here import run_here
+from forcebase.database.crystals import crystal_of
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
 from forcebase.errors import CalculationError, InputError, NotFoundError
 from forcebase.ingest.collect import collect
-from forcebase.launch import run_here
 from forcebase.makers.defect import DefectMaker, defect_cell
 from forcebase.makers.phonon import PhononMaker
 from forcebase.models.loading import require_package
 from forcebase.physics.defect_spectra import DefectSpectra, defect_spectra
 from forcebase.physics.shells import Shells
-from forcebase.preconditions import check_phonon
 from forcebase.progress import Progress, following, report
 from forcebase.records import Method, ModelMethod, Phonon, Structure
-from forcebase.spectra import crystal_of
 
 IDENTITY = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 Matrix = list[list[int]]

@@ -8,7 +8,7 @@ from forcebase.database.compared import FIELDS as FIELDS_OF_COMPARISONS
 from forcebase.database.compared import compared, packed_ids
 from forcebase.database.database import Database
 from forcebase.database.pieces import in_pieces
-from forcebase.integrity.references import REFERENCES
+from forcebase.provenance.references import REFERENCES
 
 Named = tuple[str, str]
 """Collection and id."""

@@ -24,7 +24,7 @@ from typing import Any
 from forcebase.database.access import refusals_told
 from forcebase.database.database import Database
 from forcebase.errors import InputError, NotFoundError
-from forcebase.integrity.reach import reached_heads, reaches_comparison
+from forcebase.provenance.reach import reached_heads, reaches_comparison
 from forcebase.records import DFTMethod, Taint, Validation
 from forcebase.records.base import utc_now
 from forcebase.records.journal_entry import Act

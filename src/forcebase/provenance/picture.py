@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forcebase.errors import InputError
-from forcebase.lineage.graph import Direction, Lineage
+from forcebase.provenance.graph import Direction, Lineage
 from forcebase.safety.text import readable
 
 COLOURS = {

@@ -1,17 +1,11 @@
-"""What follows from a stored phonon: its crystal, and the spectra of two held side by side."""
+"""Spectra of a model and its reference, on the same q-points and frequencies."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from forcebase.blob import Blob
-from forcebase.database.database import Database
 from forcebase.physics.band_path import BandPath, band_path
 from forcebase.physics.crystal_setting import in_one_setting
-from forcebase.physics.dielectric_response import GONZE, DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.periodicity import kpoint_mesh, vacuum_axes
 from forcebase.physics.polar_splitting import Nac, Splitting, with_splitting
@@ -22,7 +16,6 @@ from forcebase.physics.vibrations import (
     density_of_states,
     frequency_grid,
 )
-from forcebase.records import Phonon
 
 Q_SPACING = 0.05
 """1/angstrom, between q-points of the DOS; large cells need few of them."""
@@ -56,44 +49,6 @@ class Spectra:
     model_dos: DensityOfStates
     reference_dos: DensityOfStates
     splitting: Splitting
-
-
-def crystal_of(db: Database, phonon: Phonon) -> HarmonicCrystal:
-    """Rebuild the crystal of a stored phonon; its force constants are checked by digest."""
-    structure = db.structures.get(phonon.structure)
-    return HarmonicCrystal(
-        numbers=structure.numbers,
-        cell=structure.cell,
-        positions=structure.positions,
-        masses=phonon.masses,
-        supercell_matrix=np.array(phonon.supercell_matrix, dtype=np.int64),
-        primitive_matrix=np.array(phonon.primitive_matrix, dtype=float),
-        force_constants=Blob(db.blobs.get(phonon.force_constants)).arrays()["force_constants"],
-        response=response_of(phonon),
-        moments=_moments(phonon),
-    )
-
-
-def response_of(phonon: Phonon) -> DielectricResponse | None:
-    """Born charges and dielectric tensor of a stored phonon; None where it has none."""
-    if phonon.born is None or phonon.epsilon_static is None:
-        return None
-    term = phonon.nac or {}
-    return DielectricResponse(
-        born=np.array(phonon.born),
-        dielectric=np.array(phonon.epsilon_static),
-        factor=term.get("factor_eV_A"),
-        method=term.get("method", GONZE),
-        g_cutoff=term.get("g_cutoff_per_A"),
-        ewald=term.get("ewald_per_A"),
-    )
-
-
-def _moments(phonon: Phonon) -> NDArray[np.float64] | None:
-    if phonon.magnetic_moments is None:
-        return None
-    moments = np.array(phonon.magnetic_moments)
-    return moments[:, 0] if moments.shape[1] == 1 else moments
 
 
 def spectra_of(

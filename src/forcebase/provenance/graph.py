@@ -8,9 +8,8 @@ from enum import Enum
 from typing import Any
 
 from forcebase.database.database import Database
-from forcebase.integrity.taint import stale_among
-from forcebase.lineage.naming import title
-from forcebase.lineage.steps import (
+from forcebase.provenance.naming import title
+from forcebase.provenance.steps import (
     COUNT_AT_MOST,
     COUNT_BELOW,
     Relation,
@@ -18,6 +17,7 @@ from forcebase.lineage.steps import (
     steps_down,
     steps_up,
 )
+from forcebase.provenance.taint import stale_among
 
 MOST = 200
 """Records in one lineage: what people can read, and what 0.2 s can look up."""

@@ -1,7 +1,0 @@
-"""Where records come from, and what was made from them."""
-
-from forcebase.lineage.graph import Lineage, trace_down, trace_up
-from forcebase.lineage.naming import made_by, sources_of, title
-from forcebase.lineage.steps import parents
-
-__all__ = ["Lineage", "made_by", "parents", "sources_of", "title", "trace_down", "trace_up"]
