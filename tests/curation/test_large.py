@@ -1,4 +1,4 @@
-"""Sixty thousand candidates: more than one document of MongoDB holds."""
+"""Eighty thousand candidates: more than one document of MongoDB holds, and one transaction."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from forcebase.curation.steps import OneMethod
 from forcebase.database.publishing import publish_dataset, publish_frames
 from forcebase.frames import Frames
 from forcebase.ingest.collect import collect
+from forcebase.integrity.forgetting import forget
 from forcebase.makers.curation import CurateMaker
+from forcebase.provenance.subject import Subject
 from forcebase.records import DFTMethod
 
-N = 60_000
+N = 80_000
 LIMIT = 16 << 20
 
 
@@ -39,7 +41,7 @@ def candidates(method: str) -> Frames:
     )
 
 
-def test_a_dataset_of_sixty_thousand_is_built_kept_and_published(db):
+def test_a_dataset_of_eighty_thousand_is_built_kept_published_and_forgotten(db):
     method = DFTMethod(
         code="gpaw",
         functional="PBE",
@@ -66,3 +68,5 @@ def test_a_dataset_of_sixty_thousand_is_built_kept_and_published(db):
     found = db.job_store.query_one({"uuid": published.uuid}, load=True)
     assert len(found["output"]["members"]) == N
     assert collect(db).added == {}
+    forget(db, Subject("activities", dataset.provenance.activity))
+    assert db.datasets.count() == db.members.raw.count_documents({}) == 0

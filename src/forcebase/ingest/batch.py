@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ase import Atoms
-from pymongo.client_session import ClientSession
-from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
+from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
 
 from forcebase.blob import Blob
 from forcebase.database.access import is_refusal, refusal
 from forcebase.database.acts import begin, fail, finish
 from forcebase.database.collections import RecordCollection, is_too_large
-from forcebase.database.connection import supports_transactions
 from forcebase.database.database import Database
 from forcebase.database.label_table import LabelTable
 from forcebase.database.structure_table import StructureTable
@@ -148,26 +146,25 @@ class Batch:
 def _write_dataset(
     db: Database, dataset: Dataset, members: list[DatasetMember], written: Written
 ) -> bool:
-    """Write head and members together; without transactions, the head comes last.
+    """Write the members, then the head, without which they are members of nothing.
+
+    Not in one transaction: MongoDB holds one in its cache, and 70,000 members do not fit.
 
     Raises:
         VersionTakenError: another dataset has this name and version.
         InputError: a member is not valid.
-        DatabaseError: the head is over 16 MB.
+        DatabaseError: the head is over 16 MB, or the server refused.
     """
     if _is_there(db, dataset, written):
         return False
-    head, rows = db.datasets.checked(dataset), [db.members.checked(m) for m in members]
+    head = db.datasets.checked(dataset)
+    db.members.add(members)
     try:
-        if supports_transactions(db.client):
-            with db.client.start_session() as session:
-                session.with_transaction(lambda s: _insert_dataset(db, head, rows, s))
-        else:
-            db.members.add(members)
-            db.datasets.raw.insert_one(head)
-    except (DuplicateKeyError, BulkWriteError):
+        db.datasets.raw.insert_one(head)
+    except DuplicateKeyError:
         if _is_there(db, dataset, written):  # another collector was first
             return False
+        db.members.raw.delete_many({"dataset": dataset.id})
         raise VersionTakenError(
             f"There is another dataset {dataset.title}, with other members.",
             hint="Curate again: the next version follows the one that is there.",
@@ -191,12 +188,3 @@ def _is_there(db: Database, dataset: Dataset, written: Written) -> bool:
     if found and (found.get("provenance") or {}).get("activity") == written.activity:
         written.take(db.datasets.name, [dataset.id])
     return found is not None
-
-
-def _insert_dataset(
-    db: Database, head: dict[str, Any], rows: list[dict[str, Any]], session: ClientSession
-) -> None:
-    db.members.raw.delete_many({"dataset": head["_id"]}, session=session)
-    if rows:
-        db.members.raw.insert_many(rows, session=session)
-    db.datasets.raw.insert_one(head, session=session)

@@ -36,6 +36,8 @@ from forcebase.records.base import utc_now
 KIND = "forgetting"
 FREED = "freed"
 """Setting of the act: digests of the blobs that go, 32 bytes each."""
+IN_ONE = 20_000
+"""Documents that one transaction takes away; MongoDB's cache holds three times as many."""
 SHARED = ("structures", "methods")
 """Of an import: what other acts may have found there and use."""
 
@@ -132,13 +134,17 @@ def forget(db: Database, subject: Subject) -> Forgetting:
 def finish_killed(db: Database) -> dict[str, Forgetting]:
     """Free what killed processes had taken back already; whoever calls it holds the lock.
 
-    Their records went all or none. Blobs that no record names any more, and a job's output, go now.
+    Where their records were too many for one transaction, some are left, and go when the same is
+    forgotten again. Members of a dataset that is gone, blobs that no record names any more, and a
+    job's output, go now.
 
     Returns:
         Id of each act that was not finished -> what went now.
     """
     done = {}
     rows = list(db.activities.raw.find({"kind": KIND, "run.state": STARTED}))
+    if rows:
+        _remove_members_of_none(db)
     for row in rows:
         act = db.activities.get(row["_id"])
         said = act.settings
@@ -176,7 +182,7 @@ def _forget(db: Database, found: Forgetting) -> Forgetting:
     announce(db, act)
     _take_words_back(db, found)
     with refusals_told(db.raw):
-        if supports_transactions(db.client):
+        if supports_transactions(db.client) and _n_documents(db, found) <= IN_ONE:
             with db.client.start_session() as session:
                 session.with_transaction(lambda s: _remove(db, found, s))
         else:
@@ -299,20 +305,36 @@ def _take_words_back(db: Database, found: Forgetting) -> None:
             remove_taint(db, taint["_id"])
 
 
+def _n_documents(db: Database, found: Forgetting) -> int:
+    """Records that go, and members of datasets that do."""
+    ids = found.records.get(db.datasets.name, [])
+    members = sum(map(db.members.raw.count_documents, in_pieces({"dataset": {"$in": ids}})))
+    return members + sum(map(len, found.records.values()))
+
+
 def _remove(db: Database, found: Forgetting, session: ClientSession | None) -> None:
+    """What depends on others first, so that a kill leaves nothing without what it was made from."""
     touched: set[str] = set()
-    for name, ids in found.records.items():
-        raw = db.collection(name).raw
+    for name in reversed(db.record_collections):
+        ids, raw = found.records.get(name, []), db.collection(name).raw
         for piece in in_pieces({"_id": {"$in": ids}}):
             for row in raw.find(piece, {"provenance.activity": 1}, session=session):
                 touched.add((row.get("provenance") or {}).get("activity") or "")
             raw.delete_many(piece, session=session)
         if name == db.datasets.name:
-            db.members.raw.delete_many({"dataset": {"$in": ids}}, session=session)
+            for piece in in_pieces({"dataset": {"$in": ids}}):
+                db.members.raw.delete_many(piece, session=session)
     if found.activity:
         db.activities.raw.delete_one({"_id": found.activity}, session=session)
     for activity in sorted(touched - {"", found.activity}):
         count_anew(db, activity, found.records, session)
+
+
+def _remove_members_of_none(db: Database) -> None:
+    """Nobody writes meanwhile, so that a dataset that is not there was taken back."""
+    for dataset in db.members.raw.distinct("dataset"):
+        if db.datasets.raw.find_one({"_id": dataset}, {"_id": 1}) is None:
+            db.members.raw.delete_many({"dataset": dataset})
 
 
 def _remove_output(db: Database, found: Forgetting) -> None:

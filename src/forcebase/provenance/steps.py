@@ -159,7 +159,8 @@ def _datasets_of(db: Database, calculation: str, most: int) -> Iterator[Step]:
     grouped: dict[str, list[str]] = {}
     fields = {"split": 1, "dataset": 1}
     rows = list(db.members.raw.find({"calculation": calculation}, fields).limit(most))
-    for row in rows:
+    there = {head["_id"] for head in db.datasets.by_ids({r["dataset"] for r in rows}, {"_id": 1})}
+    for row in (row for row in rows if row["dataset"] in there):  # others are being written
         grouped.setdefault(f"{row['split']} member", []).append(row["dataset"])
     for role, found in grouped.items():
         counted = len(rows) < most
