@@ -18,12 +18,13 @@ from forcebase.database.job_store import INDEXES, OUTPUTS
 from forcebase.database.journal import note_all
 from forcebase.database.neutral_models import convert_all
 from forcebase.database.roles import define_roles, roles_are_defined
-from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION, collection_schemas
+from forcebase.database.schema import SCHEMA_VERSION, collection_schemas
 from forcebase.database.written import packed, summary_of
 from forcebase.errors import AccessError, DatabaseError
-from forcebase.records import Activity, DatasetMember, Label, Quarantine, Record, Sealed, Taint
+from forcebase.records import Activity, DatasetMember, Label, Quarantine, Taint
 from forcebase.records.activity import AT_MIGRATION, FINISHED, sealed_run
 from forcebase.records.base import CHECKSUM, document_checksum, utc_now
+from forcebase.records.kinds import kinds, record_kinds
 
 META = "meta"
 HISTORY = "history"
@@ -44,18 +45,18 @@ def _nothing(database: MongoDatabase) -> None:
 
 def _seal(database: MongoDatabase) -> None:
     """Give each record the checksum of what it holds now; what was edited before is not seen."""
-    for document in {d._meta["collection"]: d for d in DOCUMENTS if issubclass(d, Record)}.values():
-        _seal_all(database, document)
+    for kind in record_kinds():
+        _seal_all(database, kind.document)
 
 
-def _seal_all(database: MongoDatabase, shape: type[Sealed]) -> None:
+def _seal_all(database: MongoDatabase, shape: Any) -> None:
     collection = database[shape._meta["collection"]]
     unsealed = collection.find({CHECKSUM: {"$exists": False}})
     while updates := [_sealing(document, shape) for document in islice(unsealed, AT_ONCE)]:
         collection.bulk_write(updates, ordered=False, bypass_document_validation=True)
 
 
-def _sealing(document: dict[str, Any], shape: type[Sealed]) -> UpdateOne:
+def _sealing(document: dict[str, Any], shape: Any) -> UpdateOne:
     checksum = shape.checksum_of(document)
     return UpdateOne({"_id": document["_id"]}, {"$set": {CHECKSUM: checksum}})
 
@@ -70,7 +71,7 @@ def _seal_the_rest(database: MongoDatabase) -> None:
         _seal_all(database, shape)
     note_all(database)
     ids: dict[str, dict[str, list[bytes]]] = {}
-    for name in {d._meta["collection"] for d in DOCUMENTS if issubclass(d, Record)}:
+    for name in (kind.name for kind in record_kinds()):
         for row in database[name].find({}, {"provenance.activity": 1}):
             activity = (row.get("provenance") or {}).get("activity")
             if activity:
@@ -308,7 +309,7 @@ def _create_collections(database: MongoDatabase) -> None:
 
 
 def _create_indexes(database: MongoDatabase) -> None:
-    for document in DOCUMENTS:
+    for document in (one for kind in kinds() for one in kind.classes):
         specs = document._meta.get("indexes", [])
         # a class that inherits has those of its parents once for each of them
         indexes = [_index(spec) for i, spec in enumerate(specs) if spec not in specs[:i]]
