@@ -124,7 +124,7 @@ class ModelOutput(TypedDict):
 
     forcebase: Literal["model"]
     kind: str
-    """MACE, or a key of `forcebase.models.foreign.engine.MODULES`."""
+    """MACE, or a kind that a package registered, see `forcebase.plugins`."""
     weights: Blob | None
     """The model's file; of a MACE only where it was made or added, for jobs load `neutral`."""
     weights_sha256: str
