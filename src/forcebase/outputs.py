@@ -35,6 +35,8 @@ class StructureOutput(TypedDict):
     family: str
     kind: str
     recipe: Recipe
+    defect: NotRequired[DefectDescription]
+    """Of a made cell."""
 
 
 class StructuresOutput(TypedDict):

@@ -33,12 +33,14 @@ from forcebase.errors import InputError
 from forcebase.ingest.made_again import MadeAgain
 from forcebase.integrity.batches import batches
 from forcebase.progress import Progress
-from forcebase.records import Activity, Calculation, ModelMethod, Phonon
+from forcebase.records import Activity, Calculation, ModelMethod, Phonon, Structure
 from forcebase.records.base import CHECKSUM
 from forcebase.records.journal_entry import Act
 from forcebase.records.kinds import kind_of
+from forcebase.records.structure import defect_as_field
 
 CALCULATIONS = Calculation._meta["collection"]
+STRUCTURES = Structure._meta["collection"]
 AT_ONCE = 500
 """Documents written together: of 432 atoms each, 10 MB."""
 
@@ -117,8 +119,8 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
                     held.look_at([bson.decode(raw) for raw in some])
                 if name == LABELS:
                     some = _without_kept(db, some, report)
-                if manifest.schema_version < FIRST_SEALED and not kind_of(name).is_record:
-                    documents = [_sealed(name, raw) for raw in some]
+                if manifest.schema_version < FIRST_SEALED and name in _changed_in_8():
+                    documents = [_as_of_8(name, raw) for raw in some]
                 else:
                     documents = [RawBSONDocument(raw) for raw in some]
                 if name == ACTIVITIES:
@@ -153,9 +155,16 @@ def _ids(archive: ZipFile, name: str) -> list[str]:
     return [bson.decode(raw)["_id"] for raw in documents_of(archive, name)]
 
 
-def _sealed(name: str, raw: bytes) -> Mapping[str, Any]:
-    """A document of an earlier version with the checksum that it has here."""
+def _changed_in_8() -> set[str]:
+    """Collections whose documents of earlier versions lack a checksum, or look otherwise."""
+    return {STRUCTURES, *(name for name in order() if not kind_of(name).is_record)}
+
+
+def _as_of_8(name: str, raw: bytes) -> Mapping[str, Any]:
+    """A document of an earlier version as it would be written here, with its checksum."""
     document = bson.decode(raw)
+    if name == STRUCTURES:
+        document = defect_as_field(document)
     shape: Any = kind_of(name).document
     document[CHECKSUM] = shape.checksum_of(document)
     return document

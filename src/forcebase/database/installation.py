@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel, UpdateOne
+from pymongo import ASCENDING, IndexModel, ReplaceOne, UpdateOne
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import CollectionInvalid, OperationFailure
 
@@ -21,10 +21,11 @@ from forcebase.database.roles import define_roles, roles_are_defined
 from forcebase.database.schema import SCHEMA_VERSION, collection_schemas
 from forcebase.database.written import packed, summary_of
 from forcebase.errors import AccessError, DatabaseError
-from forcebase.records import Activity, DatasetMember, Label, Quarantine, Taint
+from forcebase.records import Activity, DatasetMember, Label, Quarantine, Structure, Taint
 from forcebase.records.activity import AT_MIGRATION, FINISHED, sealed_run
 from forcebase.records.base import CHECKSUM, document_checksum, utc_now
 from forcebase.records.kinds import kinds, record_kinds
+from forcebase.records.structure import defect_as_field
 
 META = "meta"
 HISTORY = "history"
@@ -67,6 +68,7 @@ def _seal_the_rest(database: MongoDatabase) -> None:
     What was edited or removed before is not seen, and each count says when it was made.
     """
     _name_copies(database)
+    _move_defects(database)
     for shape in (DatasetMember, Label, Taint, Quarantine, Activity):
         _seal_all(database, shape)
     note_all(database)
@@ -81,6 +83,23 @@ def _seal_the_rest(database: MongoDatabase) -> None:
     uncounted = activities.find({"run": {"$exists": False}, "kind": {"$ne": "failure"}}, {"_id": 1})
     while updates := [_counting(row["_id"], ids) for row in islice(uncounted, AT_ONCE)]:
         activities.bulk_write(updates, ordered=False, bypass_document_validation=True)
+
+
+def _move_defects(database: MongoDatabase) -> None:
+    """Give made cells a field for their defect, which their recipe held before.
+
+    Who edited a record before still has the wrong checksum behind it.
+    """
+    structures = database[Structure._meta["collection"]]
+    found = structures.find({"recipe.parameters.defect": {"$exists": True}})
+    while rows := list(islice(found, AT_ONCE)):
+        changes = []
+        for row in rows:
+            moved = defect_as_field(row)
+            if row.get(CHECKSUM) == Structure.checksum_of(row):
+                moved[CHECKSUM] = Structure.checksum_of(moved)
+            changes.append(ReplaceOne({"_id": row["_id"]}, moved))
+        structures.bulk_write(changes, ordered=False, bypass_document_validation=True)
 
 
 NEAR_COPY = re.compile(r"near copy of ([0-9a-f]{64}):")
@@ -130,8 +149,9 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
     (6, 7): convert_all,  # neutral forms of MACE models
-    # checksums of all documents, what activities wrote, job outputs; methods by their rules alone,
-    # equivalences, kinds of energies, predictions by their inputs: records of before keep their ids
+    # defects as a field of structures; checksums of all documents, what activities wrote, job
+    # outputs; methods by their rules alone, equivalences, kinds of energies, predictions by their
+    # inputs: records of before keep their ids
     (7, 8): _seal_the_rest,
 }
 

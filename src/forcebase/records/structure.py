@@ -66,6 +66,10 @@ class Structure(Record):
     family = StringField(required=True, help_text="ancestry root, by which splits are made")
     kind = StringField(default="", help_text="configuration kind, as pristine-2x2")
     recipe = DictField(help_text="operation, parameters, seed, parent")
+    defect = DictField(
+        default=None,
+        help_text="of a made cell: name, changes, centre, supercell_matrix, host, as of phonons",
+    )
 
     @property
     def title(self) -> str:
@@ -123,6 +127,7 @@ class Structure(Record):
         family: str | None = None,
         kind: str = "",
         recipe: dict[str, Any] | None = None,
+        defect: dict[str, Any] | None = None,
     ) -> Self:
         """Make a sealed record; without a family, the structure is the root of its own.
 
@@ -143,6 +148,7 @@ class Structure(Record):
             family=family or cls.geometry_id(atoms),
             kind=kind,
             recipe=recipe or {},
+            defect=defect,
         )
         parent = (recipe or {}).get("parent")
         if parent:
@@ -166,6 +172,25 @@ class Structure(Record):
         from pymatgen.io.ase import AseAtomsAdaptor
 
         return AseAtomsAdaptor.get_structure(self.to_atoms())
+
+
+def defect_as_field(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a structure with its defect as a field; up to schema 7 it stood in the recipe.
+
+    Args:
+        document: a stored structure, or one that a job made; where its recipe holds no defect it
+            is given as it is.
+    """
+    recipe = document.get("recipe")
+    parameters = recipe.get("parameters") if isinstance(recipe, Mapping) else None
+    if not isinstance(parameters, Mapping) or "defect" not in parameters:
+        return dict(document)
+    left = {name: value for name, value in parameters.items() if name != "defect"}
+    return {
+        **document,
+        "recipe": {**(recipe or {}), "parameters": left},
+        "defect": parameters["defect"],
+    }
 
 
 def require_plausible(numbers: Any, cell: Any, positions: Any) -> None:
