@@ -55,6 +55,12 @@ NAMES = {Group.CODES: "MiniDFT", Group.MODELS: "LJ"}
 NAMES |= {Group.STATIC_MAKERS: "coarse-gpaw", Group.CURATION_STEPS: "few-atoms"}
 
 
+def look_again() -> None:
+    """Have this process look at the installed packages anew."""
+    for cached in (plugins._found, plugins._loaded, plugins.load_all):
+        cached.cache_clear()
+
+
 def write_example(folder: Path) -> None:
     """The files of the page, as its reader would write them."""
     for block in blocks_of(PAGE):
@@ -87,11 +93,11 @@ def registered(monkeypatch):
 
     def put(folder: Path) -> None:
         monkeypatch.syspath_prepend(str(folder))
-        plugins.forget()
+        look_again()
 
     yield put
     monkeypatch.undo()
-    plugins.forget()
+    look_again()
 
 
 def a_package(folder: Path, name: str, entries: str) -> None:
@@ -249,14 +255,14 @@ def test_what_data_names_is_only_a_name(group, name):
 
 
 def test_an_installation_older_than_its_code_says_so(monkeypatch):
-    plugins.forget()
+    look_again()
     monkeypatch.setattr(plugins, "entry_points", lambda group: ())
     try:
         with pytest.raises(InputError, match="older than its code") as raised:
             plugins.names(Group.MODELS)
         assert "pip install -e ." in (raised.value.hint or "")
     finally:
-        plugins.forget()
+        look_again()
 
 
 def test_a_static_maker_by_name_takes_settings_and_refuses_others():

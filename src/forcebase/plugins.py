@@ -103,13 +103,6 @@ def load_all(group: Group) -> dict[str, Any]:
     return found
 
 
-def forget() -> None:
-    """Look at the installed packages again when next asked: some came or went."""
-    _found.cache_clear()
-    _loaded.cache_clear()
-    load_all.cache_clear()
-
-
 @cache
 def _found(group: Group) -> dict[str, list[EntryPoint]]:
     """Name -> what is registered under it: one, or several that are then refused."""

@@ -26,7 +26,7 @@ from forcebase.records import Activity, Structure
 from forcebase.records.array_field import ArrayField
 from forcebase.records.base import DIGEST_PATTERN, Record
 from forcebase.records.description import BlobField, Column, Description, Reference, columns
-from forcebase.records.kinds import kind_of, register, unregister
+from forcebase.records.kinds import _REGISTERED, kind_of, register
 
 PICTURE = b"a diffraction pattern, as the instrument wrote it"
 
@@ -86,7 +86,7 @@ def measured(structure, value, **more):
 def registered():
     register(Measurement)
     yield
-    unregister(Measurement)
+    _REGISTERED.pop("measurements")
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_an_archive_brings_it_with_all_that_it_names(filled, new_database, tmp_p
 def test_who_does_not_know_the_class_refuses_its_archive(filled, new_database, tmp_path):
     place, record = filled.resolve("lab")
     path, _ = write_archive(filled, [(place, record.id)], tmp_path / "a.zip")
-    unregister(Measurement)
+    _REGISTERED.pop("measurements")
     try:
         with pytest.raises(InputError, match=r"measurements\.bson"):
             read_archive(new_database(), path)

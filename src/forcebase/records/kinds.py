@@ -90,11 +90,6 @@ def register(document: type[Document]) -> type[Document]:
     return document
 
 
-def unregister(document: type[Document]) -> None:
-    """Take a class out again; what databases hold of it stays there."""
-    _REGISTERED.pop(str(document._meta["collection"]), None)
-
-
 def kinds() -> tuple[Kind, ...]:
     """All of them, in the order in which they registered."""
     return tuple(_REGISTERED.values())
