@@ -17,6 +17,8 @@ from forcebase.database.crystals import crystal_of
 from forcebase.database.database import Database
 from forcebase.makers.gpaw import GPAWStaticMaker
 from forcebase.makers.sampling import LabelStructuresMaker
+from forcebase.makers.static_makers import GPAW
+from forcebase.makers.static_makers import static_maker as make_static
 from forcebase.outputs import StructureOutput
 from forcebase.physics.thermal_displacements import ThermalDraws, draw_thermal
 from forcebase.remote.placement import place
@@ -26,7 +28,7 @@ def build(
     db: Database,
     phonon: str,
     kind: str,
-    static_maker: Maker | None = None,
+    static_maker: Maker | str = GPAW,
     temperatures: list[float] = [300.0],  # noqa: B006 - never changed
     count: int = 1,
     supercell: list[int] | None = None,
@@ -40,7 +42,8 @@ def build(
 
     `supercell`: repeats of the phonon's unit cell; its own supercell by default. `strain`: largest
     component. `cutoff` (eV) and `k_spacing` (1/angstrom) are for GPAW, where no other
-    `static_maker` is given. `workers`: job name, or a part of it, to a worker of jobflow-remote.
+    `static_maker`, or the name of one, is given. `workers`: job name, or a part of it, to a worker
+    of jobflow-remote.
     """
     found = db.phonons.get(db.resolve(phonon, "phonons")[1].id)
     draws = ThermalDraws(
@@ -60,7 +63,8 @@ def build(
         )
         for made in draw_thermal(crystal_of(db, found), draws, found.id)
     ]
-    maker = static_maker or GPAWStaticMaker(cutoff=cutoff, k_spacing=k_spacing)
+    settings = {"cutoff": cutoff, "k_spacing": k_spacing} if static_maker == GPAW else {}
+    maker = make_static(static_maker, **settings)
     labelling = LabelStructuresMaker(static_maker=maker).make(
         {"forcebase": "structures", "structures": structures}
     )

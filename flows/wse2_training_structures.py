@@ -3,7 +3,8 @@
     forcebase launch flows/wse2_training_structures.py --set n_unit_cells=10 --set seed=1
 
 Strained and rattled unit cells, 2x2 supercells and 2x2 supercells with a selenium vacancy. Any
-static maker of atomate2 takes GPAW's place: build(static_maker=StaticMaker()). Cells around
+static maker of atomate2 takes GPAW's place: build(static_maker=StaticMaker()), or that of a package
+by its name: --set static_maker=NAME (docs/plugins.md). Cells around
 another start, as a vacancy relaxed with a first model:
 
     forcebase launch flows/wse2_training_structures.py --set n_unit_cells=6 \\
@@ -21,8 +22,9 @@ from ase.io import read
 from jobflow import Flow, Maker
 from pymatgen.io.ase import AseAtomsAdaptor
 
-from forcebase.makers.gpaw import GPAWStaticMaker
 from forcebase.makers.sampling import LabelStructuresMaker, SampleStructuresMaker
+from forcebase.makers.static_makers import GPAW
+from forcebase.makers.static_makers import static_maker as make_static
 from forcebase.physics.sampling import CellDraws, SamplingPlan
 from forcebase.remote.placement import place
 
@@ -30,7 +32,7 @@ UNIT_CELL = Path(__file__).parent.parent / "data" / "wse2_gpaw" / "wse2_gpaw_uni
 
 
 def build(
-    static_maker: Maker | None = None,
+    static_maker: Maker | str = GPAW,
     n_unit_cells: int = 10,
     n_supercells: int = 0,
     n_vacancies: int = 0,
@@ -53,7 +55,7 @@ def build(
         seed=seed,
     )
     sampling = SampleStructuresMaker(plan=plan).make(AseAtomsAdaptor.get_structure(read(start)))
-    maker = LabelStructuresMaker(static_maker=static_maker or GPAWStaticMaker())
+    maker = LabelStructuresMaker(static_maker=make_static(static_maker))
     labelling = maker.make(sampling.output)
     flow = Flow([sampling, labelling], output=labelling.output, name="WSe2 training structures")
     return place(flow, workers)

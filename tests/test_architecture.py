@@ -12,7 +12,7 @@ SRC = Path(__file__).parents[1] / "src"
 FLOORS = (
     ("scratch",),
     ("errors", "units", "progress"),
-    ("settings", "bounds", "paths", "safety"),
+    ("settings", "bounds", "paths", "safety", "plugins"),
     ("digest",),
     ("blob",),
     ("frames", "outputs"),

@@ -12,8 +12,9 @@ ALLOWED = {
     "exec_module": {"forcebase.actions.flow_files"},  # a flow file, which the user named
     "import_module": {
         "forcebase.models.foreign.ase_calculator",  # a calculator, which the user trusted
-        "forcebase.models.foreign.engine",  # three modules of this package, by kind
+        "forcebase.models.foreign.engine",  # of a registered kind, in an environment of its own
     },
+    "entry_points": {"forcebase.plugins"},  # what installed packages registered, by name
     "torch.load": {
         "forcebase.models.mace_conversion",  # a file that the user named, in a confined process
         "forcebase.models.foreign.chgnet",  # weights that may run, after their digest
@@ -109,6 +110,7 @@ def test_each_stands_in_its_place_alone():
         "import subprocess\nsubprocess.run(x, shell=True)",
         "import numpy as np\nnp.load(x, allow_pickle=True)",
         "from importlib import import_module",
+        "from importlib.metadata import entry_points",
         "from phonopy.interface.phonopy_yaml import read_phonopy_yaml",
         "from monty.serialization import loadfn",
     ],

@@ -71,6 +71,9 @@ def test_both_phonons_are_records_with_what_they_are_of(study):
     assert relaxed.family == initial.family == unit_cell.family
     assert relaxed.kind == "v_Se-2x2"
     assert initial.recipe["parent"] == found.pristine.structure
+    assert dict(initial.defect) == dict(defect)
+    assert set(initial.recipe["parameters"]) == {"supercell_matrix"}
+    assert (relaxed.defect, unit_cell.defect) == (None, None)
     assert relaxed.to_atoms().cell.lengths()[2] == unit_cell.to_atoms().cell.lengths()[2]
     labels = db.calculations.one(structure=relaxed.id, method=model.id)
     assert labels.energy == pytest.approx(found.defective.relaxation["energy"])

@@ -35,6 +35,8 @@ class StructureOutput(TypedDict):
     family: str
     kind: str
     recipe: Recipe
+    defect: NotRequired[DefectDescription]
+    """Of a made cell."""
 
 
 class StructuresOutput(TypedDict):
@@ -124,7 +126,7 @@ class ModelOutput(TypedDict):
 
     forcebase: Literal["model"]
     kind: str
-    """MACE, or a key of `forcebase.models.foreign.engine.MODULES`."""
+    """MACE, or a kind that a package registered, see `forcebase.plugins`."""
     weights: Blob | None
     """The model's file; of a MACE only where it was made or added, for jobs load `neutral`."""
     weights_sha256: str

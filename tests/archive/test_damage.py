@@ -12,7 +12,7 @@ import bson
 import pytest
 
 from forcebase.archive import read_archive, write_archive
-from forcebase.archive.layout import MANIFEST, METADATA, ORDER, file_digest, stream_of
+from forcebase.archive.layout import MANIFEST, METADATA, file_digest, order, stream_of
 from forcebase.digest import bytes_digest
 from forcebase.errors import ForcebaseError, InputError, IntegrityError
 from forcebase.records import Activity
@@ -29,7 +29,7 @@ def small(shelf, tmp_path_factory):
 
 
 def is_empty(db):
-    return not any(db.raw[name].find_one() for name in (*ORDER, "blobs.files", "blobs.chunks"))
+    return not any(db.raw[name].find_one() for name in (*order(), "blobs.files", "blobs.chunks"))
 
 
 def sealed(path):

@@ -4,8 +4,8 @@ import pytest
 
 from forcebase.actions.models import open_model
 from forcebase.archive import ArchiveReport, Description, read_archive, write_archive
-from forcebase.archive.contents import LOCAL_FIELDS, gather
-from forcebase.archive.layout import ORDER
+from forcebase.archive.contents import gather
+from forcebase.archive.layout import order
 from forcebase.blob import Blob
 from forcebase.comparison import compare
 from forcebase.datasets.export import export
@@ -17,13 +17,14 @@ from forcebase.integrity.verify import verify
 from forcebase.provenance.taint import stale_among
 from forcebase.records import Activity
 from forcebase.records.base import utc_now
+from forcebase.records.kinds import kind_of
 
 
-def contents(db, names=ORDER):
+def contents(db, names=order()):
     """What an archive is of: neither the imports of archives, nor how activities went here."""
     found = {}
     for name in names:
-        hidden = dict.fromkeys(LOCAL_FIELDS.get(name, ()), 0) or None
+        hidden = dict.fromkeys(kind_of(name).document.OPEN_FIELDS, 0) or None
         own = {"source.archive": {"$exists": False}}
         found[name] = list(db.raw[name].find(own, hidden).sort("_id", 1))
     return found

@@ -10,10 +10,11 @@ from bson import Binary
 from mongoengine import FloatField
 from pymongo.errors import WriteError
 
-from forcebase.database.schema import DOCUMENTS, collection_schemas
+from forcebase.database.schema import collection_schemas
 from forcebase.database.schema_files import REPAIR, differences, write
 from forcebase.records import Calculation, DFTMethod, Structure
 from forcebase.records.array_field import ArrayField
+from forcebase.records.kinds import kinds
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 
@@ -61,7 +62,8 @@ def test_differences_see_what_changed_is_missing_or_left_over(tmp_path):
 def test_numbers_with_a_unit_say_which():
     unsaid = [
         f"{document.__name__}.{name}"
-        for document in DOCUMENTS
+        for kind in kinds()
+        for document in kind.classes
         for name, field in document._fields.items()
         if isinstance(field, (FloatField, ArrayField)) and not field.help_text
     ]

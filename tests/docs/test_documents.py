@@ -24,6 +24,14 @@ NOT_RUN = {
         "--worker sample=cpu \\",
     ],
     "clusters.md": ["apt install slurm-wlm munge"],
+    "plugins.md": [
+        "pip install ./forcebase-example",
+        "forcebase import run.minidft",
+        "forcebase model add lj argon --name lj-argon",
+        "forcebase model check lj-argon",
+        "forcebase dataset build argon elements=Ar --step few-atoms:n=2",
+        "forcebase launch flows/wse2_training_structures.py --set static_maker=coarse-gpaw \\",
+    ],
     "speed.md": [
         "python benchmarks/comparison.py --records 1000000 --folder scratch --no-verify --json"
     ],
@@ -144,7 +152,7 @@ def test_commands_stand_in_blocks_that_are_run(path):
     for text in indented_blocks(path):
         assert not re.search(r"^(forcebase|jf|python|pip) ", text, re.MULTILINE), text
     for block in blocks_of(path):
-        assert block.language in (*RUN, "yaml", "ini"), f"{block.place}: of no language"
+        assert block.language in (*RUN, "yaml", "ini", "toml"), f"{block.place}: of no language"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -21,14 +21,14 @@ from forcebase.database.connection import open_client, server_uri
 from forcebase.database.database import Database
 from forcebase.database.mongod_binary import find_mongod
 from forcebase.database.mongod_process import free_port
-from forcebase.database.roles import CHANGED_BY_COMMANDS, Role
-from forcebase.database.schema import DOCUMENTS
+from forcebase.database.roles import Role
 from forcebase.database.trust import trust
 from forcebase.database.users import add_user, list_users, remove_user, user_uri
 from forcebase.errors import AccessError, DatabaseError, InputError, NotFoundError
 from forcebase.integrity.migrating import migrate_database
 from forcebase.provenance.taint import remove_taint, set_taint
 from forcebase.records import Activity, Structure
+from forcebase.records.kinds import kinds
 
 RECORDS = (
     *("structures", "methods", "equivalences", "calculations", "datasets", "phonons"),
@@ -253,11 +253,9 @@ def test_built_in_roles_of_mongodb_do_as_well(group):
 
 
 def test_every_collection_of_records_has_its_rule():
-    """A new collection is insert-only for curators unless the table says otherwise."""
-    names = {document._meta["collection"] for document in DOCUMENTS}
-    changed = {name for name, actions in CHANGED_BY_COMMANDS.items() if actions != ("insert",)}
-    assert set(RECORDS) <= names - changed
-    assert names - set(RECORDS) - changed == set()
+    """A new collection is insert-only for curators unless its class says otherwise."""
+    inserted = {kind.name for kind in kinds() if kind.about.rights == ("insert",)}
+    assert inserted == set(RECORDS)
 
 
 @pytest.fixture

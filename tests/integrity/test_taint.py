@@ -7,7 +7,7 @@ from forcebase.actions.datasets import build_dataset
 from forcebase.comparison import compare
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.batch import Batch
-from forcebase.integrity import taint as taints
+from forcebase.provenance import taint as taints
 from forcebase.provenance.taint import remove_taint, set_taint, stale_among
 from forcebase.records import Activity, Calculation, ModelMethod, Structure
 from forcebase.records.dataset import DROPPED

@@ -7,8 +7,9 @@ from bson import MinKey
 from pymongo.errors import WriteError
 
 from forcebase.database.label_blocks import labels_of
-from forcebase.database.schema import DOCUMENTS, collection_schemas
+from forcebase.database.schema import collection_schemas
 from forcebase.records import Equivalence
+from forcebase.records.kinds import kinds
 
 REFUSED = "Document failed validation"
 
@@ -83,6 +84,6 @@ def test_a_word_that_is_empty_is_refused(db, samples, name, field):
 
 def test_no_class_of_documents_is_without_a_collection_that_is_kept(db):
     places = {p["name"]: p["options"] for p in db.raw.list_collections()}
-    names = {document._meta["collection"] for document in DOCUMENTS}
+    names = {kind.name for kind in kinds()}
     assert names <= places.keys()
     assert all("$jsonSchema" in places[name]["validator"] for name in names)

@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from forcebase.database.database import Database
 from forcebase.database.installation import migrate
-from forcebase.database.schema import DOCUMENTS
 from forcebase.errors import MissingDependencyError
 from forcebase.ingest.outputs import model_batch
 from forcebase.integrity import findings, record_checks
 from forcebase.integrity.findings import FindingKind, Verification
 from forcebase.integrity.stored_view import stored_digest
 from forcebase.integrity.verify import verify
-from forcebase.provenance.references import BLOB_FIELDS, REFERENCES, value_at
+from forcebase.provenance.references import value_at
 from forcebase.records import Activity, Record, Run
 from forcebase.records.base import DIGEST_PATTERN, document_checksum
+from forcebase.records.kinds import kinds
 
 NO_ID = "0" * 64
 
@@ -168,7 +168,7 @@ def test_an_edge_to_another_record_than_the_field_names(filled, damage):
 def test_one_bit_of_a_blob(filled, damage):
     """Of a model's file, which is not opened, and of its neutral form, which it is loaded from."""
     model = filled.methods.one(_cls="Method.ModelMethod")
-    for blob, kinds in (
+    for blob, expected in (
         (model.weights, {FindingKind.BLOB_CHANGED}),
         (model.neutral, {FindingKind.BLOB_CHANGED, FindingKind.PROBE_FAILED}),
     ):
@@ -179,7 +179,7 @@ def test_one_bit_of_a_blob(filled, damage):
         ):
             report = found(filled, models=True)
         assert (FindingKind.BLOB_CHANGED, "blobs.files", blob) in report
-        assert {kind for kind, _, _ in report} == kinds
+        assert {kind for kind, _, _ in report} == expected
 
 
 def test_a_blob_that_was_deleted(filled, damage):
@@ -304,7 +304,7 @@ def test_a_report_keeps_some_findings_and_counts_all(monkeypatch):
 def test_every_field_that_names_a_record_or_a_blob_is_looked_at():
     """By what the records' own descriptions say of their fields."""
     blobs, references = set(), set()
-    for document in DOCUMENTS:
+    for document in (one for kind in kinds() for one in kind.classes):
         name = document._meta["collection"]
         for field_name, field in document._fields.items():
             pattern = getattr(getattr(field, "regex", None), "pattern", None)
@@ -314,11 +314,11 @@ def test_every_field_that_names_a_record_or_a_blob_is_looked_at():
                 continue
             is_blob = "blob" in getattr(field, "help_text", "")
             (blobs if is_blob else references).add((name, field_name))
-    named = {(name, field) for name, fields in BLOB_FIELDS.items() for field in fields}
+    named = {(kind.name, blob.field) for kind in kinds() for blob in kind.blobs}
     assert blobs == {(name, field) for name, field in named if "." not in field}
     assert "blob" in Run._fields["raw_file"].help_text
     assert named - blobs == {("activities", "run.raw_file")}
-    listed = {(name, ref.field) for name, refs in REFERENCES.items() for ref in refs}
+    listed = {(kind.name, ref.field) for kind in kinds() for ref in kind.references}
     assert references == {(name, field) for name, field in listed if "." not in field}
 
 

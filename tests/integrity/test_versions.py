@@ -4,10 +4,12 @@ from operator import setitem
 from pathlib import Path
 
 import pytest
+from ase.build import bulk
 
 from forcebase.actions.predictions import predict
 from forcebase.actions.running_here import run_here
-from forcebase.archive import read_archive
+from forcebase.archive import read_archive, writing
+from forcebase.database.connection import open_client
 from forcebase.database.database import Database
 from forcebase.database.installation import META
 from forcebase.database.publishing import publish_model
@@ -18,6 +20,8 @@ from forcebase.integrity.restore import restore_backup
 from forcebase.integrity.verify import verify
 from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
+from forcebase.records import Structure
+from forcebase.records.base import document_checksum
 
 MATRIX = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 VERSIONS = Path(__file__).parents[1] / "data" / "versions"
@@ -56,6 +60,53 @@ def test_an_archive_of_an_earlier_version(db, version):
     assert set(verify(db, models=False).counts) <= SOUND
     assert read_archive(db, archive).added == {}
     assert set(verify(db, models=False).counts) <= SOUND
+
+
+DEFECT = {"name": "v_Se", "changes": [], "host": "a" * 64}
+
+
+def old_cell(parent):
+    """A made cell as versions up to 7 stored it: its defect is among the recipe's parameters."""
+    atoms = bulk("Si", cubic=True)
+    del atoms[0]
+    parameters = {"supercell_matrix": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "defect": DEFECT}
+    recipe = {"operation": "supercell+defect", "parameters": parameters, "parent": parent}
+    return Structure.from_atoms(atoms, recipe=recipe).to_mongo().to_dict()
+
+
+def test_a_defect_in_a_recipe_becomes_a_field(settings, tmp_path):
+    restore_backup(settings, VERSIONS / "7" / "backup.zip")
+    with open_client(settings) as client:
+        raw = client[settings.database]["structures"]
+        sound, edited = old_cell(raw.find_one()["_id"]), old_cell(raw.find_one()["_id"])
+        edited["_id"] = "f" * 64
+        edited["kind"] = "edited by hand"
+        raw.insert_many([sound, edited], bypass_document_validation=True)
+    migrate_database(settings, tmp_path)
+    db = Database(settings)
+    found = db.structures.get(sound["_id"])
+    assert dict(found.defect) == DEFECT
+    assert set(found.recipe["parameters"]) == {"supercell_matrix"}
+    assert db.structures.one(formula="Si7", id=sound["_id"]).digest() == sound["_id"]
+    wrong = {(f.kind, f.record) for f in verify(db, models=False).findings}
+    assert (FindingKind.CONTENT_CHANGED, "f" * 64) in wrong
+    assert sound["_id"] not in {record for _, record in wrong}
+    stored = db.raw["structures"].find_one({"_id": "f" * 64})
+    assert stored["checksum"] == edited["checksum"] != document_checksum(stored)
+    db.close()
+
+
+def test_a_defect_in_a_recipe_of_an_old_archive_becomes_a_field(
+    db, other_db, tmp_path, monkeypatch
+):
+    made = old_cell(None)
+    other_db.raw["structures"].insert_one(made)
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "SCHEMA_VERSION", 7)
+        path, _ = writing.write_archive(other_db, [("structures", made["_id"])], tmp_path / "a.zip")
+    assert read_archive(db, path).added["structures"] == 1
+    assert dict(db.structures.get(made["_id"]).defect) == DEFECT
+    assert verify(db).findings == []
 
 
 def test_what_a_model_gave_in_version_7_is_found_and_not_made_twice(settings, tmp_path):

@@ -12,20 +12,19 @@ from typing import IO, Any
 from zipfile import BadZipFile, ZipFile
 
 import bson
-from mongoengine import Document
 
 from forcebase.archive.layout import (
     MANIFEST,
-    ORDER,
     PIECE,
     Manifest,
     Member,
     comment_holds,
+    order,
     read_manifest,
     stream_of,
 )
 from forcebase.database.installation import FIRST_SEALED
-from forcebase.database.schema import DOCUMENTS, OLDEST_READABLE, SCHEMA_VERSION
+from forcebase.database.schema import OLDEST_READABLE, SCHEMA_VERSION
 from forcebase.digest import merkle_root
 from forcebase.errors import InputError, IntegrityError
 from forcebase.integrity.archive import split_documents
@@ -33,20 +32,16 @@ from forcebase.integrity.batches import batches
 from forcebase.integrity.stored_view import (
     shape_of,
     stored_digest,
-    structure_digests_of,
 )
 from forcebase.progress import Progress
-from forcebase.provenance.references import REFERENCES, blobs_of, references_of
-from forcebase.records import DatasetMember, Method
+from forcebase.provenance.references import blobs_of, may_be_elsewhere, references_of
+from forcebase.records import DatasetMember
 from forcebase.records.base import CHECKSUM
 from forcebase.records.dataset import DROPPED
+from forcebase.records.kinds import kind_of
 from forcebase.safety.recursion import usual_recursion_limit
 
 AGAIN = "Copy or export it again; nothing was written."
-CLASSES: dict[str, type[Document]] = {
-    **{document._meta["collection"]: document for document in DOCUMENTS},
-    "methods": Method,
-}
 
 
 @dataclass
@@ -133,12 +128,13 @@ def _pieces(stream: IO[bytes]) -> Iterable[bytes]:
 def _check_records(archive: ZipFile, path: Path, manifest: Manifest) -> None:
     """Every record is what its id says, and what the records name is in the archive."""
     found = _Found()
-    for name in ORDER:
+    for name in order():
+        kind: Any = kind_of(name)
         n = 0
         try:
             for some in batches(documents_of(archive, name)):
                 documents = [bson.decode(raw) for raw in some]
-                together = structure_digests_of(documents) if name == "structures" else {}
+                together = kind.document.digests_of(documents) if kind.is_record else {}
                 for document in documents:
                     n += 1
                     _check_document(name, document, found, together.get(document["_id"]))
@@ -168,17 +164,18 @@ def _check_document(name: str, document: dict[str, Any], found: _Found, digest: 
         found: is told of it.
         digest: of its content, where it is known already.
     """
-    shape: Any = shape_of(document, CLASSES[name])
+    kind = kind_of(name)
+    shape: Any = shape_of(document, kind.document)
     shape._from_son(document).validate()
     record = document["_id"]
     if record in found.ids[name]:
         raise ValueError(f"{record} is there twice")
     found.ids[name].add(record)
-    if name in REFERENCES:
-        if (digest or stored_digest(document, CLASSES[name])) != record:
+    if kind.is_record:
+        if (digest or stored_digest(document, kind.document)) != record:
             raise ValueError(f"{record} is not what it is called")
         for role, place, other in references_of(name, document):
-            if (name, role) not in (("structures", "parent"), ("structures", "recipe.parent")):
+            if not may_be_elsewhere(name, role):
                 found.named[place].add(other)
         found.blobs.update(blobs_of(name, document))
     if name == "datasets":
@@ -197,8 +194,9 @@ def _check_document(name: str, document: dict[str, Any], found: _Found, digest: 
 
 def _check_seal(name: str, document: dict[str, Any], version: int) -> None:
     """Raise ValueError unless a document has the checksum that it says."""
-    shape: Any = CLASSES[name]
-    unsealed = CHECKSUM not in document and version < FIRST_SEALED and name not in REFERENCES
+    kind = kind_of(name)
+    shape: Any = kind.document
+    unsealed = CHECKSUM not in document and version < FIRST_SEALED and not kind.is_record
     if not unsealed and document.get(CHECKSUM) != shape.checksum_of(document):
         raise ValueError(f"{document['_id']} has another checksum than it says")
 

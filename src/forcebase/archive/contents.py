@@ -10,19 +10,12 @@ from forcebase.database.compared import FIELDS, compared, whole
 from forcebase.database.database import Database
 from forcebase.database.pieces import IDS_AT_ONCE
 from forcebase.errors import IntegrityError
-from forcebase.provenance.references import (
-    BLOB_FIELDS,
-    REFERENCES,
-    blobs_of,
-    references_of,
-)
-from forcebase.records import Activity, Label, Taint
+from forcebase.provenance.references import blobs_of, references_of
+from forcebase.records import Label
+from forcebase.records.kinds import kind_of, kinds
 
 ACTIVITIES, MEMBERS, TAINTS = "activities", "dataset_members", "taints"
 LABELS = Label._meta["collection"]
-LOCAL_FIELDS = {TAINTS: Taint.OPEN_FIELDS, ACTIVITIES: Activity.OPEN_FIELDS}
-"""What belongs to a database, and is made anew where the archive is imported: what a taint
-remembers of other records, and how an activity went."""
 Root = tuple[str, str]
 """(collection, id) of a record that was asked for."""
 
@@ -87,7 +80,7 @@ def _step(db: Database, contents: Contents, place: str, ids: set[str]) -> dict[s
             named["calculations"].update(one.hex() for one in whole(compared(db, row)))
     contents.ids[place] |= found
     missing = ids - found
-    if missing and place != "structures":
+    if missing and not _may_be_elsewhere(place):
         first = sorted(missing)[0]
         raise IntegrityError(
             f"{len(missing)} of {place} that records name are not in this database, as {first}.",
@@ -101,9 +94,16 @@ def _fields(place: str) -> dict[str, int]:
     """What must be read of a record to know what it names."""
     if place == ACTIVITIES:
         return {"_id": 1}
-    paths = [reference.field for reference in REFERENCES[place]]
+    kind = kind_of(place)
+    paths = [one.field for one in kind.references] + [one.field for one in kind.blobs]
     extra = FIELDS if place == "validations" else ()
-    return dict.fromkeys([*paths, *extra, *BLOB_FIELDS.get(place, ()), "provenance"], 1)
+    return dict.fromkeys([*paths, *extra, "provenance"], 1)
+
+
+def _may_be_elsewhere(place: str) -> bool:
+    """Whether there is a field that names records of a collection which may be elsewhere."""
+    named = (reference for kind in kinds() for reference in kind.references)
+    return any(one.may_be_elsewhere for one in named if one.collection == place)
 
 
 def _members(db: Database, contents: Contents, dataset: str) -> Iterator[str]:

@@ -16,7 +16,9 @@ from bson import decode
 
 from forcebase.archive.contents import ACTIVITIES, Contents
 from forcebase.archive.layout import MANIFEST, METADATA, PREVIEW, Member
-from forcebase.provenance.references import REFERENCES, blobs_of, references_of
+from forcebase.integrity.stored_view import StoredView, shape_of
+from forcebase.provenance.references import blobs_of, references_of
+from forcebase.records.kinds import kind_of
 
 SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 PROV = "http://www.w3.org/ns/prov#"
@@ -70,7 +72,7 @@ class Facts:
         """Yield the documents again."""
         for n, raw in enumerate(documents):
             self.counts[collection] = n + 1
-            if collection in REFERENCES or collection == ACTIVITIES:
+            if kind_of(collection).is_record or collection == ACTIVITIES:
                 self._note(collection, decode(raw), n < MANY)
             yield raw
 
@@ -233,7 +235,8 @@ def _id(collection: str, record: str) -> str:
 
 
 def _title(collection: str, document: dict[str, Any]) -> str:
-    if collection == "datasets":
-        return f"{document['name']}@{document['version']}"
-    words = [document.get(key) for key in ("formula", "code", "kind") if document.get(key)]
-    return " ".join([collection.removesuffix("s"), *map(str, words), document["_id"][:10]])
+    """The kind, the title, and the first digits of the id where the title has none."""
+    shape: Any = shape_of(document, kind_of(collection).document)
+    words = [collection.removesuffix("s"), str(StoredView(shape, document).title)]
+    short = document["_id"][:10]
+    return " ".join(words if short in words[1] else [*words, short])

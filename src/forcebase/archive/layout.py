@@ -16,31 +16,15 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from forcebase.errors import InputError
 from forcebase.ingest.unpacking import RECORDS
+from forcebase.records import Activity, Label, Taint
+from forcebase.records.kinds import part_kinds, record_kinds
 from forcebase.safety.json_text import parse_json
 
 FORMAT = "forcebase archive 1"
 MANIFEST = RECORDS
 METADATA = "ro-crate-metadata.json"
 PREVIEW = "ro-crate-preview.html"
-ORDER = (
-    "activities",
-    "structures",
-    "methods",
-    "equivalences",
-    "calculations",
-    "dataset_members",
-    "datasets",
-    "phonons",
-    "validations",
-    "labels",
-    "taints",
-)
-"""Collections as they are written: what is named first, but for the dataset of a model."""
-NAMES = re.compile(
-    "|".join(map(re.escape, (MANIFEST, METADATA, PREVIEW)))
-    + rf"|records/({'|'.join(ORDER)})\.bson|blobs/[0-9a-f]{{64}}"
-)
-"""All members that an archive may have."""
+BESIDE_FILES = "|".join(map(re.escape, (MANIFEST, METADATA, PREVIEW)))
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time that zip gives each member: its earliest."""
 LEVEL = 1
@@ -84,12 +68,34 @@ class Manifest:
     def documents(self) -> dict[str, int]:
         """How many there are of each collection."""
         streams = {member.name: member.documents for member in self.members}
-        return {name: streams.get(stream_of(name), 0) for name in ORDER}
+        return {name: streams.get(stream_of(name), 0) for name in order()}
 
     @property
     def blobs(self) -> list[str]:
         """SHA-256 of the blobs."""
         return [m.name.split("/")[1] for m in self.members if m.name.startswith("blobs/")]
+
+
+def order() -> tuple[str, ...]:
+    """Collections as they are written: what is named first, but for the dataset of a model."""
+    records = [
+        name
+        for kind in record_kinds()
+        for name in (*(p.name for p in part_kinds(kind.name)), kind.name)
+    ]
+    first, last = [Activity], [Label, Taint]
+    return (
+        *(shape.collection_name() for shape in first),
+        *records,
+        *(shape.collection_name() for shape in last),
+    )
+
+
+def is_member(name: str) -> bool:
+    """Whether an archive may have a member of this name."""
+    streams = "|".join(map(re.escape, order()))
+    pattern = rf"{BESIDE_FILES}|records/({streams})\.bson|blobs/[0-9a-f]{{64}}"
+    return re.fullmatch(pattern, name) is not None
 
 
 def stream_of(collection: str) -> str:

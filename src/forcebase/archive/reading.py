@@ -19,13 +19,12 @@ import bson
 from bson.raw_bson import RawBSONDocument
 
 from forcebase.archive.arrival import Arrival
-from forcebase.archive.checking import CLASSES, check_archive, documents_of
-from forcebase.archive.contents import ACTIVITIES, LABELS, MEMBERS, TAINTS
-from forcebase.archive.layout import MANIFEST, ORDER, Manifest
+from forcebase.archive.checking import check_archive, documents_of
+from forcebase.archive.contents import ACTIVITIES, LABELS, TAINTS
+from forcebase.archive.layout import MANIFEST, Manifest, order
 from forcebase.archive.safety import open_safely
 from forcebase.blob import Blob
 from forcebase.database.acts import begin, finish
-from forcebase.database.collections import RecordCollection
 from forcebase.database.database import Database
 from forcebase.database.installation import FIRST_SEALED
 from forcebase.database.trust import quarantine
@@ -34,13 +33,14 @@ from forcebase.errors import InputError
 from forcebase.ingest.made_again import MadeAgain
 from forcebase.integrity.batches import batches
 from forcebase.progress import Progress
-from forcebase.records import Activity, Calculation, Label, ModelMethod, Phonon
+from forcebase.records import Activity, Calculation, ModelMethod, Phonon, Structure
 from forcebase.records.base import CHECKSUM
 from forcebase.records.journal_entry import Act
+from forcebase.records.kinds import kind_of
+from forcebase.records.structure import defect_as_field
 
 CALCULATIONS = Calculation._meta["collection"]
-SEALED_LATE = (ACTIVITIES, MEMBERS, LABELS, TAINTS)
-"""Documents that have a checksum from schema version 8 on."""
+STRUCTURES = Structure._meta["collection"]
 AT_ONCE = 500
 """Documents written together: of 432 atoms each, 10 MB."""
 
@@ -106,26 +106,28 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
         _quarantine_models(db, archive, path, activity.id)
         held = MadeAgain(db, activity.id)
         _compare_phonons(db, archive, held)
-        total = len(manifest.blobs) + len(ORDER)
+        total = len(manifest.blobs) + len(order())
         for n, sha256 in enumerate(manifest.blobs):
             known = sha256 in db.blobs or sha256 in held.unneeded
             if not known:
                 db.blobs.put(archive.read(f"blobs/{sha256}"))
             report.note("blobs", int(not known), 1)
             _tell(progress, n + 1, total)
-        for n, name in enumerate(ORDER):
+        for n, name in enumerate(order()):
             for some in batches(documents_of(archive, name), AT_ONCE):
                 if name == CALCULATIONS:
                     held.look_at([bson.decode(raw) for raw in some])
                 if name == LABELS:
                     some = _without_kept(db, some, report)
-                if manifest.schema_version < FIRST_SEALED and name in SEALED_LATE:
-                    documents = [_sealed(name, raw) for raw in some]
+                if manifest.schema_version < FIRST_SEALED and name in _changed_in_8():
+                    documents = [_as_of_8(name, raw) for raw in some]
                 else:
                     documents = [RawBSONDocument(raw) for raw in some]
                 if name == ACTIVITIES:
                     documents = [arrival.started(bson.decode(raw)) for raw in some]
-                report.note(name, _collection(db, name).add_stored(documents), len(documents))
+                report.note(
+                    name, db.of_class(kind_of(name).document).add_stored(documents), len(documents)
+                )
                 if name in (LABELS, TAINTS):
                     _note_words(db, map(bson.decode, some), activity.id)
             _tell(progress, len(manifest.blobs) + n + 1, total)
@@ -153,18 +155,19 @@ def _ids(archive: ZipFile, name: str) -> list[str]:
     return [bson.decode(raw)["_id"] for raw in documents_of(archive, name)]
 
 
-def _sealed(name: str, raw: bytes) -> Mapping[str, Any]:
-    """A document of an earlier version with the checksum that it has here."""
+def _changed_in_8() -> set[str]:
+    """Collections whose documents of earlier versions lack a checksum, or look otherwise."""
+    return {STRUCTURES, *(name for name in order() if not kind_of(name).is_record)}
+
+
+def _as_of_8(name: str, raw: bytes) -> Mapping[str, Any]:
+    """A document of an earlier version as it would be written here, with its checksum."""
     document = bson.decode(raw)
-    document[CHECKSUM] = CLASSES[name].checksum_of(document)
+    if name == STRUCTURES:
+        document = defect_as_field(document)
+    shape: Any = kind_of(name).document
+    document[CHECKSUM] = shape.checksum_of(document)
     return document
-
-
-def _collection(db: Database, name: str) -> RecordCollection:
-    if name == LABELS:
-        return RecordCollection(db.raw, Label)
-    beside = {MEMBERS: db.members, TAINTS: db.taints}
-    return beside[name] if name in beside else db.collection(name)
 
 
 def _require_free_titles(db: Database, archive: ZipFile) -> None:

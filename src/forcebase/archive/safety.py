@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from forcebase.archive.layout import MANIFEST, METADATA, NAMES, PREVIEW
+from forcebase.archive.layout import MANIFEST, METADATA, PREVIEW, is_member
 from forcebase.errors import InputError, IntegrityError
 
 RATIO = 200
@@ -72,7 +72,7 @@ def _objection(member: ZipInfo, seen: set[str]) -> str:
     largest = LARGEST_BLOB if member.filename.startswith("blobs/") else None
     if member.filename in (MANIFEST, METADATA, PREVIEW):
         largest = LARGEST_TEXT
-    if member.orig_filename != member.filename or not NAMES.fullmatch(member.filename):
+    if member.orig_filename != member.filename or not is_member(member.filename):
         return "is none that an archive has"
     if member.filename in seen:
         return "is there twice"

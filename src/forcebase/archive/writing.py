@@ -6,24 +6,24 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from zipfile import ZipFile
 
 from bson import decode_all
 
-from forcebase.archive.contents import LOCAL_FIELDS, Contents, Root, everything, gather
+from forcebase.archive.contents import Contents, Root, everything, gather
 from forcebase.archive.crate import Description, Facts, metadata_text, preview_text
 from forcebase.archive.layout import (
     COMMENT_SIZE,
     MANIFEST,
     METADATA,
-    ORDER,
     PREVIEW,
     Manifest,
     Member,
     file_digest,
     manifest_text,
     new_member,
+    order,
     stream_of,
 )
 from forcebase.database.database import Database
@@ -32,6 +32,7 @@ from forcebase.errors import InputError
 from forcebase.integrity.backup import RAW
 from forcebase.paths import check_writable, unwritable
 from forcebase.progress import Progress
+from forcebase.records.kinds import kind_of
 from forcebase.scratch import appearing
 
 AT_ONCE = 500
@@ -91,7 +92,7 @@ def _write(
     members: list[Member] = []
     facts = Facts()
     blobs = sorted(contents.blobs)
-    total = len(ORDER) + len(blobs)
+    total = len(order()) + len(blobs)
 
     def add(name: str, pieces: Iterable[bytes], documents: int = 0) -> None:
         members.append(_add(archive, name, pieces, documents))
@@ -99,7 +100,7 @@ def _write(
             progress("export", min(len(members), total), total, {})
 
     with ZipFile(file, "w") as archive:
-        for name in ORDER:
+        for name in order():
             ids = sorted(contents.ids[name])
             if ids:
                 add(stream_of(name), facts.noted(name, _documents(db, name, ids)), len(ids))
@@ -126,7 +127,8 @@ def _add(archive: ZipFile, name: str, pieces: Iterable[bytes], documents: int) -
 
 def _documents(db: Database, name: str, ids: list[str]) -> Iterator[bytes]:
     """The documents of these ids as the server keeps them, in the order of the ids."""
-    hidden = dict.fromkeys(LOCAL_FIELDS.get(name, ()), 0) or None
+    shape: Any = kind_of(name).document
+    hidden = dict.fromkeys(shape.OPEN_FIELDS, 0) or None  # they belong to this database
     for start in range(0, len(ids), AT_ONCE):
         some = {"_id": {"$in": ids[start : start + AT_ONCE]}}
         for batch in db.raw[name].find_raw_batches(some, hidden).sort("_id", 1):

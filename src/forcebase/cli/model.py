@@ -21,7 +21,7 @@ DType = Literal["float64", "float32"]
 
 @app.command()
 def add(
-    kind: Annotated[str, typer.Argument(help="mace, sevennet, chgnet or ase.")],
+    kind: Annotated[str, typer.Argument(help="mace, sevennet, chgnet, ase, or of a plug-in.")],
     source: Annotated[
         str, typer.Argument(help="File; name as 7net-l3i5, 0.3.0; for ase module:callable.")
     ],

@@ -12,32 +12,6 @@ import typer
 from forcebase.cli.console import JsonOption, open_database, print_json, print_table
 from forcebase.errors import InputError
 
-COLUMNS = {
-    "structures": ["id", "formula", "kind", "n_atoms", "family"],
-    "methods": ["id", "title", "dataset"],
-    "calculations": ["id", "formula", "kind", "method_class", "energy", "max_force", "method"],
-    "datasets": ["id", "title", "counts", "method"],
-    "equivalences": ["id", "title", "reason"],
-    "phonons": ["id", "formula", "defect.name", "n_atoms_supercell", "method"],
-    "validations": ["id", "kind", "model", "reference", "n"],
-    "activities": ["id", "kind", "name", "finished_at", "mended", "reason"],
-}
-HEADINGS = {
-    "defect.name": "defect",
-    "max_force": "max_F",
-    "method_class": "class",
-    "n_atoms_supercell": "atoms",
-}
-"""Of fields whose names would take the room of what stands below them."""
-IMPORTED = ("structures", "calculations", "phonons")
-"""Collections whose records say from which file or job they came."""
-REFERENCES = {
-    "method": "methods",
-    "model": "methods",
-    "reference": "methods",
-    "structure": "structures",
-    "dataset": "datasets",
-}
 SHORT = 10
 PARTS = 2
 MANY = 1_000_000_000
@@ -63,10 +37,12 @@ def ls(
     from forcebase.database.neutral_models import same_models
     from forcebase.provenance import sources_of
     from forcebase.provenance.taint import stale_among
+    from forcebase.records.kinds import kind_of
     from forcebase.records.method_differences import telling_apart
 
     with open_database() as db:
         records = db.collection(collection)
+        kind = kind_of(collection)
         wanted = parse_filters(db, filters, collection)
         records.check_indexed(wanted if tag is None else [])
         found = records.find(tag=tag, limit=limit, **wanted)
@@ -76,7 +52,7 @@ def ls(
         if as_json:
             from forcebase.database.collections import summary
 
-            sources = sources_of(db, found) if collection in IMPORTED else {}
+            sources = sources_of(db, found) if kind.about.tells_source else {}
             print_json(
                 [
                     {**summary(r), "labels": db.labels.of(r.id), "stale": stale.get(r.id)}
@@ -86,13 +62,13 @@ def ls(
                 ]
             )
             return
-        columns = COLUMNS[collection]
         apart = telling_apart(found) if collection == "methods" else {}
         rows = [
-            [_value(r, name) for name in columns] + [" ".join(db.labels.of(r.id))] for r in found
+            [_value(r, column.field) for column in kind.columns] + [" ".join(db.labels.of(r.id))]
+            for r in found
         ]
-        titles = [*(HEADINGS.get(name, name) for name in columns), "labels"]
-        if collection in IMPORTED:
+        titles = [*(column.title for column in kind.columns), "labels"]
+        if kind.about.tells_source:
             titles.append("from")
             sources = sources_of(db, found)
             told = [_end_of(sources.get(r.id, "")) for r in found]
@@ -135,14 +111,17 @@ def parse_filters(
         InputError: a filter without `=`, or a field that the collection's records do not have.
     """
     wanted: dict[str, Any] = dict(map(_filter, filters or []))
-    classes = _classes(db.collection(collection).document)
-    known = sorted({"id"}.union(*(d._fields for d in classes)))
+    from forcebase.records.kinds import kind_of
+
+    db.collection(collection)  # raises where there is none
+    named = places_of(collection)
+    known = sorted({"id", *kind_of(collection).field_types()})
     for key, value in wanted.items():
         if key.split(".")[0] not in known:  # what is inside a field, as defect.name, is free
             raise InputError(
                 f"{collection} has no field {key!r}.", hint=f"It has: {', '.join(known)}."
             )
-        place = collection if key == "id" else REFERENCES.get(key)
+        place = collection if key == "id" else named.get(key)
         if place:  # text even where it looks like a number: the first digits of an id
             ids = [db.resolve(text, place)[1].id for text in value.split(",")]
             wanted[key] = ids if len(ids) > 1 else ids[0]
@@ -152,17 +131,22 @@ def parse_filters(
 
 
 def resolve_names(db: Any, filters: Mapping[str, Any]) -> dict[str, Any]:
-    """Filters of a recipe file, with the names of other records as their ids."""
+    """Filters of a recipe file for calculations, with the names of other records as their ids."""
+    named = places_of("calculations")
     return {
-        key: db.resolve(value, REFERENCES[key])[1].id
-        if key in REFERENCES and isinstance(value, str)
+        key: db.resolve(value, named[key])[1].id
+        if key in named and isinstance(value, str)
         else value
         for key, value in filters.items()
     }
 
 
-def _classes(document: Any) -> list[Any]:
-    return [document, *document.__subclasses__()]
+def places_of(collection: str) -> dict[str, str]:
+    """Field -> collection of the record that it names, where that must be in this database."""
+    from forcebase.records.kinds import kind_of
+
+    found = kind_of(collection).references
+    return {one.field: one.collection for one in found if not one.may_be_elsewhere}
 
 
 def _filter(text: str) -> tuple[str, str]:

@@ -21,41 +21,13 @@ from typing import Any
 import yaml
 
 from forcebase.bounds import SEED, check_bounds, check_choice
-from forcebase.curation.alike import Alike
-from forcebase.curation.convergence import Converged
-from forcebase.curation.selection import FarthestPoint, Stratified
 from forcebase.curation.splitting import Fractions, check_fractions
-from forcebase.curation.steps import (
-    EnergyOutliers,
-    ForceOutliers,
-    LabelsPresent,
-    MinimumDistance,
-    NearDuplicates,
-    OneMethod,
-    Released,
-    Step,
-    default_steps,
-)
+from forcebase.curation.steps import Step, default_steps
 from forcebase.errors import InputError
 from forcebase.physics.energy_kinds import EnergyKind
+from forcebase.plugins import Group, load, names
 from forcebase.safety.yaml_text import parse_yaml, read_yaml
 
-STEPS: dict[str, type[Step]] = {
-    step.name: step
-    for step in (
-        OneMethod,
-        Alike,
-        Converged,
-        LabelsPresent,
-        MinimumDistance,
-        EnergyOutliers,
-        ForceOutliers,
-        NearDuplicates,
-        Released,
-        FarthestPoint,
-        Stratified,
-    )
-}
 BY_ITSELF = ("not-stale", "reserved", "isolated-atoms")
 """Steps that each build takes where they are of use, from what the database knows."""
 KINDS: dict[str, tuple[type, ...]] = {
@@ -167,18 +139,28 @@ def chosen_settings(step: Step) -> dict[str, Any]:
     return {name: settings[name] for name in _kinds(type(step)) if settings[name] is not None}
 
 
+def step_names() -> tuple[str, ...]:
+    """Names of the steps that can be chosen, those of plug-ins too; imports none of them."""
+    return names(Group.CURATION_STEPS)
+
+
 def step_named(name: str, settings: Mapping[str, Any]) -> Step:
     """Make the step of this name.
 
     Raises:
         InputError: there is no such step or setting, a setting lacks or is of the wrong kind.
     """
-    if name not in STEPS:
+    if name not in step_names():
         raise InputError(
             f"There is no step {name!r} to choose.",
-            hint=f"Steps are {', '.join(STEPS)}; {', '.join(BY_ITSELF)} come by themselves.",
+            hint=f"Steps are {', '.join(step_names())}; {', '.join(BY_ITSELF)} come by themselves.",
         )
-    made = STEPS[name]
+    made: type[Step] = load(Group.CURATION_STEPS, name)
+    if made.name != name:
+        raise InputError(
+            f"The step {name!r} calls itself {made.name!r}: recipes could not name it.",
+            hint="Give it one name, in the class and in the entry point.",
+        )
     kinds = _kinds(made)
     for key, value in settings.items():
         if key not in kinds:
@@ -258,5 +240,8 @@ def _listed_step(entry: Any) -> Step:
 
 def _kinds(step: type[Step]) -> dict[str, str]:
     """Kind of each setting that a user may choose."""
-    found = {f.name: str(f.type) for f in fields(step)}  # type: ignore[arg-type]
+    found = {
+        f.name: f.type.__name__ if isinstance(f.type, type) else str(f.type)
+        for f in fields(step)  # type: ignore[arg-type]
+    }
     return {name: kind for name, kind in found.items() if kind in KINDS}

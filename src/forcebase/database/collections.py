@@ -19,6 +19,7 @@ from forcebase.database.access import is_refusal, refusal
 from forcebase.database.pieces import IDS_AT_ONCE, in_pieces
 from forcebase.database.written import Written, id_of
 from forcebase.errors import DatabaseError, ForcebaseError, InputError, NotFoundError
+from forcebase.records.base import StructuresOf
 from forcebase.records.formula import as_stored
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ COUNT_AT_MOST = 20_000
 """Counting goes so far in 0.1 s, also where the records must be looked at, as for two elements."""
 ON_THEIR_WAY = 2
 """Pieces that the server checks and indexes, each on one core, while the next is made."""
-HIDDEN_COLUMNS = {"provenance", "checksum", "learning_curve", "golden_probe", "_cls"}
+HIDDEN_COLUMNS = {"provenance", "checksum", "_cls"}
 
 
 class Results(Sequence[R], Generic[R]):
     """Records that a query found."""
 
-    def __init__(self, records: list[R], to_atoms: Callable[[list[R]], list] | None = None):
+    def __init__(self, records: list[R], to_atoms: Callable[[list[R]], list]):
         self._records = records
         self._to_atoms = to_atoms
 
@@ -56,9 +57,11 @@ class Results(Sequence[R], Generic[R]):
         return self._records[index]
 
     def to_atoms(self) -> list:
-        """Give one ASE Atoms per record; calculations carry their labels."""
-        if self._to_atoms is None:
-            raise InputError("These records are not structures: they have no atoms.")
+        """Give one ASE Atoms per record; calculations carry their labels.
+
+        Raises:
+            InputError: records of this class are not structures.
+        """
         return self._to_atoms(self._records)
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -71,9 +74,10 @@ class Results(Sequence[R], Generic[R]):
 def summary(record: Document) -> dict[str, Any]:
     """Scalar fields of a record, for tables and `--json`; arrays and long fields stay out."""
     row: dict[str, Any] = {}
+    hidden = HIDDEN_COLUMNS.union(record.DESCRIPTION.long)
     for key, value in record.to_mongo().items():
         name = "id" if key == "_id" else key
-        if name in HIDDEN_COLUMNS or (isinstance(value, Mapping) and "data" in value):
+        if name in hidden or (isinstance(value, Mapping) and "data" in value):
             continue
         if isinstance(value, Mapping):
             short = all(not isinstance(item, (Mapping, list)) for item in value.values())
@@ -92,7 +96,7 @@ class RecordCollection(Generic[R]):
     Args:
         database: the MongoDB database.
         document: the mongoengine class that gives the shape.
-        to_atoms: how its records become ASE Atoms, where they can.
+        structures: gives structures by their ids, for records that become ASE Atoms with them.
         narrow: turns a tag or name given to `find` into record ids.
     """
 
@@ -100,13 +104,13 @@ class RecordCollection(Generic[R]):
         self,
         database: MongoDatabase,
         document: type[R],
-        to_atoms: Callable[[list[R]], list] | None = None,
+        structures: StructuresOf,
         narrow: Callable[[str, str], list[str]] | None = None,
     ) -> None:
         self.document = document
         self.name: str = document._meta["collection"]
         self.raw: Collection = database[self.name]
-        self._to_atoms = to_atoms
+        self._structures = structures
         self._narrow = narrow
 
     def add(self, records: Iterable[R]) -> int:
@@ -218,9 +222,9 @@ class RecordCollection(Generic[R]):
             sort: field to sort by; "-field" for descending.
             **fields: field = value; a list means any of these, and for `elements` all of these.
         """
-        return Results(
-            list(self.iterate(query, tag=tag, limit=limit, sort=sort, **fields)), self._to_atoms
-        )
+        found = list(self.iterate(query, tag=tag, limit=limit, sort=sort, **fields))
+        shape: Any = self.document
+        return Results(found, lambda some: list(shape.atoms_of(some, self._structures)))
 
     def iterate(
         self,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cached_property
+from typing import TypeVar
 
-from ase import Atoms
 from jobflow import JobStore
 from mongoengine import Document
 from pymongo import MongoClient
@@ -20,9 +20,11 @@ from forcebase.database.job_store import open_job_store
 from forcebase.database.journal import Journal
 from forcebase.database.labels import Labels
 from forcebase.errors import InputError, NotFoundError
+from forcebase.records.kinds import record_kinds
 from forcebase.settings import Settings
 
 SHORTEST_ID = 4
+R = TypeVar("R", bound=Document)
 
 
 class Database:
@@ -40,35 +42,30 @@ class Database:
         self.blobs = BlobStore(self.raw)
         self.journal = Journal(self.raw, lambda: user_name(self.access))
         self.labels = Labels(self.raw, self.journal)
-        narrow = self.labels.tagged
-        self.structures = RecordCollection(
-            self.raw, records.Structure, lambda found: [r.to_atoms() for r in found], narrow
-        )
-        self.methods = RecordCollection(self.raw, records.Method, narrow=narrow)
-        self.equivalences = RecordCollection(self.raw, records.Equivalence, narrow=narrow)
-        self.calculations = RecordCollection(
-            self.raw, records.Calculation, self._labelled_atoms, narrow
-        )
-        self.datasets = RecordCollection(self.raw, records.Dataset, narrow=narrow)
-        self.members = RecordCollection(self.raw, records.DatasetMember)
-        self.phonons = RecordCollection(self.raw, records.Phonon, self._phonon_atoms, narrow)
-        self.validations = RecordCollection(self.raw, records.Validation, narrow=narrow)
-        self.activities = RecordCollection(self.raw, records.Activity)
-        self.taints = RecordCollection(self.raw, records.Taint)
-
-    @property
-    def record_collections(self) -> dict[str, RecordCollection]:
+        self._collections: dict[type[Document], RecordCollection] = {}
+        self.structures = self.of_class(records.Structure)
+        self.methods = self.of_class(records.Method)
+        self.equivalences = self.of_class(records.Equivalence)
+        self.calculations = self.of_class(records.Calculation)
+        self.datasets = self.of_class(records.Dataset)
+        self.members = self.of_class(records.DatasetMember)
+        self.phonons = self.of_class(records.Phonon)
+        self.validations = self.of_class(records.Validation)
+        self.activities = self.of_class(records.Activity)
+        self.taints = self.of_class(records.Taint)
+        self.record_collections: dict[str, RecordCollection] = {
+            kind.name: self.of_class(kind.document) for kind in record_kinds()
+        }
         """The collections whose records are named by their content, by name."""
-        found: list[RecordCollection] = [
-            self.structures,
-            self.methods,
-            self.equivalences,
-            self.calculations,
-            self.datasets,
-            self.phonons,
-            self.validations,
-        ]
-        return {collection.name: collection for collection in found}
+
+    def of_class(self, document: type[R]) -> RecordCollection[R]:
+        """The collection of a class of documents; the same object each time."""
+        if document not in self._collections:
+            narrow = self.labels.tagged if issubclass(document, records.Record) else None
+            self._collections[document] = RecordCollection(
+                self.raw, document, self._structures_of, narrow
+            )
+        return self._collections[document]
 
     @cached_property
     def access(self) -> Access:
@@ -153,13 +150,8 @@ class Database:
             for found in self.collection(place).raw.find(pattern, {"_id": 1}).limit(3)
         ]
 
-    def _labelled_atoms(self, found: Sequence[records.Calculation]) -> list[Atoms]:
-        ids = {record.structure for record in found}
-        structures = {s.id: s for s in self.structures.find({"_id": {"$in": list(ids)}})}
-        return [record.to_atoms(structures[record.structure]) for record in found]
-
-    def _phonon_atoms(self, found: Sequence[records.Phonon]) -> list[Atoms]:
-        return [self.structures.get(record.structure).to_atoms() for record in found]
+    def _structures_of(self, ids: Iterable[str]) -> dict[str, records.Structure]:
+        return {found.id: found for found in self.structures.find({"_id": {"$in": list(ids)}})}
 
     def close(self) -> None:
         """Close all connections; an embedded server goes on running."""

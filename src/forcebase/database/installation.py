@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel, UpdateOne
+from pymongo import ASCENDING, IndexModel, ReplaceOne, UpdateOne
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import CollectionInvalid, OperationFailure
 
@@ -18,12 +18,14 @@ from forcebase.database.job_store import INDEXES, OUTPUTS
 from forcebase.database.journal import note_all
 from forcebase.database.neutral_models import convert_all
 from forcebase.database.roles import define_roles, roles_are_defined
-from forcebase.database.schema import DOCUMENTS, SCHEMA_VERSION, collection_schemas
+from forcebase.database.schema import SCHEMA_VERSION, collection_schemas
 from forcebase.database.written import packed, summary_of
 from forcebase.errors import AccessError, DatabaseError
-from forcebase.records import Activity, DatasetMember, Label, Quarantine, Record, Sealed, Taint
+from forcebase.records import Activity, DatasetMember, Label, Quarantine, Structure, Taint
 from forcebase.records.activity import AT_MIGRATION, FINISHED, sealed_run
 from forcebase.records.base import CHECKSUM, document_checksum, utc_now
+from forcebase.records.kinds import kinds, record_kinds
+from forcebase.records.structure import defect_as_field
 
 META = "meta"
 HISTORY = "history"
@@ -44,18 +46,18 @@ def _nothing(database: MongoDatabase) -> None:
 
 def _seal(database: MongoDatabase) -> None:
     """Give each record the checksum of what it holds now; what was edited before is not seen."""
-    for document in {d._meta["collection"]: d for d in DOCUMENTS if issubclass(d, Record)}.values():
-        _seal_all(database, document)
+    for kind in record_kinds():
+        _seal_all(database, kind.document)
 
 
-def _seal_all(database: MongoDatabase, shape: type[Sealed]) -> None:
+def _seal_all(database: MongoDatabase, shape: Any) -> None:
     collection = database[shape._meta["collection"]]
     unsealed = collection.find({CHECKSUM: {"$exists": False}})
     while updates := [_sealing(document, shape) for document in islice(unsealed, AT_ONCE)]:
         collection.bulk_write(updates, ordered=False, bypass_document_validation=True)
 
 
-def _sealing(document: dict[str, Any], shape: type[Sealed]) -> UpdateOne:
+def _sealing(document: dict[str, Any], shape: Any) -> UpdateOne:
     checksum = shape.checksum_of(document)
     return UpdateOne({"_id": document["_id"]}, {"$set": {CHECKSUM: checksum}})
 
@@ -66,11 +68,12 @@ def _seal_the_rest(database: MongoDatabase) -> None:
     What was edited or removed before is not seen, and each count says when it was made.
     """
     _name_copies(database)
+    _move_defects(database)
     for shape in (DatasetMember, Label, Taint, Quarantine, Activity):
         _seal_all(database, shape)
     note_all(database)
     ids: dict[str, dict[str, list[bytes]]] = {}
-    for name in {d._meta["collection"] for d in DOCUMENTS if issubclass(d, Record)}:
+    for name in (kind.name for kind in record_kinds()):
         for row in database[name].find({}, {"provenance.activity": 1}):
             activity = (row.get("provenance") or {}).get("activity")
             if activity:
@@ -80,6 +83,23 @@ def _seal_the_rest(database: MongoDatabase) -> None:
     uncounted = activities.find({"run": {"$exists": False}, "kind": {"$ne": "failure"}}, {"_id": 1})
     while updates := [_counting(row["_id"], ids) for row in islice(uncounted, AT_ONCE)]:
         activities.bulk_write(updates, ordered=False, bypass_document_validation=True)
+
+
+def _move_defects(database: MongoDatabase) -> None:
+    """Give made cells a field for their defect, which their recipe held before.
+
+    Who edited a record before still has the wrong checksum behind it.
+    """
+    structures = database[Structure._meta["collection"]]
+    found = structures.find({"recipe.parameters.defect": {"$exists": True}})
+    while rows := list(islice(found, AT_ONCE)):
+        changes = []
+        for row in rows:
+            moved = defect_as_field(row)
+            if row.get(CHECKSUM) == Structure.checksum_of(row):
+                moved[CHECKSUM] = Structure.checksum_of(moved)
+            changes.append(ReplaceOne({"_id": row["_id"]}, moved))
+        structures.bulk_write(changes, ordered=False, bypass_document_validation=True)
 
 
 NEAR_COPY = re.compile(r"near copy of ([0-9a-f]{64}):")
@@ -129,8 +149,9 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
     (6, 7): convert_all,  # neutral forms of MACE models
-    # checksums of all documents, what activities wrote, job outputs; methods by their rules alone,
-    # equivalences, kinds of energies, predictions by their inputs: records of before keep their ids
+    # defects as a field of structures; checksums of all documents, what activities wrote, job
+    # outputs; methods by their rules alone, equivalences, kinds of energies, predictions by their
+    # inputs: records of before keep their ids
     (7, 8): _seal_the_rest,
 }
 
@@ -308,7 +329,7 @@ def _create_collections(database: MongoDatabase) -> None:
 
 
 def _create_indexes(database: MongoDatabase) -> None:
-    for document in DOCUMENTS:
+    for document in (one for kind in kinds() for one in kind.classes):
         specs = document._meta.get("indexes", [])
         # a class that inherits has those of its parents once for each of them
         indexes = [_index(spec) for i, spec in enumerate(specs) if spec not in specs[:i]]

@@ -1,9 +1,9 @@
 """Roles of a group's members, as roles of MongoDB on one database.
 
 A reader reads all there is. A curator adds what commands add: records are only ever inserted, and
-updates and deletions are allowed where a command makes them, which the table below lists by
-collection; collections, validators and indexes are an admin's. Roles are of one database: another
-on the same server has its own.
+updates and deletions are allowed where a command makes them, as each class of records and the
+table below say; collections, validators and indexes are an admin's. Roles are of one database:
+another on the same server has its own.
 """
 
 from __future__ import annotations
@@ -15,19 +15,12 @@ from typing import Any
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import OperationFailure
 
-from forcebase.database.schema import DOCUMENTS
+from forcebase.records.kinds import kinds
 
 ROLE_IS_THERE = 51002
-INSERT = ("insert",)
 EDIT = ("insert", "update")
 REPLACE = ("insert", "update", "remove")
-CHANGED_BY_COMMANDS: dict[str, tuple[str, ...]] = {
-    "activities": EDIT,  # a failed job is marked as mended
-    "dataset_members": ("insert", "remove"),  # what a killed writer left is written anew
-    "labels": REPLACE,  # names move, tags are taken off
-    "taints": REPLACE,
-    "quarantine": EDIT,  # a model is trusted
-    "label_blocks": REPLACE,  # copies of labels, made again when they do not fit
+BESIDE_RECORDS: dict[str, tuple[str, ...]] = {
     "blobs.files": ("insert", "remove"),  # the pieces of a killed writer
     "blobs.chunks": ("insert", "remove"),
     "outputs": EDIT,  # jobflow replaces the output of a job that ran again ...
@@ -38,7 +31,7 @@ CHANGED_BY_COMMANDS: dict[str, tuple[str, ...]] = {
     "jf_auxiliary": REPLACE,
     "jf_batches": REPLACE,
 }
-"""Everything else that a curator may write to is inserted once and stays."""
+"""What commands do with blobs and with what jobflow keeps; each class of records says its own."""
 
 
 class Role(StrEnum):
@@ -117,10 +110,10 @@ def _inherited(role: Role) -> list[str]:
 def _privileges(role: Role, database: str) -> list[dict[str, Any]]:
     if role is not Role.CURATOR:
         return []
-    records = {document._meta["collection"]: INSERT for document in DOCUMENTS}
+    records = {kind.name: kind.about.rights for kind in kinds()}
     return [
         _privilege(database, name, actions)
-        for name, actions in {**records, **CHANGED_BY_COMMANDS}.items()
+        for name, actions in {**records, **BESIDE_RECORDS}.items()
     ]
 
 

@@ -20,29 +20,12 @@ from mongoengine import (
 )
 from mongoengine.base import BaseField
 
-from forcebase import records
 from forcebase.records.array_field import ArrayField
+from forcebase.records.kinds import kinds
 
 SCHEMA_VERSION = 8
 OLDEST_READABLE = 6
 """Records of archives from this version on have the shape of today's: what came is optional."""
-DOCUMENTS: tuple[type[Document], ...] = (
-    records.Structure,
-    records.DFTMethod,
-    records.ModelMethod,
-    records.Equivalence,
-    records.Calculation,
-    records.Dataset,
-    records.DatasetMember,
-    records.Phonon,
-    records.Validation,
-    records.Activity,
-    records.Label,
-    records.Taint,
-    records.Quarantine,
-    records.JournalEntry,
-    records.LabelBlock,
-)
 SIMPLE_TYPES: dict[type[BaseField], Any] = {
     StringField: "string",
     IntField: ["int", "long"],
@@ -57,9 +40,7 @@ FINITE = {"minimum": -sys.float_info.max, "maximum": sys.float_info.max}
 
 def collection_schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema (MongoDB's dialect) of each collection, by its name."""
-    schemas: dict[str, list[dict[str, Any]]] = {}
-    for document in DOCUMENTS:
-        schemas.setdefault(document._meta["collection"], []).append(document_schema(document))
+    schemas = {kind.name: list(map(document_schema, kind.classes)) for kind in kinds()}
     return {
         name: found[0] if len(found) == 1 else {"oneOf": found} for name, found in schemas.items()
     }

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from forcebase.curation.convergence import Converged
-from forcebase.curation.plan import STEPS, Plan, step_named
+from forcebase.curation.plan import Plan, step_named, step_names
 from forcebase.curation.recipe_digest import recipe_digest
 from forcebase.curation.steps import Step
 from forcebase.errors import InputError
@@ -25,7 +25,7 @@ def recipe_of(dataset: Dataset) -> Plan:
     given = dict(dataset.e0s) if dataset.e0s_source == "given" else None
     plan = Plan(
         filters=query.get("filters") or {},
-        steps=tuple(_step(step) for step in taken if step["name"] in STEPS),
+        steps=tuple(_step(step) for step in taken if step["name"] in step_names()),
         fractions=tuple(settings.get("fractions", Plan.fractions)),
         seed=settings.get("seed", Plan.seed),
         e0s=given,

@@ -60,6 +60,8 @@ class Batch:
     """What a model did not give again; the activity keeps it, with what shows on writing."""
     notes: list[str] = field(default_factory=list)
     """What is to be known of it before it is used, to be said."""
+    others: list[Record] = field(default_factory=list)
+    """Records of further kinds, which name none of each other."""
 
     def write(
         self, db: Database, activity: Activity, started: float | None = None
@@ -104,6 +106,7 @@ class Batch:
             (db.calculations, calculations, labels),
             (db.phonons, phonons, []),
             (db.validations, self.validations, []),
+            *((db.collection(name), found, []) for name, found in self._further().items()),
         )
         added: dict[str, int] = {}
         for collection, found, tables in groups:
@@ -132,13 +135,20 @@ class Batch:
         activity.n_records = self._count()
         return added
 
+    def _further(self) -> dict[str, list[Record]]:
+        """Records of further kinds by collection."""
+        found: dict[str, list[Record]] = {}
+        for record in self.others:
+            found.setdefault(record.collection_name(), []).append(record)
+        return found
+
     def _blob(self, sha256: str) -> Blob:
         return next(blob for blob in map(Blob, self.blobs) if blob.sha256 == sha256)
 
     def _count(self) -> int:
         """Records that came of it, new or not."""
         parts: list[Sequence[Any]] = [self.structures, self.methods, self.calculations]
-        parts += [self.phonons, self.validations, self.datasets]
+        parts += [self.phonons, self.validations, self.datasets, self.others]
         tables: list[StructureTable | LabelTable] = [*self.structure_tables, *self.label_tables]
         return sum(map(len, parts)) + sum(map(len, tables))
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from forcebase.errors import InputError
+from forcebase.plugins import Group, is_own, load_all, names
 from forcebase.safety.files import compression, unpacked
 
 HEAD = 100_000
@@ -28,27 +29,18 @@ class FileKind(StrEnum):
     VASPOUT = "vaspout.h5"
     OUTCAR = "OUTCAR"
     ML_AB = "ML_AB"
-    CP2K = "CP2K output"
-    PW_TEXT = "pw.x output"
-    PW_XML = "pw.x XML"
-    GPAW_TEXT = "GPAW output"
-    GPW = "GPAW restart file"
-    AIMS = "FHI-aims output"
-    ABINIT = "ABINIT output"
+    CP2K = "CP2K"
+    PW_TEXT = "pw.x"
+    PW_XML = "pw.x-XML"
+    GPAW_TEXT = "GPAW"
+    GPW = "GPAW-restart"
+    AIMS = "FHI-aims"
+    ABINIT = "ABINIT"
 
 
-SIGNS: tuple[tuple[str, FileKind], ...] = (
-    (r"\A- of Ulmgpaw", FileKind.GPW),
+OTHER_SIGNS: tuple[tuple[str, FileKind], ...] = (
     (r"\ASQLite format 3\x00", FileKind.ASE_DATABASE),
-    (r"<modeling>", FileKind.VASPRUN),
-    (r"\A\s*vasp\.\d", FileKind.OUTCAR),
     (r"\A *\d+\.\d+ Version *\n\*+ *\n *The number of configurations", FileKind.ML_AB),
-    (r"<qes:espresso", FileKind.PW_XML),
-    (r"Program PWSCF v", FileKind.PW_TEXT),
-    (r"CP2K\| version string", FileKind.CP2K),
-    (r"^ *\|__ ?\|[ |_/\\]{1,99}(?:- )? {0,9}\d+\.\d+", FileKind.GPAW_TEXT),
-    (r"Invoking FHI-aims|Reading geometry description geometry\.in", FileKind.AIMS),
-    (r"^\.Version +\S+ of ABINIT", FileKind.ABINIT),
     (r"^phonopy:", FileKind.PHONOPY),
     (r"^JOB_STORE:|^docs_store:", FileKind.JOB_STORE),
     (r"\A\s*\d+ *\n[^\n]*(?:Lattice|Properties)=", FileKind.EXTXYZ),
@@ -66,7 +58,7 @@ LABELS = re.compile(r"(?:^|[\s;_])(?:free_)?energ(?:y|ies)\b|\bLattice=|\bProper
 """In the second line of an xyz that may have labels."""
 
 
-def kind_of(path: Path, named: bool = True) -> FileKind | None:
+def kind_of(path: Path, named: bool = True) -> str | None:
     """Give the kind of a file, compressed or not; None where it is none of them.
 
     Where the content is not a known one, the endings .extxyz, .xyz and .json still count: their
@@ -93,9 +85,10 @@ def kind_of(path: Path, named: bool = True) -> FileKind | None:
     suffix = next((s for s in reversed(path.suffixes) if s not in (".gz", ".bz2", ".xz")), "")
     if re.match(CP2K_TRAJECTORY, text):
         return None  # it comes with the run's output
-    signs = JSON_SIGNS if suffix == ".json" else SIGNS
-    for sign, kind in signs:
-        if re.search(sign, text, re.MULTILINE | re.DOTALL if suffix == ".json" else re.MULTILINE):
+    is_json = suffix == ".json"
+    signs = JSON_SIGNS if is_json else (*_code_signs(own=True), *OTHER_SIGNS)
+    for sign, kind in (*signs, *_code_signs(own=False)):
+        if re.search(sign, text, re.MULTILINE | re.DOTALL if is_json else re.MULTILINE):
             return kind
     if suffix == ".json":
         is_one = named or marks_in(path, TASK_DOCUMENT) == set(TASK_DOCUMENT)
@@ -103,6 +96,21 @@ def kind_of(path: Path, named: bool = True) -> FileKind | None:
     if suffix == ".xyz" and not named and re.match(r"\s*\d+ *\n", text):
         return FileKind.EXTXYZ if LABELS.search(text.split("\n", 2)[1]) else None
     return FileKind.EXTXYZ if suffix in (".extxyz", ".xyz") else None
+
+
+def known_kinds() -> tuple[str, ...]:
+    """All kinds that are known: those above, and those of plug-ins."""
+    return tuple(dict.fromkeys((*FileKind, *names(Group.CODES))))
+
+
+def _code_signs(own: bool) -> list[tuple[str, str]]:
+    """Sign and kind of the outputs of codes: forcebase's own, or those of plug-ins."""
+    kinds = {kind.value: kind for kind in FileKind}
+    return [
+        (reader.sign, kinds.get(name, name))
+        for name, reader in load_all(Group.CODES).items()
+        if reader.sign and is_own(Group.CODES, name) is own
+    ]
 
 
 def marks_in(path: Path, marks: Iterable[bytes]) -> set[bytes]:

@@ -31,6 +31,7 @@ from forcebase.physics.finite_displacement import unit_cell_masses
 from forcebase.records import Calculation, Dataset, DatasetMember, ModelMethod, Phonon, Structure
 from forcebase.records.dataset import DROPPED, SPLITS
 from forcebase.records.phonon import BY_INPUTS, LATER
+from forcebase.records.structure import defect_as_field
 
 
 def structures_batch(db: Database, output: StructuresOutput) -> Batch:  # noqa: ARG001
@@ -41,8 +42,9 @@ def structures_batch(db: Database, output: StructuresOutput) -> Batch:  # noqa: 
             family=made["family"],
             kind=made["kind"],
             recipe=dict(made["recipe"]),
+            defect=made.get("defect"),
         )
-        for made in output["structures"]
+        for made in map(defect_as_field, output["structures"])
     ]
     return Batch(structures=found)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from forcebase.errors import InputError
 from forcebase.ingest.description import FILE_NAME, archives_of_logs
-from forcebase.ingest.file_kinds import FileKind, kind_of, marks_in
+from forcebase.ingest.file_kinds import FileKind, kind_of, known_kinds, marks_in
 from forcebase.ingest.folders import FolderWalk
 from forcebase.ingest.phonopy_forces import forces_beside
 from forcebase.ingest.unpacking import unpack
@@ -22,7 +22,6 @@ from forcebase.scratch import scratch_folder
 LATE = (FileKind.PHONOPY, FileKind.JOB_STORE)
 """Phonons come after the structures and calculations that they refer to."""
 STRANGE = "of no kind that can be imported"
-KNOWN = "Known: " + ", ".join(FileKind) + ", archives (.tar.*, .zip)."
 UNNAMED_STORE = (
     "it says where a JobStore is, and such a file is followed only where you name it itself: "
     "`forcebase import PATH/jobflow.yaml`."
@@ -55,7 +54,7 @@ class Source:
 
     path: Path
     name: str
-    kind: FileKind
+    kind: str
     named: bool = False
     below: str = ""
 
@@ -95,7 +94,7 @@ def find_sources(paths: Iterable[Path]) -> Iterator[Found]:
             is_lone = path.is_file() and not _is_archive(path)
             if is_lone and not new and len(search.failed) == before:
                 if path.name != FILE_NAME and len(asked) == 1:
-                    raise InputError(f"{path.name} is {STRANGE}.", hint=KNOWN)
+                    raise InputError(f"{path.name} is {STRANGE}.", hint=_known())
                 if path.name != FILE_NAME:
                     search.failed.append((str(path), f"it is {STRANGE}."))
             for source in new:
@@ -247,7 +246,11 @@ class _Search:
         return kept
 
 
-def _kind_of(file: Path, named: bool) -> FileKind | None:
+def _known() -> str:
+    return f"Known: {', '.join(known_kinds())}, archives (.tar.*, .zip)."
+
+
+def _kind_of(file: Path, named: bool) -> str | None:
     """The kind of a file.
 
     Raises:

@@ -11,13 +11,14 @@ from forcebase.ingest.atoms import plain_atoms
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.codes.code_output import mesh_spacing
 from forcebase.ingest.described_method import described_method
+from forcebase.ingest.drawn import DRAWN
 from forcebase.ingest.reasons import in_words
 from forcebase.physics.energy_kinds import told_apart
 from forcebase.records import Calculation, Structure
+from forcebase.records.structure import defect_as_field
 from forcebase.safety.json_text import read_json
 
 REQUIRED = ("method", "structure", "energy", "forces", "stress", "converged", "k_mesh")
-DRAWN = ("family", "kind", "recipe")
 
 
 def is_task_document(output: dict[str, Any]) -> bool:
@@ -30,7 +31,7 @@ def task_document_batch(output: dict[str, Any], drawn: dict[str, Any]) -> Batch:
 
     Args:
         output: the document, as `forcebase.makers.gpaw.GPAWTaskDocument`.
-        drawn: family, kind and recipe of the structure, where it was drawn by a sampling job.
+        drawn: family, kind, recipe and defect of the structure, where a job made it.
 
     Raises:
         InputError: a label cannot be used.
@@ -116,5 +117,6 @@ def _output_of(document: Any) -> dict[str, Any] | None:
 
 
 def drawn_of(document: dict[str, Any]) -> dict[str, Any]:
-    """Family, kind and recipe that a labelling flow put beside a job."""
-    return (document.get("metadata") or {}).get("forcebase") or {}
+    """Family, kind, recipe and defect that a labelling flow put beside a job."""
+    found = (document.get("metadata") or {}).get("forcebase")
+    return defect_as_field(found) if isinstance(found, dict) else {}

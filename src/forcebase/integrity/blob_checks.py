@@ -21,15 +21,11 @@ from forcebase.database.database import Database
 from forcebase.errors import IntegrityError
 from forcebase.integrity.batches import batches
 from forcebase.integrity.findings import Finding, FindingKind
-from forcebase.provenance.references import BLOB_FIELDS, value_at
+from forcebase.provenance.references import value_at
+from forcebase.records.kinds import kinds
 from forcebase.safety.json_text import parse_json
 
 RESTORE = "Restore it from a backup, or collect or import again what it came from."
-WORDS = {
-    "neutral": "neutral form",
-    "force_constants": "force constants",
-    "run.raw_file": "imported file",
-}
 LEFT_OVER = "A writer was killed over it, or a record was removed: run again what wrote it."
 RUN_AGAIN = "Restore it from a backup; what became records of it is not touched."
 
@@ -99,8 +95,8 @@ def check_names(db: Database) -> Iterator[Finding]:
     heads = db.raw[f"{BUCKET}.files"].find({}, {"_id": 1})
     there = _column(head["_id"] for head in heads)
     unnamed = np.ones(len(there), dtype=bool)
-    fields = [(name, field) for name, some in BLOB_FIELDS.items() for field in some]
-    for name, field in fields:
+    fields = [(kind.name, blob.field, blob.words) for kind in kinds() for blob in kind.blobs]
+    for name, field, called in fields:
         found = db.collection(name).raw.find({field: {"$type": "string"}}, {field: 1})
         for rows in batches(found):
             names = [value_at(row, field) for row in rows]
@@ -109,7 +105,6 @@ def check_names(db: Database) -> Iterator[Finding]:
             missing = ~np.isin(named, there)
             for row, blob, is_missing in zip(rows, names, missing, strict=True):
                 if is_missing:
-                    called = WORDS.get(field, field)
                     words = f"its {called}, blob {blob[:10]}, is not there"
                     kind = FindingKind.BLOB_MISSING
                     yield Finding(kind, name, row["_id"], words, RESTORE, blob)

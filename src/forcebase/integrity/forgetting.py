@@ -26,20 +26,19 @@ from forcebase.database.written import ID_BYTES, packed
 from forcebase.digest import content_digest
 from forcebase.errors import AccessError, InputError, NotFoundError
 from forcebase.provenance.dependents import Named, dependents
-from forcebase.provenance.references import BLOB_FIELDS, blobs_of
+from forcebase.provenance.references import blobs_of
 from forcebase.provenance.subject import Subject
 from forcebase.provenance.taint import remove_taint
 from forcebase.records import Activity, Label
 from forcebase.records.activity import STARTED
 from forcebase.records.base import utc_now
+from forcebase.records.kinds import kind_of, kinds
 
 KIND = "forgetting"
 FREED = "freed"
 """Setting of the act: digests of the blobs that go, 32 bytes each."""
 IN_ONE = 20_000
 """Documents that one transaction takes away; MongoDB's cache holds three times as many."""
-SHARED = ("structures", "methods")
-"""Of an import: what other acts may have found there and use."""
 
 
 @dataclass
@@ -239,7 +238,7 @@ def _parted(
     stays: set[Named] = set()
     while new := {one for one, other in edges if other not in going and one not in stays}:
         for one in sorted(new):
-            if one[0] not in SHARED:
+            if not kind_of(one[0]).about.shared:
                 outside = next(other for o, other in edges if o == one and other not in going)
                 raise _depends(f"{one[0]} {one[1][:10]} of {title}", outside)
         stays |= new
@@ -267,7 +266,7 @@ def _with_blobs(db: Database, found: Forgetting) -> Forgetting:
     going = {**found.records, **({db.activities.name: [found.activity]} if found.activity else {})}
     for name, ids in going.items():
         for row in db.collection(name).by_ids(
-            ids, dict.fromkeys(BLOB_FIELDS.get(name, ("_id",)), 1)
+            ids, {"_id": 1, **{blob.field: 1 for blob in kind_of(name).blobs}}
         ):
             named.update(blobs_of(name, row))
     found.blobs = sorted(_unnamed(db, named, going))
@@ -280,9 +279,9 @@ def _with_blobs(db: Database, found: Forgetting) -> Forgetting:
 def _unnamed(db: Database, blobs: set[str], going: dict[str, list[str]]) -> set[str]:
     """Those of the blobs that no record names but those that go."""
     left = set(blobs)
-    for name, fields in BLOB_FIELDS.items():
-        gone = set(going.get(name, ()))
-        for path in fields:
+    for kind in kinds():
+        name, gone = kind.name, set(going.get(kind.name, ()))
+        for path in (blob.field for blob in kind.blobs):
             for piece in in_pieces({path: {"$in": sorted(left)}}):
                 for row in db.collection(name).raw.find(piece, {path: 1}):
                     if row["_id"] not in gone:

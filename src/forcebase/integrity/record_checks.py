@@ -9,8 +9,8 @@ from typing import Any
 from forcebase.database.collections import RecordCollection
 from forcebase.database.database import Database
 from forcebase.integrity.findings import Finding, FindingKind
-from forcebase.integrity.stored_view import stored_digest, structure_digests_of
-from forcebase.provenance.references import references_of, unsaid_edges
+from forcebase.integrity.stored_view import stored_digest
+from forcebase.provenance.references import may_be_elsewhere, references_of, unsaid_edges
 from forcebase.records import ModelMethod
 from forcebase.records.base import CHECKSUM, document_checksum
 
@@ -35,7 +35,7 @@ def check_records(
         unfinished: activities whose records may lack what comes behind them.
     """
     sound = []
-    together = structure_digests_of(rows) if collection.name == "structures" else {}
+    together = collection.document.digests_of(rows)
     for row in rows:
         try:
             found = together.get(row["_id"]) or stored_digest(row, collection.document)
@@ -101,7 +101,7 @@ def _check_edges(
 
 
 def _broken(name: str, row: dict[str, Any], role: str, place: str, record: str) -> Finding:
-    elsewhere = name == "structures" and role == "parent"
+    elsewhere = may_be_elsewhere(name, role)
     kind = FindingKind.PARENT_ELSEWHERE if elsewhere else FindingKind.BROKEN_EDGE
     words = f"its {role}, {record[:10]} of {place}, is not in this database"
     hint = ELSEWHERE if elsewhere else COMPUTE

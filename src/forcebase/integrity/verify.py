@@ -38,6 +38,7 @@ from forcebase.integrity.schema_checks import check_schema
 from forcebase.integrity.seal_checks import check_seals
 from forcebase.progress import Progress
 from forcebase.records import JournalEntry, Label, LabelBlock, Quarantine, Taint
+from forcebase.records.kinds import kind_of
 
 MEND_FIRST = "Mend or restore what else is named here as malformed or changed, and verify again."
 LARGE_AT_ONCE = 100
@@ -99,7 +100,7 @@ class _Run:
             self.take("activities", total, n, findings)
         for name, collection in self.db.record_collections.items():
             total = collection.raw.estimated_document_count()
-            size = AT_ONCE if name in ("structures", "calculations") else LARGE_AT_ONCE
+            size = AT_ONCE if kind_of(name).about.many else LARGE_AT_ONCE
             ids: dict[str, list[bytes]] = defaultdict(list)
             for rows in batches(collection.raw.find(), size):
                 found = check_records(self.db, collection, rows, self.acts.unfinished)

@@ -36,7 +36,7 @@ class DefectMaker(Maker):
         supercell_matrix: list[list[int]],
         family: str,
     ) -> StructuresOutput:
-        """Make one structure, whose recipe holds the defect's `DefectDescription`.
+        """Make one structure, with the defect's `DefectDescription` beside its recipe.
 
         Args:
             host: unit cell of the perfect crystal, relaxed.
@@ -61,10 +61,11 @@ class DefectMaker(Maker):
             "kind": f"{defect.name}-{repeats.removesuffix('x1')}",
             "recipe": {
                 "operation": "supercell+defect",
-                "parameters": {"supercell_matrix": supercell_matrix, "defect": described},
+                "parameters": {"supercell_matrix": supercell_matrix},
                 "seed": None,
                 "parent": host_id,
             },
+            "defect": described,
         }
         return {"forcebase": "structures", "structures": [structure]}  # type: ignore[list-item]
 

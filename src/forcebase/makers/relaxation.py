@@ -18,7 +18,13 @@ from forcebase.digest import structure_digest
 from forcebase.makers.packages import package_versions
 from forcebase.models.golden_probe import load_checked
 from forcebase.models.relaxation import Relaxation, relax
-from forcebase.outputs import ModelOutput, RelaxationOutput, StructureOutput, model_id
+from forcebase.outputs import (
+    DefectDescription,
+    ModelOutput,
+    RelaxationOutput,
+    StructureOutput,
+    model_id,
+)
 from forcebase.progress import report
 
 RANGES = {"fmax": Bounds(0, 10, above=True), "max_steps": Bounds(1, 1_000_000, whole=True)}
@@ -62,7 +68,7 @@ class RelaxMaker(Maker):
         """
         started = time.perf_counter()
         loaded = load_checked(model)
-        atoms, recipe = _given(structure)
+        atoms, defect = _given(structure)
         loaded.require(atoms.numbers)
         calculator = loaded.calculator()
         start = _given(begun["structure"])[0] if begun else atoms
@@ -80,7 +86,7 @@ class RelaxMaker(Maker):
                 atoms.numbers, atoms.cell.array, atoms.positions, atoms.pbc
             ),
             "structure": AseAtomsAdaptor.get_structure(relaxed.atoms).as_dict(),
-            "defect": recipe.get("parameters", {}).get("defect"),
+            "defect": defect,
             "labels": Blob.from_arrays(forces=final.get_forces(), stress=final.get_stress()),
             "settings": self.settings(),
             "relaxation": _described(relaxed),
@@ -96,14 +102,14 @@ class RelaxMaker(Maker):
         report("relax", step, self.max_steps, **{"eV/A": force})
 
 
-def _given(structure: Any) -> tuple[Atoms, dict[str, Any]]:
-    """The atoms and the recipe, where there is one."""
-    recipe: dict[str, Any] = {}
+def _given(structure: Any) -> tuple[Atoms, DefectDescription | None]:
+    """The atoms and their defect, where they are a made cell with one."""
+    defect = None
     if isinstance(structure, dict) and "recipe" in structure:
-        structure, recipe = structure["structure"], structure["recipe"]
+        structure, defect = structure["structure"], structure.get("defect")
     if isinstance(structure, dict):
         structure = Structure.from_dict(structure)
-    return AseAtomsAdaptor.get_atoms(structure), recipe
+    return AseAtomsAdaptor.get_atoms(structure), defect
 
 
 def _described(relaxed: Relaxation) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class LabelStructuresMaker(Maker):
     def make(self, structures: StructuresOutput) -> Response:
         """Replace this job by one static calculation per structure.
 
-        Kind, family and recipe of a structure go into the metadata of its job, under
+        Kind, family, recipe and defect of a structure go into the metadata of its job, under
         `forcebase`, so that they stay beside the output, of whatever shape it is; with a force
         field of atomate2, the digest of its weights too, which its documents do not say.
         """
@@ -63,6 +63,8 @@ class LabelStructuresMaker(Maker):
         labelling = self.static_maker.make(_structure(made))
         labelling.append_name(f" {made['kind']} {made['family'][:10]}")
         known: dict[str, Any] = {name: made[name] for name in ("kind", "family", "recipe")}
+        if "defect" in made:
+            known["defect"] = made["defect"]
         if weights := _weights(self.static_maker):
             known["weights"] = weights
         labelling.update_metadata({"forcebase": known})

@@ -16,7 +16,7 @@ from forcebase.errors import InputError
 from forcebase.models.contract import DOUBLE, energy_noise
 from forcebase.models.conversion import convert_mace
 from forcebase.models.foreign.ase_calculator import find_callable
-from forcebase.models.foreign.engine import MODULES, engine_module
+from forcebase.models.foreign.engine import engine_module
 from forcebase.models.foreign.environments import python_of
 from forcebase.models.foreign.model import ForeignModel, load_foreign
 from forcebase.models.foreign.process import EngineProcess
@@ -25,9 +25,9 @@ from forcebase.models.mace_calculator import LoadedModel, load_mace
 from forcebase.models.neutral_form import NeutralForm, is_neutral, read_neutral
 from forcebase.models.potential import Potential
 from forcebase.outputs import MACE, ModelOutput
+from forcebase.plugins import Group, names
 
 LOG = logging.getLogger(__name__)
-KINDS = (MACE, *MODULES)
 NO_WEIGHTS = b"a calculator without a file of weights"
 """What stands in the place of weights where the callable and its keywords say all."""
 
@@ -37,7 +37,7 @@ class Source:
     """A model to be added.
 
     Attributes:
-        kind: one of `KINDS`, in any case of letters.
+        kind: MACE or a registered kind, in any case of letters.
         source: a file; for SevenNet and CHGNet also the name of a model that their package
             brings, as 7net-0, 7net-l3i5, 0.3.0; for ASE a `module:callable`.
         keywords: of the callable, or arguments of the kind.
@@ -82,10 +82,11 @@ def read_source(source: Source) -> ModelOutput:
 
 
 def _kind(text: str) -> str:
-    known = {kind.lower(): kind for kind in KINDS}
+    kinds = (MACE, *names(Group.MODELS))
+    known = {kind.lower(): kind for kind in kinds}
     if text.lower() not in known:
         raise InputError(
-            f"There is no kind of model {text!r}.", hint=f"There are {', '.join(KINDS)}."
+            f"There is no kind of model {text!r}.", hint=f"There are {', '.join(kinds)}."
         )
     return known[text.lower()]
 

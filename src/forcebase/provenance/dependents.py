@@ -8,7 +8,7 @@ from forcebase.database.compared import FIELDS as FIELDS_OF_COMPARISONS
 from forcebase.database.compared import compared, packed_ids
 from forcebase.database.database import Database
 from forcebase.database.pieces import in_pieces
-from forcebase.provenance.references import REFERENCES
+from forcebase.records.kinds import kind_of
 
 Named = tuple[str, str]
 """Collection and id."""
@@ -32,7 +32,7 @@ def dependents(db: Database, collection: str, ids: Iterable[str]) -> Iterator[tu
                 for edge in row["provenance"]["edges"]:
                     if edge["collection"] == collection:
                         yield edge["record"], (place.name, row["_id"])
-        for reference in REFERENCES[place.name]:
+        for reference in kind_of(place.name).references:
             if reference.collection != collection or reference.role:  # edges say the others
                 continue
             for piece in in_pieces({reference.field: {"$in": wanted}}):

@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Any
 
 from forcebase.database.database import Database
-from forcebase.provenance.naming import title
 from forcebase.provenance.steps import (
     COUNT_AT_MOST,
     COUNT_BELOW,
@@ -18,13 +17,10 @@ from forcebase.provenance.steps import (
     steps_up,
 )
 from forcebase.provenance.taint import stale_among
+from forcebase.records.kinds import kind_of
 
 MOST = 200
 """Records in one lineage: what people can read, and what 0.2 s can look up."""
-HEAVY = ("forces", "stress", "positions", "numbers", "cell", "masses", "metrics", "error")
-HEAVY_OF_MODELS = ("learning_curve", "golden_probe", "hyperparameters", "steps", "settings")
-LIGHT = dict.fromkeys((*HEAVY, *HEAVY_OF_MODELS), 0)
-"""All fields but those."""
 
 
 class Direction(Enum):
@@ -220,8 +216,13 @@ def _read(db: Database, wanted: dict[str, str]) -> Level:
     return {
         document["_id"]: (place, document)
         for place, records in places.items()
-        for document in _collection(db, place).by_ids(records, LIGHT)
+        for document in _collection(db, place).by_ids(records, _light(place))
     }
+
+
+def _light(collection: str) -> dict[str, int]:
+    """All fields but the heavy ones."""
+    return dict.fromkeys(kind_of(collection).about.heavy, 0)
 
 
 def _collection(db: Database, name: str) -> Any:
@@ -236,7 +237,7 @@ def _add_nodes(db: Database, lineage: Lineage, level: Level, distance: int) -> N
         for record, document in records.items():
             text = "not in this database"
             if document is not None:
-                text = title(place, shape._from_son(document))
+                text = str(shape._from_son(document).title)
             lineage.nodes[record] = Node(record, place, text, distance, stale.get(record, ""))
 
 

@@ -9,19 +9,9 @@ from typing import Any
 
 from forcebase.errors import InputError
 from forcebase.provenance.graph import Direction, Lineage
+from forcebase.records.kinds import kind_of
 from forcebase.safety.text import readable
 
-COLOURS = {
-    "structures": "#cfe3f5",
-    "methods": "#fbe0b5",
-    "equivalences": "#f3dcc4",
-    "calculations": "#d6efd4",
-    "datasets": "#e4d7f3",
-    "phonons": "#f8d0da",
-    "validations": "#f7f3b3",
-    "activities": "#e6e6e6",
-    "dataset_members": "#ece4f7",
-}
 STALE = "#c22f2f"
 WIDTH, HEIGHT = 3.4, 0.62
 """Of a column and of a row, inch."""
@@ -84,13 +74,17 @@ def _content(sides: list[Lineage]) -> tuple[dict[str, _Box], list[tuple[str, str
     for side in sides:
         for node in side.nodes.values():
             lines = f"{node.collection} {node.record[:10]}\n{_shortened(node.title)}"
-            boxes[node.record] = _Box(lines, COLOURS[node.collection], bool(node.stale))
+            boxes[node.record] = _Box(
+                lines, kind_of(node.collection).about.colour, bool(node.stale)
+            )
         for link in side.links:
             arrows[link.earlier, link.later] = None
         for number, rest in enumerate(side.rests):
             name = f"{side.direction.value} {number}"
             more = f"{rest.hidden:,} more" if rest.counted else f"more than {rest.hidden:,} more"
-            boxes[name] = _Box(f"{rest.collection}\n{more}", COLOURS[rest.collection], dashed=True)
+            boxes[name] = _Box(
+                f"{rest.collection}\n{more}", kind_of(rest.collection).about.colour, dashed=True
+            )
             up = side.direction is Direction.UP
             arrows[(name, rest.record) if up else (rest.record, name)] = None
     return boxes, list(arrows)

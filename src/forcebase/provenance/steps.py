@@ -15,6 +15,7 @@ from forcebase.database.compared import comparisons_with
 from forcebase.database.database import Database
 from forcebase.records import Record
 from forcebase.records.dataset import DROPPED, SPLITS
+from forcebase.records.kinds import kind_of
 
 MANY = 4
 """So many records of one role are named; the rest is counted."""
@@ -24,11 +25,6 @@ COUNT_AT_MOST = 100_000
 """Beside the record that was asked about, counting goes no further; some 0.03 s by an index."""
 COUNT_BELOW = 5_000
 """And no further beside the records behind it."""
-INDEXED = {
-    "calculations": {"method", "structure"},
-    "phonons": {"method", "structure"},
-}
-"""Roles that are indexed fields too: counted from the index alone."""
 
 
 class Relation(Enum):
@@ -150,9 +146,16 @@ def _children(db: Database, collection: str, record: str, most: int) -> Iterator
         total, counted = len(found), True
         if len(rows) == LOOKED_AT:
             exact = {"provenance.edges": {"$elemMatch": {"role": role, "record": record}}}
-            indexed = role in INDEXED.get(collection, ())
-            total, counted = _count(raw, {role: record} if indexed else {**query, **exact}, most)
+            field = _indexed(collection, role)
+            total, counted = _count(raw, {field: record} if field else {**query, **exact}, most)
         yield Step(role, Relation.DERIVED, collection, tuple(found[:MANY]), total, counted)
+
+
+def _indexed(collection: str, role: str) -> str:
+    """The indexed field that says the same as a role: counted from the index alone; or ""."""
+    kind = kind_of(collection)
+    fields = (r.field for r in kind.references if r.role == role and r.field in kind.indexed)
+    return next(fields, "")
 
 
 def _datasets_of(db: Database, calculation: str, most: int) -> Iterator[Step]:

@@ -28,13 +28,10 @@ from forcebase.provenance.reach import reached_heads, reaches_comparison
 from forcebase.records import DFTMethod, Taint, Validation
 from forcebase.records.base import utc_now
 from forcebase.records.journal_entry import Act
+from forcebase.records.kinds import kind_of
 
-HARMLESS = {"parent version"}
-"""Roles of edges along which no taint goes."""
 AT_ONCE = 20_000
 """Records judged together; what is remembered of them is some 10 MB."""
-SHARED = {"methods", "datasets", "phonons", "validations"}
-"""Collections of few records on which many depend: these are judged once."""
 
 
 def set_taint(db: Database, collection: str, record_id: str, reason: str) -> Taint:
@@ -144,9 +141,9 @@ class _Judge:
             reached |= {record: set(self.shared[record]) for record in known}
             for row in self._read(place, some - reached.keys()):
                 reached[row["_id"]] = self._own(place, row)
-                if place in SHARED:
+                if not kind_of(place).about.many:  # few, on which many depend: judged once
                     settled.add(row["_id"])
-                for edge in _edges(row):
+                for edge in _edges(place, row):
                     children.setdefault(edge["record"], []).append(row["_id"])
                     if edge["record"] not in reached:
                         waiting.setdefault(edge["collection"], set()).add(edge["record"])
@@ -187,9 +184,11 @@ def _maker(row: dict[str, Any]) -> str | None:
     return None if named else row.get("provenance", {}).get("activity")
 
 
-def _edges(row: dict[str, Any]) -> list[dict[str, Any]]:
+def _edges(collection: str, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those along which taints go."""
+    harmless = {r.role for r in kind_of(collection).references if not r.carries_taint}
     edges = row.get("provenance", {}).get("edges", [])
-    return [edge for edge in edges if edge["role"] not in HARMLESS]
+    return [edge for edge in edges if edge["role"] not in harmless]
 
 
 def _spread(reached: dict[str, set[str]], children: Mapping[str, list[str]]) -> None:

@@ -6,6 +6,7 @@ from forcebase.records.calculation import Calculation
 from forcebase.records.dataset import Dataset, DatasetMember
 from forcebase.records.equivalence import Equivalence
 from forcebase.records.journal_entry import JournalEntry
+from forcebase.records.kinds import register
 from forcebase.records.label import Label
 from forcebase.records.label_block import LabelBlock
 from forcebase.records.method import DFTMethod, Method, ModelMethod
@@ -14,6 +15,12 @@ from forcebase.records.quarantine import Quarantine
 from forcebase.records.structure import Structure
 from forcebase.records.taint import Taint
 from forcebase.records.validation import Validation
+
+for _document in (
+    *(Structure, Method, Equivalence, Calculation, Dataset, DatasetMember, Phonon, Validation),
+    *(Activity, Label, Taint, Quarantine, JournalEntry, LabelBlock),
+):
+    register(_document)
 
 __all__ = [
     "Activity",

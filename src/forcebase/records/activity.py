@@ -17,6 +17,7 @@ from mongoengine import (
 )
 
 from forcebase.records.base import CHECKSUM, DIGEST_PATTERN, Sealed, document_checksum, utc_now
+from forcebase.records.description import BlobField, Description, columns
 
 STARTED, FINISHED, FAILED = "started", "finished", "failed"
 WHEN_WRITTEN, AT_MIGRATION, FROM_ARCHIVE = "when written", "at migration", "from an archive"
@@ -79,6 +80,14 @@ class Activity(Sealed):
     }
 
     OPEN_FIELDS = ("run",)
+    DESCRIPTION = Description(
+        columns=columns("id", "kind", "name", "finished_at", "mended", "reason"),
+        blobs=(BlobField("run.raw_file", "imported file"),),
+        heavy=("error", "settings"),
+        many=True,
+        rights=("insert", "update"),  # it ends, and a failed job is marked as mended
+        colour="#e6e6e6",
+    )
 
     id = StringField(primary_key=True, help_text="uuid:index of a job, or a digest")
     kind = StringField(required=True, choices=KINDS)
@@ -96,6 +105,18 @@ class Activity(Sealed):
         DictField(), help_text="models that did not reproduce what they gave before: with figures"
     )
     run = EmbeddedDocumentField(Run, help_text="how it went here, and what it left here")
+
+    @property
+    def title(self) -> str:
+        """What was done: an import by its file and the file's digest, the rest by its name.
+
+        What was taken from a JobStore has no file with a digest, but a job.
+        """
+        if self.kind == "import" and "sha256" in self.source:
+            told = f"import of {self.name} (sha256 {self.source['sha256'][:10]})"
+        else:
+            told = f"{self.kind} {self.name} ({self.id[:10]})"
+        return "; ".join([told, *self.messages])
 
     @property
     def messages(self) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
 import bson
+from ase import Atoms
 from mongoengine import (
     DateTimeField,
     Document,
@@ -17,9 +18,13 @@ from mongoengine import (
 )
 
 from forcebase.digest import bytes_digest, content_digest
+from forcebase.errors import InputError
+from forcebase.records.description import Description
 
 DIGEST_PATTERN = r"^[0-9a-f]{64}$"
 CHECKSUM = "checksum"
+StructuresOf = Callable[[Iterable[str]], Mapping[str, Any]]
+"""Gives structures by their ids."""
 
 
 def utc_now() -> datetime:
@@ -51,6 +56,8 @@ class Sealed(Document):
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
     OPEN_FIELDS: ClassVar[tuple[str, ...]] = ()
     """Fields that may change after the document was written; the checksum leaves them out."""
+    DESCRIPTION: ClassVar[Description] = Description()
+    """What lists, traces, archives, checks and pictures must know of it."""
 
     checksum = StringField(regex=DIGEST_PATTERN, help_text="of the document as it is stored")
 
@@ -63,6 +70,11 @@ class Sealed(Document):
     def collection_name(cls) -> str:
         """Name of the MongoDB collection."""
         return str(cls._meta["collection"])
+
+    @property
+    def title(self) -> str:
+        """A short name for people."""
+        return f"{self.collection_name().removesuffix('s')} {str(self.pk)[:10]}"
 
     def to_mongo(self, *args: Any, **kwargs: Any) -> Any:
         """Give the stored form, with the checksum of what it now holds."""
@@ -112,6 +124,27 @@ class Record(Sealed):
     def digest(self) -> str:
         """Compute the content's digest anew, whatever the id says."""
         return content_digest(self.content())
+
+    @classmethod
+    def digests_of(cls, documents: Sequence[Mapping[str, Any]]) -> dict[str, str]:  # noqa: ARG003
+        """Digests of many stored documents by id, where that is faster than one by one.
+
+        Those that are not among them are to be asked by themselves.
+        """
+        return {}
+
+    @classmethod
+    def atoms_of(cls, found: Sequence[Any], structures: StructuresOf) -> list[Atoms]:  # noqa: ARG003
+        """Give one ASE Atoms per record.
+
+        Args:
+            found: records of this class.
+            structures: gives structures by their ids.
+
+        Raises:
+            InputError: the records of this class are not structures.
+        """
+        raise InputError("These records are not structures: they have no atoms.")
 
     def made_from(self, role: str, collection: str, record: str) -> Self:
         """Add an edge to a record that this one was made from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from forcebase.errors import InputError
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records.array_field import ArrayField
-from forcebase.records.base import DIGEST_PATTERN, Record
+from forcebase.records.base import DIGEST_PATTERN, Record, StructuresOf
+from forcebase.records.description import BlobField, Column, Description, Reference, columns
 from forcebase.records.method import Method
 from forcebase.records.structure import Structure
 
@@ -45,6 +47,24 @@ class Calculation(Record):
             "provenance.edges.record",
         ],
     }
+    DESCRIPTION = Description(
+        columns=columns(
+            *("id", "formula", "kind"),
+            Column("method_class", "class"),
+            Column("energy", unit="eV"),
+            Column("max_force", "max_F", "eV/A"),
+            "method",
+        ),
+        references=(
+            Reference("structure", "structures", "structure"),
+            Reference("method", "methods", "method"),
+        ),
+        blobs=(BlobField("log"),),
+        heavy=("forces", "stress"),
+        tells_source=True,
+        many=True,
+        colour="#d6efd4",
+    )
 
     structure = StringField(required=True, regex=DIGEST_PATTERN)
     method = StringField(required=True, regex=DIGEST_PATTERN)
@@ -173,6 +193,17 @@ class Calculation(Record):
                 **given,
             }
         }
+
+    @property
+    def title(self) -> str:
+        """As "Se8W4 dft -79.123456 eV"."""
+        return f"{self.formula} {self.method_class} {self.energy:.6f} eV"
+
+    @classmethod
+    def atoms_of(cls, found: Sequence[Calculation], structures: StructuresOf) -> list[Atoms]:
+        """The geometries, with the labels on a SinglePointCalculator."""
+        known = structures({record.structure for record in found})
+        return [record.to_atoms(known[record.structure]) for record in found]
 
     def to_atoms(self, structure: Structure) -> Atoms:
         """Give ASE Atoms of its structure, with the labels on a SinglePointCalculator."""

@@ -9,6 +9,7 @@ from mongoengine import DictField, FloatField, IntField, ListField, StringField
 from forcebase.digest import content_digest
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records.base import DIGEST_PATTERN, Record, Sealed
+from forcebase.records.description import Description, Reference, columns
 from forcebase.safety.names import NAME_PATTERN
 
 DROPPED = "dropped"
@@ -27,6 +28,16 @@ class Dataset(Record):
             "provenance.edges.record",
         ],
     }
+    DESCRIPTION = Description(
+        columns=columns("id", "title", "counts", "method"),
+        references=(
+            # a version has members of its own: one that left the bad record out is sound
+            Reference("parent", "datasets", "parent version", carries_taint=False),
+            Reference("method", "methods", "method"),
+        ),
+        heavy=("steps",),
+        colour="#e4d7f3",
+    )
 
     name = StringField(required=True, regex=NAME_PATTERN, help_text="part of names of files")
     version = IntField(required=True, min_value=1)
@@ -74,6 +85,12 @@ class DatasetMember(Sealed):
         "collection": "dataset_members",
         "indexes": [["dataset", "split", "calculation"], "calculation", "structure"],
     }
+    DESCRIPTION = Description(
+        part_of="datasets",
+        many=True,
+        rights=("insert", "remove"),  # what a killed writer left is written anew
+        colour="#ece4f7",
+    )
 
     id = StringField(primary_key=True, help_text="dataset:calculation")
     dataset = StringField(required=True, regex=DIGEST_PATTERN)
@@ -86,6 +103,11 @@ class DatasetMember(Sealed):
     copy_of = StringField(
         regex=DIGEST_PATTERN, help_text="of a dropped copy: the calculation that was kept"
     )
+
+    @property
+    def title(self) -> str:
+        """As "train", or "dropped near-duplicates near copy of ..."."""
+        return " ".join(part for part in (self.split, self.step, self.reason) if part)
 
     @staticmethod
     def leaf(calculation: str, split: str) -> str:

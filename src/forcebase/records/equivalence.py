@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 from mongoengine import ListField, StringField
 
 from forcebase.records.base import DIGEST_PATTERN, Record
+from forcebase.records.description import Description, columns
 
 
 class Equivalence(Record):
@@ -19,6 +20,7 @@ class Equivalence(Record):
         "collection": "equivalences",
         "indexes": ["methods", "provenance.edges.record"],
     }
+    DESCRIPTION = Description(columns=columns("id", "title", "reason"), colour="#f3dcc4")
 
     methods = ListField(
         StringField(regex=DIGEST_PATTERN), required=True, help_text="ids of the two, sorted"

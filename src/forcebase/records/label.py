@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from mongoengine import DateTimeField, StringField
 
 from forcebase.records.base import Sealed, utc_now
+from forcebase.records.description import Description
 from forcebase.safety.names import LABEL_PATTERN
 
 
@@ -17,6 +18,9 @@ class Label(Sealed):
         "collection": "labels",
         "indexes": [["kind", "text", "collection", "_id"], "record"],
     }
+    DESCRIPTION = Description(
+        rights=("insert", "update", "remove")
+    )  # names move, tags are taken off
 
     id = StringField(primary_key=True, help_text="name:TEXT, or tag:TEXT:record")
     kind = StringField(required=True, choices=("name", "tag"))

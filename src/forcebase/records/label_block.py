@@ -8,6 +8,7 @@ from mongoengine import Document, IntField, StringField
 
 from forcebase.records.array_field import ArrayField
 from forcebase.records.base import DIGEST_PATTERN
+from forcebase.records.description import Description
 
 
 class LabelBlock(Document):
@@ -18,6 +19,9 @@ class LabelBlock(Document):
     """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "label_blocks", "indexes": ["method"]}
+    DESCRIPTION = Description(
+        rights=("insert", "update", "remove")
+    )  # made again when they do not fit
 
     id = StringField(primary_key=True, help_text="method:prefix")
     method = StringField(required=True, regex=DIGEST_PATTERN)

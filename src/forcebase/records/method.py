@@ -15,6 +15,7 @@ from mongoengine import (
 
 from forcebase.outputs import model_content
 from forcebase.records.base import DIGEST_PATTERN, Record
+from forcebase.records.description import BlobField, Description, Reference, columns
 
 
 class Method(Record):
@@ -25,6 +26,9 @@ class Method(Record):
         "allow_inheritance": True,
         "indexes": ["provenance.edges.record"],
     }
+    DESCRIPTION = Description(
+        columns=columns("id", "title", "dataset"), shared=True, colour="#fbe0b5"
+    )
 
     @property
     def is_model(self) -> bool:
@@ -66,6 +70,7 @@ class DFTMethod(Method):
     """
 
     meta: ClassVar[dict[str, Any]] = {"indexes": ["code", "functional"]}
+    DESCRIPTION = Description(heavy=("settings",))
 
     code = StringField(required=True, help_text="as gpaw, vasp, cp2k")
     functional = StringField(required=True, help_text="as PBE, HSE06")
@@ -167,6 +172,15 @@ class ModelMethod(Method):
     """A model: its weights' digest and what else changes its answers."""
 
     meta: ClassVar[dict[str, Any]] = {"indexes": ["weights", "neutral", "dataset"]}
+    DESCRIPTION = Description(
+        references=(
+            Reference("dataset", "datasets", "training data"),
+            Reference("parent", "methods", "parent model"),
+        ),
+        blobs=(BlobField("weights"), BlobField("neutral", "neutral form")),
+        heavy=("learning_curve", "golden_probe", "hyperparameters"),
+        long=("learning_curve", "golden_probe"),
+    )
 
     kind = StringField(required=True, help_text="as MACE")
     weights = StringField(required=True, regex=DIGEST_PATTERN, help_text="blob of the model file")

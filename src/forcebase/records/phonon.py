@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from ase import Atoms
 from mongoengine import DictField, FloatField, IntField, ListField, StringField
 
 from forcebase.records.array_field import ArrayField
-from forcebase.records.base import DIGEST_PATTERN, Record
+from forcebase.records.base import DIGEST_PATTERN, Record, StructuresOf
+from forcebase.records.description import BlobField, Column, Description, Reference, columns
 
 BY_INPUTS = 2
 """Of a model's phonon: named by what it was made from and how, not by the bits of its force
@@ -44,6 +47,24 @@ class Phonon(Record):
             "provenance.edges.record",
         ],
     }
+    DESCRIPTION = Description(
+        columns=columns(
+            *("id", "formula"),
+            Column("defect.name", "defect"),
+            Column("n_atoms_supercell", "atoms"),
+            "method",
+        ),
+        references=(
+            Reference("structure", "structures", "structure"),
+            Reference("method", "methods", "method"),
+            Reference("initial_structure", "structures"),
+            Reference("defect.host", "structures", "host"),
+        ),
+        blobs=(BlobField("force_constants", "force constants"),),
+        heavy=("masses",),
+        tells_source=True,
+        colour="#f8d0da",
+    )
 
     structure = StringField(required=True, regex=DIGEST_PATTERN, help_text="relaxed unit cell")
     initial_structure = StringField(regex=DIGEST_PATTERN, help_text="before the relaxation")
@@ -72,6 +93,19 @@ class Phonon(Record):
     findings = ListField(StringField(), help_text="what to know before it is trusted")
     wall_time = FloatField(help_text="s")
     identity = IntField(help_text="2: named by its inputs and protocol; none: by all that it says")
+
+    @property
+    def title(self) -> str:
+        """As "SeW v_Se model 6x6x1"."""
+        matrix = "x".join(str(row[i]) for i, row in enumerate(self.supercell_matrix))
+        defect = (self.defect or {}).get("name", "")
+        return " ".join(p for p in (self.formula, defect, self.method_class, matrix) if p)
+
+    @classmethod
+    def atoms_of(cls, found: Sequence[Phonon], structures: StructuresOf) -> list[Atoms]:
+        """The unit cells."""
+        known = structures({record.structure for record in found})
+        return [known[record.structure].to_atoms() for record in found]
 
     @property
     def start(self) -> str:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from mongoengine import DateTimeField, StringField
 
 from forcebase.records.base import DIGEST_PATTERN, Sealed, utc_now
+from forcebase.records.description import Description
 
 
 class Quarantine(Sealed):
@@ -16,6 +17,7 @@ class Quarantine(Sealed):
     """
 
     meta: ClassVar[dict[str, Any]] = {"collection": "quarantine", "indexes": ["trusted_at"]}
+    DESCRIPTION = Description(rights=("insert", "update"))  # a model is trusted
 
     id = StringField(primary_key=True, regex=DIGEST_PATTERN, help_text="id of the model")
     origin = StringField(required=True, help_text="name and SHA-256 of the file that it came in")

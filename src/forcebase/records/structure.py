@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -11,11 +12,12 @@ from ase.formula import Formula
 from mongoengine import BooleanField, DictField, IntField, ListField, StringField
 from mongoengine.errors import ValidationError
 
-from forcebase.digest import structure_digest
+from forcebase.digest import structure_digest, structure_digests
 from forcebase.errors import InputError
 from forcebase.physics.periodicity import vacuum_axes
-from forcebase.records.array_field import ArrayField
-from forcebase.records.base import Record
+from forcebase.records.array_field import ArrayField, decode_array
+from forcebase.records.base import Record, StructuresOf
+from forcebase.records.description import Description, Reference, columns
 
 LARGEST_LENGTH = 1e6
 """angstrom; a tenth of a millimetre."""
@@ -42,6 +44,15 @@ class Structure(Record):
             "provenance.edges.record",
         ],
     }
+    DESCRIPTION = Description(
+        columns=columns("id", "formula", "kind", "n_atoms", "family"),
+        references=(Reference("recipe.parent", "structures", "parent", may_be_elsewhere=True),),
+        heavy=("positions", "numbers", "cell"),
+        tells_source=True,
+        many=True,
+        shared=True,
+        colour="#cfe3f5",
+    )
 
     formula = StringField(required=True, help_text="Hill formula, as W4Se7")
     reduced_formula = StringField(required=True, help_text="as WSe2")
@@ -55,6 +66,16 @@ class Structure(Record):
     family = StringField(required=True, help_text="ancestry root, by which splits are made")
     kind = StringField(default="", help_text="configuration kind, as pristine-2x2")
     recipe = DictField(help_text="operation, parameters, seed, parent")
+    defect = DictField(
+        default=None,
+        help_text="of a made cell: name, changes, centre, supercell_matrix, host, as of phonons",
+    )
+
+    @property
+    def title(self) -> str:
+        """As "Se7W4 Se-vacancy-2x2 rattle"."""
+        made = self.recipe.get("operation", "") if self.recipe else ""
+        return " ".join(part for part in (self.formula, self.kind, made) if part)
 
     def content(self) -> dict[str, Any]:
         """The geometry, on the digest's grid."""
@@ -63,6 +84,35 @@ class Structure(Record):
     def digest(self) -> str:
         """The geometry's digest is the id itself, so that anyone can compute it from Atoms."""
         return self.geometry_id(self.to_atoms())
+
+    @classmethod
+    def digests_of(cls, documents: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Digests of many stored structures at once, by id: four times as fast as one by one.
+
+        Where one of them is malformed it gives none.
+        """
+        by_size: dict[int, list[Mapping[str, Any]]] = {}
+        found: dict[str, str] = {}
+        try:
+            for document in documents:
+                by_size.setdefault(document["numbers"]["shape"][0], []).append(document)
+            for some in by_size.values():
+                numbers, cells, positions = (
+                    np.array([decode_array(document[name]) for document in some])
+                    for name in ("numbers", "cell", "positions")
+                )
+                pbc = np.array([document["pbc"] for document in some], dtype=bool)
+                ids = [document["_id"] for document in some]
+                digests = structure_digests(numbers, cells, positions, pbc)
+                found |= zip(ids, digests, strict=True)
+        except (KeyError, TypeError, ValueError, IndexError, InputError):
+            return {}
+        return found
+
+    @classmethod
+    def atoms_of(cls, found: Sequence[Structure], structures: StructuresOf) -> list[Atoms]:  # noqa: ARG003
+        """The geometries."""
+        return [record.to_atoms() for record in found]
 
     @staticmethod
     def geometry_id(atoms: Atoms) -> str:
@@ -77,6 +127,7 @@ class Structure(Record):
         family: str | None = None,
         kind: str = "",
         recipe: dict[str, Any] | None = None,
+        defect: dict[str, Any] | None = None,
     ) -> Self:
         """Make a sealed record; without a family, the structure is the root of its own.
 
@@ -97,6 +148,7 @@ class Structure(Record):
             family=family or cls.geometry_id(atoms),
             kind=kind,
             recipe=recipe or {},
+            defect=defect,
         )
         parent = (recipe or {}).get("parent")
         if parent:
@@ -120,6 +172,25 @@ class Structure(Record):
         from pymatgen.io.ase import AseAtomsAdaptor
 
         return AseAtomsAdaptor.get_structure(self.to_atoms())
+
+
+def defect_as_field(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a structure with its defect as a field; up to schema 7 it stood in the recipe.
+
+    Args:
+        document: a stored structure, or one that a job made; where its recipe holds no defect it
+            is given as it is.
+    """
+    recipe = document.get("recipe")
+    parameters = recipe.get("parameters") if isinstance(recipe, Mapping) else None
+    if not isinstance(parameters, Mapping) or "defect" not in parameters:
+        return dict(document)
+    left = {name: value for name, value in parameters.items() if name != "defect"}
+    return {
+        **document,
+        "recipe": {**(recipe or {}), "parameters": left},
+        "defect": parameters["defect"],
+    }
 
 
 def require_plausible(numbers: Any, cell: Any, positions: Any) -> None:

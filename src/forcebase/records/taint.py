@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from mongoengine import DateTimeField, ListField, StringField
 
 from forcebase.records.base import Sealed, utc_now
+from forcebase.records.description import Description
 
 
 class Taint(Sealed):
@@ -17,6 +18,7 @@ class Taint(Sealed):
 
     meta: ClassVar[dict[str, Any]] = {"collection": "taints", "indexes": ["collection"]}
     OPEN_FIELDS = ("reached", "clear")
+    DESCRIPTION = Description(rights=("insert", "update", "remove"))  # they are taken back
 
     id = StringField(primary_key=True, help_text="id of the record")
     collection = StringField(required=True, help_text="of the record, or activities")

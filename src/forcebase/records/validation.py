@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from mongoengine import DictField, IntField, StringField
 
 from forcebase.records.base import DIGEST_PATTERN, Record
+from forcebase.records.description import BlobField, Description, Reference, columns
 
 
 class Validation(Record):
@@ -16,6 +17,13 @@ class Validation(Record):
         "collection": "validations",
         "indexes": [["kind", "model", "reference"], "inputs_root", "provenance.edges.record"],
     }
+    DESCRIPTION = Description(
+        columns=columns("id", "kind", "model", "reference", "n"),
+        references=(Reference("model", "methods"), Reference("reference", "methods")),
+        blobs=(BlobField("inputs"),),
+        heavy=("metrics",),
+        colour="#f7f3b3",
+    )
 
     kind = StringField(required=True, choices=("labels", "phonons"))
     model = StringField(required=True, regex=DIGEST_PATTERN, help_text="method that is judged")
@@ -32,6 +40,11 @@ class Validation(Record):
     n = IntField(required=True, help_text="structures, or q-points")
     metrics = DictField(required=True)
     leakage = DictField(help_text="n_in_training, n_same_family, n_new")
+
+    @property
+    def title(self) -> str:
+        """As "labels n=7"."""
+        return f"{self.kind} n={self.n}"
 
     def content(self) -> dict[str, Any]:
         """Both sides, the inputs and the metrics."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from forcebase.database.compared import sides
 from forcebase.database.database import Database
-from forcebase.provenance import made_by, parents, title
+from forcebase.provenance import made_by, parents
 from forcebase.provenance.taint import stale_among
 from forcebase.report.content import ProvenanceNode
 from forcebase.report.main_result import MainResult
@@ -41,7 +41,7 @@ def provenance_of(db: Database, result: MainResult) -> list[ProvenanceNode]:
         found[record_id] = ProvenanceNode(
             record=record_id,
             collection=collection,
-            title=title(collection, record),
+            title=str(record.title),
             made_by=made_by(db, record),
             parents=tuple((role, parent) for role, _, parent in edges),
         )

@@ -1,4 +1,8 @@
-"""What a package of models must be able to do, and which module does it for each kind.
+"""What a package of models must be able to do; a module does it for each kind.
+
+Such a module is registered as a plug-in under the name of the kind. It has `PACKAGE`, the package
+whose models it runs; `open_engine(weights, dtype, arguments)`, which gives an `Engine`; and
+`bundled(source)`, the weights that the package brings by that name.
 
 Engines import nothing of forcebase but its errors and each other, so that they run in an
 environment in which forcebase's own packages are not installed.
@@ -16,14 +20,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from forcebase.errors import InputError
-
-MODULES = {
-    "SevenNet": "forcebase.models.foreign.sevennet",
-    "CHGNet": "forcebase.models.foreign.chgnet",
-    "ASE": "forcebase.models.foreign.ase_calculator",
-}
-"""Kind -> the module with its `open_engine`, `bundled` and `PACKAGE`."""
+from forcebase.errors import InputError, ModelError
+from forcebase.plugins import Group, load
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def open_engine(kind: str, weights: bytes, dtype: str, arguments: Mapping[str, A
     """Load a model in this process.
 
     Args:
-        kind: a key of `MODULES`.
+        kind: that is registered.
         weights: its file; a pickle runs code, so only bytes of a known digest may come here.
         dtype: float64 or float32.
         arguments: of the kind, see its module.
@@ -80,9 +78,25 @@ def open_engine(kind: str, weights: bytes, dtype: str, arguments: Mapping[str, A
 
 def engine_module(kind: str) -> Any:
     """The module of a kind; raises InputError for one that there is not."""
-    if kind not in MODULES:
-        raise InputError(f"There is no kind {kind!r}.", hint=f"There are {', '.join(MODULES)}.")
-    return import_module(MODULES[kind])
+    return load(Group.MODELS, kind)
+
+
+def module_at(place: str) -> Any:
+    """A module in the environment of a kind, where no plug-in of forcebase is registered.
+
+    Args:
+        place: where the process that started this one has it, by its own plug-ins.
+
+    Raises:
+        ModelError: it is not in this environment.
+    """
+    try:
+        return import_module(place)
+    except ImportError as error:
+        raise ModelError(
+            f"{place} cannot be imported in the model's environment: {error}",
+            hint="Install the package that registers this kind of model there too.",
+        ) from None
 
 
 def bundled_file(folder: Path, names: Mapping[str, str], source: str) -> bytes:

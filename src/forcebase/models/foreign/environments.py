@@ -27,7 +27,7 @@ def python_of(kind: str, environment: Mapping[str, str] | None = None) -> Path |
     """The interpreter of the kind's own environment; None where it runs in this process.
 
     Args:
-        kind: a key of `engine.MODULES`.
+        kind: of a model, as its record says.
         environment: of variables; the process' own by default.
 
     Raises:
@@ -46,6 +46,12 @@ def python_of(kind: str, environment: Mapping[str, str] | None = None) -> Path |
     package = engine_module(kind).PACKAGE
     if find_spec(package) is None:
         name = kind.lower()
+        if kind not in REQUIREMENTS:
+            raise MissingDependencyError(
+                f"{package}, which runs {kind} models, is not installed.",
+                hint="Install it, or name an interpreter that has it: "
+                f"FORCEBASE_PYTHON_{kind.upper()}.",
+            )
         extra = "" if kind == "SevenNet" else f", or pip install 'forcebase[{name}]'"
         raise MissingDependencyError(
             f"{package}, which runs {kind} models, is not installed.",

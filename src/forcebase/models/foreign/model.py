@@ -116,7 +116,7 @@ def load_foreign(
     """Load a model, here or in the environment of its kind; once a process for each.
 
     Args:
-        kind: a key of `engine.MODULES`.
+        kind: of a model, as its record says.
         weights: its file.
         sha256: the digest that its record gives for it.
         dtype: the precision to compute in.

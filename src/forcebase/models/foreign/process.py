@@ -14,6 +14,7 @@ from ase import Atoms
 from forcebase.errors import ModelError
 from forcebase.models.foreign.engine import Labels
 from forcebase.models.foreign.message import read_message, write_message
+from forcebase.plugins import Group, place_of
 
 PACKAGE = Path(__file__).parents[2]
 START = (
@@ -49,7 +50,8 @@ class EngineProcess:
 
     def open(self, kind: str, weights: bytes, dtype: str, arguments: Mapping[str, Any]) -> None:
         """Load a model there; raises as `open_engine`."""
-        header = {"ask": "open", "kind": kind, "dtype": dtype, "arguments": dict(arguments)}
+        place = place_of(Group.MODELS, kind)
+        header = {"ask": "open", "module": place, "dtype": dtype, "arguments": dict(arguments)}
         found, _ = self._ask(header, weights=np.frombuffer(weights, dtype=np.uint8))
         self.numbers = tuple(found["numbers"])
         self.r_max = found["r_max"]
@@ -59,7 +61,9 @@ class EngineProcess:
 
     def bundled(self, kind: str, source: str) -> bytes:
         """The weights of this name that come with the package there."""
-        _, arrays = self._ask({"ask": "bundled", "kind": kind, "source": source})
+        _, arrays = self._ask(
+            {"ask": "bundled", "module": place_of(Group.MODELS, kind), "source": source}
+        )
         return arrays["weights"].tobytes()
 
     def label(self, structures: Sequence[Atoms]) -> Labels:

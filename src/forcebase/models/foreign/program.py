@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 
 from forcebase.errors import ForcebaseError
-from forcebase.models.foreign.engine import Engine, engine_module, open_engine
+from forcebase.models.foreign.engine import Engine, module_at
 from forcebase.models.foreign.message import read_message, write_message
 
 Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
@@ -40,11 +40,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 assert engine is not None
                 answer = _label(engine, arrays)
             elif header["ask"] == "bundled":
-                found = engine_module(header["kind"]).bundled(header["source"])
+                found = module_at(header["module"]).bundled(header["source"])
                 answer = {}, {"weights": np.frombuffer(found, dtype=np.uint8)}
             else:
-                engine = open_engine(
-                    header["kind"],
+                engine = module_at(header["module"]).open_engine(
                     arrays["weights"].tobytes(),
                     header["dtype"],
                     header["arguments"],
