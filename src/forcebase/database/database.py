@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from ase import Atoms
-from jobflow import JobStore
 from mongoengine import Document
 from pymongo import MongoClient
 
@@ -21,6 +20,10 @@ from forcebase.database.journal import Journal
 from forcebase.database.labels import Labels
 from forcebase.errors import InputError, NotFoundError
 from forcebase.settings import Settings
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from jobflow import JobStore
 
 SHORTEST_ID = 4
 
