@@ -28,17 +28,7 @@ HEAVY = {
     "torch",
 }
 """Each takes a tenth of a second or more to import."""
-FACADE = {
-    "forcebase",
-    "ase",
-    "mongoengine",
-    "numpy",
-    "pydantic",
-    "pymongo",
-    "rich",
-    "typer",
-    *HEAVY,
-}
+BASE = {"ase", "mongoengine", "numpy", "pydantic", "pymongo", "rich", "typer"}
 MODULES = """
 import atexit, json, sys
 atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))
