@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_phonons import from_phonopy_yaml
 
 from forcebase.actions.datasets import build_dataset
 from forcebase.blob import Blob
@@ -11,7 +12,6 @@ from forcebase.database.reading import read_frames
 from forcebase.datasets import dataset_frames
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.outputs import phonon_record
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.records import Calculation, ModelMethod
 
 ENERGY_OFF = 0.012

@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_phonons import copper, tetragonal_gold_copper, unpacked_case
+from small_phonons import (
+    copper,
+    from_phonopy_yaml,
+    gamma_frequencies,
+    tetragonal_gold_copper,
+    unpacked_case,
+)
 
 from forcebase.comparison import compare
 from forcebase.errors import InputError
 from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
-from forcebase.physics.vibrations import gamma_frequencies
 
 
 @pytest.fixture(scope="module")
