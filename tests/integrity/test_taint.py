@@ -7,7 +7,7 @@ from forcebase.actions.datasets import build_dataset
 from forcebase.comparison import compare
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.batch import Batch
-from forcebase.integrity import taint as taints
+from forcebase.provenance import taint as taints
 from forcebase.provenance.taint import remove_taint, set_taint, stale_among
 from forcebase.records import Activity, Calculation, ModelMethod, Structure
 from forcebase.records.dataset import DROPPED
@@ -179,7 +179,7 @@ def test_what_is_made_after_the_taint_is_stale_too(story):
     ).made_from("training data", "datasets", dataset.id)
     db.methods.add([later.sealed()])
     made = label(db, later, db.structures.one().id, "later")
-    validation = compare(db, later.id, dft.id)
+    validation = compare(db, later.id, dft.id).validation
     found = stale(db)
     assert later.id in found["methods"]
     assert made.id in found["calculations"]
