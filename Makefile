@@ -5,6 +5,7 @@
 # make lint         ruff, mypy, and whether schemas/ is in step
 # make figures      the figures of README.md and docs/ anew from benchmarks/results/
 # make reference    docs/reference.md anew from the commands
+# make architecture  docs/images/architecture.svg anew from the imports in the sources
 # make lock         requirements/lock.txt anew: the newest versions, which all of the above install
 # make test-oldest  the tests of the library with the oldest packages, in .venv-oldest
 # make test-newest  the same with the newest, in .venv-newest
@@ -26,7 +27,7 @@ PYTEST := $(RUN)/pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadsc
 QUICK := not remote and not faults and not dft and not training and not slurm and not browser
 EXTRAS := dev$(if $(HAS_LIBXC),$(comma)dft)
 
-.PHONY: demo full check test fuzz lint schemas figures reference lock test-oldest test-newest clean
+.PHONY: demo full check test fuzz lint schemas figures reference architecture lock test-oldest test-newest clean
 
 demo: $(VENV)/.installed
 	$(RUN)/forcebase demo --out $(OUT)
@@ -57,6 +58,9 @@ figures:
 
 reference: $(DEV)
 	$(RUN)/python docs/reference.py
+
+architecture: $(DEV)
+	$(RUN)/python docs/architecture.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "forcebase needs Python 3.11 or newer: make PYTHON=python3.11 demo")'

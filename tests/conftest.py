@@ -7,6 +7,7 @@ import suite_environment  # noqa: F401
 # isort: split
 
 import fcntl
+import importlib
 import os
 import pickle
 import shutil
@@ -302,6 +303,34 @@ def _selection(frames: Frames) -> CurationOutput:
         "e0s_source": "fitted",
         "wall_time": 0.0,
     }
+
+
+@dataclass
+class Counter:
+    """A function that counts how often it is called."""
+
+    function: Callable[..., Any]
+    calls: int = 0
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        self.calls += 1
+        return self.function(*arguments, **keywords)
+
+
+@pytest.fixture
+def counted(monkeypatch) -> Callable[[str, str], Counter]:
+    """`counted(module, name)` counts the calls of a function, from all modules that import it."""
+
+    def count(module: str, name: str) -> Counter:
+        found = Counter(getattr(importlib.import_module(module), name))
+        for loaded in list(sys.modules.values()):
+            if getattr(loaded, "__name__", "").startswith("forcebase"):
+                for key, value in list(vars(loaded).items()):
+                    if value is found.function:
+                        monkeypatch.setattr(loaded, key, found)
+        return found
+
+    return count
 
 
 @pytest.fixture

@@ -60,11 +60,11 @@ def test_methods_have_no_atoms(connected):
 def test_compare_opens_its_own_database_or_takes_one(connected):
     method = connected.methods.one()
     connected.labels.name("gpaw-pbe", "methods", method.id)
-    alone = fb.compare("gpaw-pbe", method.id[:8], on={"kind": "pristine-1x1"})
-    given = fb.compare("gpaw-pbe", "gpaw-pbe", on={"kind": "pristine-1x1"}, db=connected)
+    alone = fb.compare("gpaw-pbe", method.id[:8], on={"kind": "pristine-1x1"}).validation
+    given = fb.compare("gpaw-pbe", "gpaw-pbe", on={"kind": "pristine-1x1"}, db=connected).validation
     assert alone.id == given.id
     assert alone.metrics["overall"]["energy"]["mae"] == 0.0
-    phonons = fb.compare("wse2-dft-phonon", "wse2-dft-phonon")
+    phonons = fb.compare("wse2-dft-phonon", "wse2-dft-phonon").validation
     assert phonons.metrics["band_mae_THz"] == 0.0
 
 

@@ -37,7 +37,7 @@ def story(new_database, imported):
     structure = db.structures.get(member.structure)
     made = Calculation.of(structure, model, energy=reference.energy, forces=reference.forces)
     db.calculations.add([made])
-    validation = compare(db, model.id, dft.id, "d:test")
+    validation = compare(db, model.id, dft.id, "d:test").validation
     return (
         db,
         {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from small_phonons import from_phonopy_yaml
 
 from forcebase.database.crystals import crystal_of
 from forcebase.errors import NotFoundError
@@ -13,7 +14,6 @@ from forcebase.ingest.importing import import_paths
 from forcebase.physics.finite_displacement import displacements, harmonic_crystal
 from forcebase.physics.force_constant_errors import compare_force_constants
 from forcebase.physics.phonon_comparison import compare_bands
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.physics.spectra import spectra_of
 
 NAME = "phonopy_wse2_gpaw_3x3.yaml"

@@ -12,7 +12,6 @@ from forcebase.units import (
     KBAR_TO_EV_PER_A3,
     THZ_TO_CM1,
     THZ_TO_MEV,
-    VASP_TO_ASE_VOIGT,
     stress_from_kbar_pressure,
     voigt,
 )
@@ -86,11 +85,6 @@ def test_matrix_and_voigt_say_the_same(parts):
     np.testing.assert_array_equal(
         stress_from_kbar_pressure(matrix), stress_from_kbar_pressure(parts)
     )
-
-
-def test_vasp_order_is_turned_into_ases():
-    vasp = np.array(["xx", "yy", "zz", "xy", "yz", "zx"])
-    assert vasp[list(VASP_TO_ASE_VOIGT)].tolist() == ["xx", "yy", "zz", "yz", "zx", "xy"]
 
 
 def test_factors_follow_from_the_constants_of_nature():

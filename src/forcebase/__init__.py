@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from forcebase.comparison import Comparison
     from forcebase.database.database import Database
-    from forcebase.records import Validation
     from forcebase.settings import Settings
 
 __all__ = ["compare", "connect"]
@@ -38,8 +38,8 @@ def compare(
     on: str | Mapping[str, Any] | None = None,
     db: Database | None = None,
     **options: Any,
-) -> Validation:
-    """Hold a model (or any method, or a phonon) to a reference.
+) -> Comparison:
+    """Hold a model (or any method, or a phonon) to a reference: the record, and its noise floors.
 
     Args:
         model: id, name or tag.

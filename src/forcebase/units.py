@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 THZ_TO_CM1 = 33.35640951981521  # 1e12 / (100 c), CODATA 2018 exact c
 THZ_TO_MEV = 4.135667696923859  # h in meV/THz, CODATA 2018 exact h
 KBAR_TO_EV_PER_A3 = 0.1 * GPa  # ASE's own, so that atomate2's factor is undone exactly
-VASP_TO_ASE_VOIGT = (0, 1, 2, 4, 5, 3)  # xx yy zz xy yz zx -> xx yy zz yz xz xy
 
 
 def stress_from_kbar_pressure(stress: Any) -> NDArray[np.float64]:

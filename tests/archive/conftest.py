@@ -42,7 +42,7 @@ def shelf(new_database, quick_model, imported):
     db.labels.name("mace", "methods", model.id)
     db.labels.name("gpaw-pbe", "methods", dataset.method)
     db.labels.tag("good", "datasets", dataset.id)
-    validation = compare(db, "mace", "gpaw-pbe", "d:test")
+    validation = compare(db, "mace", "gpaw-pbe", "d:test").validation
     db.labels.name("judged", "validations", validation.id)
     compare(db, "mace", "gpaw-pbe")
     set_taint(db, "phonons", db.phonons.one().id, "too small a supercell")

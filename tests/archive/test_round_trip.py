@@ -46,7 +46,7 @@ def test_a_comparison_is_reproduced_from_its_archive(shelf, second, judged, tmp_
     there, here = second.resolve("judged")[1], shelf.resolve("judged")[1]
     assert (there.id, there.metrics, there.leakage) == (here.id, here.metrics, here.leakage)
     second.validations.raw.delete_many({})  # so that it is computed, not found
-    again = compare(second, "mace", "gpaw-pbe", "d:test")
+    again = compare(second, "mace", "gpaw-pbe", "d:test").validation
     assert (again.id, again.metrics) == (here.id, here.metrics)
     written = [
         [path.read_bytes() for path in export(db, db.resolve("d@1")[1], tmp_path / name)]
@@ -59,7 +59,7 @@ def test_a_comparison_on_a_query_brings_what_it_used(shelf, second, tmp_path):
     [queried] = [v for v in shelf.validations.find() if v.on["dataset"] is None]
     read_archive(second, write_archive(shelf, [("validations", queried.id)], tmp_path / "a.zip")[0])
     second.validations.raw.delete_many({})
-    assert compare(second, "mace", "gpaw-pbe").id == queried.id
+    assert compare(second, "mace", "gpaw-pbe").validation.id == queried.id
 
 
 def test_weights_come_along_in_both_forms_and_the_neutral_one_answers(second, judged, quick_model):

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas
 import psutil
 import pytest
 from forked import run_command
@@ -17,8 +19,12 @@ from forcebase.actions.datasets import build_dataset
 from forcebase.cli.console import open_database
 from forcebase.cli.main import app, main
 from forcebase.comparison import compare
+from forcebase.database.crystals import crystal_of
 from forcebase.errors import DatabaseError
 from forcebase.ingest.importing import import_paths
+from forcebase.physics.local_dos import site_groups
+from forcebase.physics.mesh_modes import solve
+from forcebase.physics.shells import Shells
 from forcebase.settings import Settings
 
 COMMAND = Path(sys.executable).parent / "forcebase"
@@ -206,6 +212,41 @@ def test_a_stored_defect_phonon_is_looked_at(settings, db, data_folder, tmp_path
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
 
 
+def test_local_states_by_the_kernel_polynomial_method(
+    settings, db, data_folder, tmp_path, imported
+):
+    """Held to the modes themselves: how many there are in each shell, above some frequencies."""
+    imported(db, "phonopy_wse2_gpaw_3x3.yaml")
+    import_paths(db, [data_folder.parent / "wse2_gpaw_vacancy"])
+    out = tmp_path / "tables"
+    asked = ("defect", "wse2-dft-vacancy-phonon", "--edges", "3,4.5", "--method", "kpm")
+    done = forked(settings, *asked, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    (size,) = json.loads(done.stdout)["supercells"]
+    assert (size["name"], size["size"], size["n_atoms"]) == ("v_Se", "2x2x1", 11)
+    phonon = db.resolve("wse2-dft-vacancy-phonon")[1]
+    crystal = crystal_of(db, phonon)
+    (modes,) = solve(crystal, np.zeros((1, 3)))
+    shares = (np.abs(modes.eigenvectors) ** 2).sum(axis=1)
+    groups = site_groups(crystal.primitive_atoms, phonon.defect["centre"], Shells((3.0, 4.5)))
+    gaps = np.diff(modes.frequencies) * (modes.frequencies[:-1] > 1)
+    places = [modes.frequencies[i : i + 2].mean() for i in np.argsort(gaps)[-3:]]
+    table = pandas.read_csv(next(out.glob("*.csv")))
+    step = table["frequency_THz"].diff()[1]
+    for shell in size["shells"]:
+        weights = shares[groups.by_shell()[shell["shell"]]].sum(axis=0)
+        assert shell["states"] + shell["imaginary"] == pytest.approx(weights.sum(), abs=0.01)
+        assert shell["largest_error"] == 0.0  # so few sites are traced exactly
+        for place in places:
+            found = table[shell["shell"]][table["frequency_THz"] > place].sum() * step
+            assert found == pytest.approx(weights[modes.frequencies > place].sum(), abs=0.05)
+    tables = sorted(path.name for path in out.iterdir())
+    assert tables == ["defect_kpm.json", f"local_dos_kpm_2x2x1_{phonon.id[:10]}.csv"]
+    shown = forked(settings, *asked)
+    assert "imaginary" in shown.stdout
+    assert shown.returncode == 0
+
+
 def test_trace(filled, as_json, within, tmp_path):
     found = as_json("trace", "d@1")
     assert found["up"]["root"] == found["down"]["root"] == filled.datasets.one().id
@@ -247,7 +288,7 @@ def test_status_of_a_server_that_does_not_run(settings_of_nothing):
 
 def test_compare(filled, as_json, within):
     found = as_json("compare", "gpaw-pbe", "gpaw-pbe", "--on", "d@1:test")
-    assert found["id"] == compare(filled, "gpaw-pbe", "gpaw-pbe", "d@1:test").id
+    assert found["id"] == compare(filled, "gpaw-pbe", "gpaw-pbe", "d@1:test").validation.id
     shown = within("compare", "gpaw-pbe", "gpaw-pbe", "--on", "d@1:test")
     row = next(line for line in shown.stdout.splitlines() if line.strip().startswith("forces"))
     assert row.split()[1:3] == [str(found["metrics"]["overall"]["forces"]["n"]), "0"]

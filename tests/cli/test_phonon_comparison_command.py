@@ -65,6 +65,18 @@ def test_errors_with_their_floor_and_a_picture(run, tmp_path):
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+def test_no_spectra_are_computed_twice(run, tmp_path, counted):
+    """Those of the comparison are in the picture; the floor is a comparison of its own."""
+    spectra = counted("forcebase.physics.spectra", "spectra_of")
+    picture = str(tmp_path / "pair.png")
+    run("compare", "here", "wse2-dft-phonon", "--picture", picture)
+    assert spectra.calls == 2
+    run("compare", "here", "wse2-dft-phonon")
+    assert spectra.calls == 2
+    run("compare", "here", "wse2-dft-phonon", "--picture", picture)
+    assert spectra.calls == 3
+
+
 def test_json_has_the_record_and_the_floors(run):
     answer = json.loads(run("compare", "here", "wse2-dft-phonon", "--json").output)
     assert answer["metrics"]["force_constants"]["relative"] == pytest.approx(0.1, rel=1e-6)

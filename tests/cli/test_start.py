@@ -22,7 +22,7 @@ BEGUN = re.compile(r"start\.py.*, in main")
 """Where a traceback would have come from the package, and not from what Python does before."""
 STAGES = ("typer", "pymongo", "rich.table", "forcebase.cli.work")
 """Modules that are imported one after another before the command begins."""
-LATER = ("mongoengine", "jobflow", "numpy", "forcebase.records")
+LATER = ("mongoengine", "numpy", "forcebase.records", "forcebase.database.database")
 """And by the command."""
 
 

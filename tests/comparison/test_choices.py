@@ -49,10 +49,10 @@ def answer(db, model, calculations, shifts=None, force=0.0):
 
 def test_another_zero_of_each_element_is_found_and_said(db, dft):
     answer(db, a_model(db, "m"), db.calculations.find(method=dft.id), SHIFTS)
-    plain = compare(db, "m", dft.id)
+    plain = compare(db, "m", dft.id).validation
     assert plain.metrics["overall"]["energy"]["mae"] > 100
     assert "alignment" not in plain.metrics
-    aligned = compare(db, "m", dft.id, align="composition")
+    aligned = compare(db, "m", dft.id, align="composition").validation
     assert aligned.metrics["overall"]["energy"]["max"] == pytest.approx(0, abs=1e-6)
     found = aligned.metrics["alignment"]
     assert found["n_parameters"] == 2
@@ -105,9 +105,9 @@ def test_only_what_the_model_has_not_seen(db, dft):
         ("tuned", {"parent": a_model(db, "base", dataset=dataset.id).id}),
     ):
         answer(db, a_model(db, name, **fields), every)
-    whole = compare(db, "trained", dft.id)
+    whole = compare(db, "trained", dft.id).validation
     seen = whole.leakage["n_in_training"] + whole.leakage["n_same_family"]
-    unseen = compare(db, "trained", dft.id, only="unseen")
+    unseen = compare(db, "trained", dft.id, only="unseen").validation
     assert unseen.n == whole.leakage["n_new"] == whole.n - seen > 0
     assert dict(unseen.leakage) == {
         "n_in_training": 0,
@@ -117,18 +117,18 @@ def test_only_what_the_model_has_not_seen(db, dft):
     }
     with pytest.raises(InputError, match="has seen all of these"):
         compare(db, "trained", dft.id, "d:train", only="unseen")
-    foreign = compare(db, "foreign", dft.id)
+    foreign = compare(db, "foreign", dft.id).validation
     assert (foreign.leakage["n_new"], foreign.leakage["n_unknown"]) == (0, foreign.n)
     with pytest.raises(InputError, match="is not in this database"):
         compare(db, "foreign", dft.id, only="unseen")
-    tuned = compare(db, "tuned", dft.id).leakage  # by way of what it was tuned from
+    tuned = compare(db, "tuned", dft.id).validation.leakage  # by way of what it was tuned from
     assert tuned["n_in_training"] == whole.leakage["n_in_training"]
     assert tuned["n_unknown"] == whole.leakage["n_new"]
 
 
 def test_a_comparison_is_found_again_and_on_demand_computed_again(db, dft):
     answer(db, a_model(db, "m"), db.calculations.find(method=dft.id), SHIFTS, 0.01)
-    first = compare(db, "m", dft.id, host=None)
+    first = compare(db, "m", dft.id, host=None).validation
     edited = db.validations.raw.find_one({"_id": first.id})
     edited["metrics"]["overall"]["forces"]["mae"] = 1.0
     edited["checksum"] = document_checksum(edited)
@@ -137,13 +137,13 @@ def test_a_comparison_is_found_again_and_on_demand_computed_again(db, dft):
     with pytest.raises(IntegrityError, match="not what record"):
         compare(db, "m", dft.id, recompute=True)
     db.validations.raw.delete_one({"_id": first.id})
-    assert compare(db, "m", dft.id, recompute=True).id == first.id
-    assert compare(db, "m", dft.id, recompute=True).id == first.id
+    assert compare(db, "m", dft.id, recompute=True).validation.id == first.id
+    assert compare(db, "m", dft.id, recompute=True).validation.id == first.id
 
 
 def test_a_record_that_says_something_else_is_told(db, dft):
     answer(db, a_model(db, "m"), db.calculations.find(method=dft.id), SHIFTS, 0.01)
-    made = db.validations.raw.find_one({"_id": compare(db, "m", dft.id).id})
+    made = db.validations.raw.find_one({"_id": compare(db, "m", dft.id).validation.id})
     db.validations.raw.delete_one({"_id": made["_id"]})
     db.validations.raw.insert_one({**made, "_id": "0" * 64})
     with pytest.raises(IntegrityError, match="not what record 0000000000 says"):
@@ -216,11 +216,11 @@ def test_labels_read_in_parts_give_the_same_comparison(db, dft, monkeypatch):
     every = db.calculations.find(method=dft.id)
     answer(db, a_model(db, "m"), every, SHIFTS, 0.01)
     told = []
-    whole = compare(db, "m", dft.id, align="composition", host=None)
+    whole = compare(db, "m", dft.id, align="composition", host=None).validation
     monkeypatch.setattr("forcebase.comparison.joining.AT_ONCE", 7)
     again = compare(
         db, "m", dft.id, align="composition", recompute=True, progress=lambda *s: told.append(s)
-    )
+    ).validation
     assert again.id == whole.id
     assert [done for _, done, _, _ in told] == [*range(7, 68, 7), 68]
     assert {(stage, total) for stage, _, total, _ in told} == {("compare", 68)}
@@ -244,7 +244,7 @@ def test_two_models_are_compared_on_the_cells_of_a_dataset_of_dft(db, dft):
     every = db.calculations.find(method=dft.id)
     answer(db, one, every, force=0.01)
     answer(db, other, every, force=0.03)
-    found = compare(db, "one", "other", "d:test")
+    found = compare(db, "one", "other", "d:test").validation
     assert found.n == dataset.counts["test"]
     assert found.metrics["overall"]["forces"]["mae"] == pytest.approx(20)
     whole = compare_matrix(db, [one], [dft, other], Selection(dataset=dataset, split="test"))
@@ -258,7 +258,7 @@ def test_what_a_matrix_leaves_out_is_in_its_records(db, dft):
     answer(db, one, every)
     answer(db, other, every[:40])
     cell = compare_matrix(db, [one, other], [dft], Selection()).cells[one.id, dft.id]
-    alone = compare(db, "one", dft.id)
+    alone = compare(db, "one", dft.id).validation
     assert (cell.n, alone.n) == (40, 68)
     assert "structures_root" in cell.on
     assert "structures_root" not in alone.on
@@ -293,7 +293,7 @@ def test_what_was_dropped_as_a_near_copy_of_a_training_cell_is_not_new(db, dft):
     model = a_model(db, "m", dataset=dataset.id)
     answer(db, model, db.calculations.find(method=dft.id))
     pair = {"structure": [parent.id, near.id]}
-    found = compare(db, "m", dft.id, pair).leakage
+    found = compare(db, "m", dft.id, pair).validation.leakage
     kept = db.members.one(dataset=dataset.id, structure=[parent.id, near.id]).split
     new = 2 if kept == "test" else 0
     assert (found["n_new"], found["n_in_training"]) == (new, 1 - new // 2)
@@ -308,9 +308,9 @@ def test_dft_that_did_not_converge_is_compared_only_where_it_is_asked_for(db, df
     lost = Calculation.of(structure, dft, energy=0.0, forces=first.forces, converged=False)
     db.calculations.add([lost])
     answer(db, a_model(db, "m"), db.calculations.find(method=dft.id))
-    assert compare(db, "m", dft.id).n == 68
-    assert compare(db, "m", dft.id, {"converged": False}).n == 1
-    assert compare(db, "m", dft.id, {"id": [lost.id]}).n == 1
+    assert compare(db, "m", dft.id).validation.n == 68
+    assert compare(db, "m", dft.id, {"converged": False}).validation.n == 1
+    assert compare(db, "m", dft.id, {"id": [lost.id]}).validation.n == 1
 
 
 def test_a_question_that_finds_nothing_says_which_side_has_nothing(db, dft):

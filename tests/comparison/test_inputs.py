@@ -51,8 +51,8 @@ def story(new_database, imported):
             labels.append(Calculation.of(structure, model.sealed(), energy=-1.0, forces=zero))
     made = Activity(id="predict:1", kind="job", name="predict")
     Batch(blobs=[weights], methods=[model], calculations=labels).write(db, made)
-    one = compare(db, model.id, dft.id, {"kind": "pristine-2x2"})
-    other = compare(db, model.id, dft.id, {"kind": "pristine-1x1"})
+    one = compare(db, model.id, dft.id, {"kind": "pristine-2x2"}).validation
+    other = compare(db, model.id, dft.id, {"kind": "pristine-1x1"}).validation
     return db, dft, model, dataset, one, other
 
 
@@ -135,7 +135,7 @@ def test_one_of_before_is_taken_to_have_used_all_of_its_methods_and_gets_its_lis
     row[CHECKSUM] = Validation.checksum_of(row)
     db.validations.raw.replace_one({"_id": one.id}, row)
     assert len(compared(db, row)) == db.calculations.count()
-    again = compare(db, model.id, dft.id, {"kind": "pristine-2x2"})
+    again = compare(db, model.id, dft.id, {"kind": "pristine-2x2"}).validation
     assert (again.id, again.inputs) == (one.id, kept)
     damage = {finding.kind for finding in verify(db, models=False).findings}
     assert damage <= {FindingKind.PROBE_MISSING}  # of weights that are none

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from small_phonons import from_phonopy_yaml
 
 from forcebase.actions.datasets import build_dataset
 from forcebase.blob import Blob
@@ -11,7 +12,6 @@ from forcebase.database.reading import read_frames
 from forcebase.datasets import dataset_frames
 from forcebase.errors import InputError, NotFoundError
 from forcebase.ingest.outputs import phonon_record
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.records import Calculation, ModelMethod
 
 ENERGY_OFF = 0.012
@@ -63,12 +63,24 @@ def counts(db):
 def test_the_same_labels_have_no_error(db, dft):
     model = a_model(db, "copy")
     predict(db, model, db.calculations.find(method=dft.id))
-    found = compare(db, "copy", dft.id)
+    found = compare(db, "copy", dft.id).validation
     overall = found.metrics["overall"]
     assert found.n == overall["n_structures"] == 68
     for name in ("energy", "forces", "stress"):
         assert overall[name]["mae"] == overall[name]["max"] == 0.0, name
     assert found.on["n_missing"] == 0
+
+
+def test_pairs_and_floors_are_looked_up_once(db, dft, counted):
+    model = a_model(db, "copy")
+    predict(db, model, db.calculations.find(method=dft.id))
+    joined = counted("forcebase.comparison.joining", "join")
+    floors = counted("forcebase.comparison.noise", "noise_floors")
+    found = compare(db, "copy", dft.id)
+    assert (joined.calls, floors.calls) == (1, 1)
+    assert found.metrics == found.validation.metrics
+    assert list(found.floors) == []
+    assert "not recorded" in found.energies
 
 
 def test_rows_are_matched_by_structure_and_errors_are_what_was_put_in(db, dft):
@@ -92,7 +104,7 @@ def test_a_model_against_a_model_and_dft_against_itself(db, dft):
     some = db.calculations.find(method=dft.id, limit=5)
     predict(db, one, some)
     predict(db, other, some, ENERGY_OFF)
-    found = compare(db, "one", "other")
+    found = compare(db, "one", "other").validation
     assert found.metrics["overall"]["energy"]["mae"] == pytest.approx(1000 * ENERGY_OFF)
     assert compare(db, dft.id, dft.id).metrics["overall"]["forces"]["max"] == 0.0
 
@@ -100,9 +112,9 @@ def test_a_model_against_a_model_and_dft_against_itself(db, dft):
 def test_cells_that_the_model_was_not_asked_for_are_counted(db, dft):
     model = a_model(db, "few")
     predict(db, model, db.calculations.find(method=dft.id, kind="pristine-1x1", limit=4))
-    found = compare(db, "few", dft.id)
+    found = compare(db, "few", dft.id).validation
     assert (found.n, found.on["n_missing"]) == (4, 64)
-    found = compare(db, "few", dft.id, {"kind": "pristine-1x1"})
+    found = compare(db, "few", dft.id, {"kind": "pristine-1x1"}).validation
     assert found.on["n_missing"] == db.calculations.count(kind="pristine-1x1", method=dft.id) - 4
 
 
@@ -111,9 +123,9 @@ def test_forces_by_distance_from_the_defect(db, dft, imported):
     imported(db, "wse2_gpaw_unitcell.extxyz")
     model = a_model(db, "off")
     predict(db, model, db.calculations.find(method=dft.id), ENERGY_OFF, FORCE_OFF)
-    plain = compare(db, "off", dft.id)
-    found = compare(db, "off", dft.id, host="wse2-unit-cell")
-    finer = compare(db, "off", dft.id, host="wse2-unit-cell", edges=(2.8, 4, 6))
+    plain = compare(db, "off", dft.id).validation
+    found = compare(db, "off", dft.id, host="wse2-unit-cell").validation
+    finer = compare(db, "off", dft.id, host="wse2-unit-cell", edges=(2.8, 4, 6)).validation
     assert "forces_by_shell" not in plain.metrics
     assert "host" not in plain.on
     assert len({plain.id, found.id, finer.id}) == 3
@@ -122,7 +134,7 @@ def test_forces_by_distance_from_the_defect(db, dft, imported):
     assert found.on["host"] == host.id
     assert (found.on["edges"], finer.on["edges"]) == ([3.0, 6.0], [2.8, 4.0, 6.0])
     assert ("host", host.id) in {(e.role, e.record) for e in found.provenance.edges}
-    assert compare(db, "off", dft.id, host=host.id, edges=[3, 6]).id == found.id
+    assert compare(db, "off", dft.id, host=host.id, edges=[3, 6]).validation.id == found.id
     rows = finer.metrics["forces_by_shell"]
     assert [row["shell"] for row in rows] == ["≤ 2.8 Å", "2.8–4 Å", "4–6 Å", "> 6 Å", "pristine"]
     assert [row["forces"]["mae"] for row in rows] == pytest.approx([1000 * FORCE_OFF] * 5)
@@ -157,9 +169,9 @@ def test_nothing_in_common_says_what_to_do(db, dft):
 def test_twice_is_one_record(db, dft):
     model = a_model(db, "off")
     predict(db, model, db.calculations.find(method=dft.id), ENERGY_OFF)
-    first = compare(db, "off", dft.id)
+    first = compare(db, "off", dft.id).validation
     before = counts(db)
-    assert compare(db, "off", dft.id).id == first.id
+    assert compare(db, "off", dft.id).validation.id == first.id
     assert counts(db) == before
     assert {e.record for e in first.provenance.edges} == {model.id, dft.id}
     assert db.activities.get(first.provenance.activity).kind == "comparison"
@@ -171,14 +183,14 @@ def test_leakage_is_counted_by_structure_and_by_family(db, dft):
     everything = db.calculations.find(method=dft.id)
     predict(db, model, everything, ENERGY_OFF)
     parts = {s: len(dataset_frames(db, dataset, s)) for s in ("train", "valid", "test")}
-    test = compare(db, "trained", dft.id, "d@1:test")
+    test = compare(db, "trained", dft.id, "d@1:test").validation
     none = {"n_in_training": 0, "n_same_family": 0, "n_unknown": 0}
     assert test.leakage == {**none, "n_new": parts["test"]}
-    train = compare(db, "trained", dft.id, "d:train")
+    train = compare(db, "trained", dft.id, "d:train").validation
     assert train.leakage["n_in_training"] == train.n == parts["train"]
-    valid = compare(db, "trained", dft.id, "d:valid")
+    valid = compare(db, "trained", dft.id, "d:valid").validation
     assert valid.leakage["n_in_training"] == parts["valid"]
-    whole = compare(db, "trained", dft.id)
+    whole = compare(db, "trained", dft.id).validation
     assert whole.leakage["n_in_training"] == parts["train"] + parts["valid"]
     assert sum(whole.leakage.values()) == whole.n == 68
     assert len({v.id for v in (test, train, valid, whole)}) == 4
@@ -196,7 +208,7 @@ def test_a_near_copy_of_a_training_cell_is_no_new_cell(db, dft):
     label = Calculation.of(near, dft, energy=-1.0, forces=np.zeros((near.n_atoms, 3)))
     db.calculations.add([label])
     predict(db, model, [label])
-    found = compare(db, "trained", dft.id, {"kind": "near copy"})
+    found = compare(db, "trained", dft.id, {"kind": "near copy"}).validation
     assert (found.leakage["n_same_family"], found.leakage["n_new"]) == (1, 0)
     assert found.metrics["overall"]["stress"] is None
 
@@ -237,7 +249,7 @@ def other_phonon(db, phonon, **changes):
 
 def test_a_phonon_against_itself_and_its_copy_is_zero(db, phonon):
     for one in (phonon, other_phonon(db, phonon)):
-        found = compare(db, one.id, "wse2-dft-phonon")
+        found = compare(db, one.id, "wse2-dft-phonon").validation
         for name in ("band_mae_THz", "band_max_THz", "dos_misplaced", "dos_wasserstein_THz"):
             assert found.metrics[name] == 0.0
         assert found.kind == "phonons"

@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_phonons import copper, tetragonal_gold_copper, unpacked_case
+from small_phonons import (
+    copper,
+    from_phonopy_yaml,
+    gamma_frequencies,
+    tetragonal_gold_copper,
+    unpacked_case,
+)
 
 from forcebase.comparison import compare
 from forcebase.errors import InputError
 from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
-from forcebase.physics.vibrations import gamma_frequencies
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def highest(found, way="G-X"):
 
 
 def test_by_default_both_sides_have_the_references_charges(db, pair, salt):
-    found = compare(db, *pair)
+    found = compare(db, *pair).validation
     assert (found.on["nac"], found.on["nac_asked"]) == ("reference", "reference")
     assert "the reference's and no result of the model" in found.on["nac_words"]
     split = gamma_frequencies(salt, (1, 0, 0)).max()
@@ -48,36 +52,36 @@ def test_by_default_both_sides_have_the_references_charges(db, pair, salt):
 
 
 def test_none_leaves_the_splitting_out(db, pair):
-    found = compare(db, *pair, nac="none")
+    found = compare(db, *pair, nac="none").validation
     assert found.on["nac"] == "none"
     assert "gamma" not in found.metrics
     assert "left out on both sides, as asked" in found.on["nac_words"]
-    with_it = compare(db, *pair)
+    with_it = compare(db, *pair).validation
     assert found.id != with_it.id
     assert found.metrics["band_mae_THz"] != with_it.metrics["band_mae_THz"]
     assert found.metrics["force_constants"] == with_it.metrics["force_constants"]
-    assert compare(db, *pair, nac="none").id == found.id
+    assert compare(db, *pair, nac="none").validation.id == found.id
 
 
 def test_own_charges_are_unlike_where_one_side_has_none(db, pair, salt, store_phonon):
     with pytest.raises(InputError, match=r"nac \(no Born charges and Born charges\).*--allow nac"):
         compare(db, *pair, nac="own")
-    found = compare(db, *pair, nac="own", allow=["nac"])
+    found = compare(db, *pair, nac="own", allow=["nac"]).validation
     assert found.on["nac"] == "own"
     assert "the model has none, the reference has them" in found.on["nac_words"]
     reference, error = highest(found)
     assert reference + error < 5 < reference
     charged = replace(salt, response=replace(salt.response, born=0.9 * salt.response.born))
     other = store_phonon(charged, weights="charged")
-    mine = compare(db, other.id, pair[1], nac="own")
+    mine = compare(db, other.id, pair[1], nac="own").validation
     assert mine.on["allowed"] == {}
     assert highest(mine)[1] < -0.1
-    assert highest(compare(db, other.id, pair[1]))[1] == pytest.approx(0, abs=1e-6)
+    assert highest(compare(db, other.id, pair[1]).validation)[1] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_reference_without_charges_takes_none(db, pair):
     model, reference = pair
-    found = compare(db, reference, model)
+    found = compare(db, reference, model).validation
     assert found.on["nac"] == "none"
     assert "the reference has no Born charges" in found.on["nac_words"]
 
@@ -95,7 +99,7 @@ def test_layers_have_no_term(db, dft_crystal, store_phonon):
     polar = replace(dft_crystal, response=DielectricResponse(born, 4 * np.eye(3)))
     found = compare(
         db, store_phonon(dft_crystal, weights="a").id, store_phonon(polar, weights="b").id
-    )
+    ).validation
     assert found.on["nac"] == "none"
     assert "kept and not applied" in found.on["nac_words"]
     assert found.metrics["band_max_THz"] == 0
@@ -115,7 +119,7 @@ def test_charges_of_another_setting_are_turned_along(db, store_phonon):
         response=polar.response.turned(turn),
     )
     reference = store_phonon(polar, weights="a")
-    found = compare(db, store_phonon(other, weights="b").id, reference.id, nac="own")
+    found = compare(db, store_phonon(other, weights="b").id, reference.id, nac="own").validation
     for way, row in found.metrics["gamma"].items():
         assert row["highest_error_THz"] == pytest.approx(0, abs=1e-5), way
     heights = {way: row["highest_reference_THz"] for way, row in found.metrics["gamma"].items()}
@@ -147,7 +151,7 @@ def test_harmonic_and_warm_force_constants_are_never_alike(db, store_phonon, cha
     cold = store_phonon(crystal, HARMONIC, weights="cold")
     with pytest.raises(InputError, match=rf"temperature \({named}"):
         compare(db, warm.id, cold.id)
-    found = compare(db, warm.id, cold.id, allow=["temperature", "displacement"])
+    found = compare(db, warm.id, cold.id, allow=["temperature", "displacement"]).validation
     assert list(found.on["allowed"]["displacement"]) == ["random, 0.12 A", "0.02 A"]
     quantum = store_phonon(crystal, WARM | {"statistics": "quantum"}, weights="quantum")
     if not change:

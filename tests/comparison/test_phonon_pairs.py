@@ -144,13 +144,13 @@ def test_unlike_protocols_are_refused_by_name_and_go_on_when_allowed(
         compare(db, other.id, dft_phonon.id)
     with pytest.raises(InputError, match=part):
         compare(db, other.id, dft_phonon.id, allow=["masses"])
-    found = compare(db, other.id, dft_phonon.id, allow=[part])
+    found = compare(db, other.id, dft_phonon.id, allow=[part]).validation
     assert list(found.on["allowed"]) == [part]
     assert found.metrics["band_max_THz"] == 0
     # What was allowed once is not allowed for ever, and needless permissions change nothing.
     with pytest.raises(InputError, match=part):
         compare(db, other.id, dft_phonon.id)
-    assert compare(db, other.id, dft_phonon.id, allow=[part, "supercell"]).id == found.id
+    assert compare(db, other.id, dft_phonon.id, allow=[part, "supercell"]).validation.id == found.id
 
 
 def test_all_that_is_unlike_is_named_at_once(db, dft_phonon, dft_crystal, store_phonon):
@@ -182,7 +182,7 @@ def test_unlike_supercells_are_compared_on_common_q_points(
     large = store_phonon(in_larger_supercell(dft_crystal, 5))
     with pytest.raises(InputError, match=r"supercell \(75 atoms, 5,0,0 0,5,0 0,0,1 and 27 atoms"):
         compare(db, large.id, dft_phonon.id)
-    found = compare(db, large.id, dft_phonon.id, allow=["supercell"])
+    found = compare(db, large.id, dft_phonon.id, allow=["supercell"]).validation
     assert found.metrics["band_max_THz"] < 1e-6
     constants = found.metrics["force_constants"]
     assert constants["mae_eV_per_A2"] < 1e-9

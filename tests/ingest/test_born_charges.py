@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 from ase import Atoms
 from phonopy.file_IO import get_BORN_lines, parse_BORN
-from small_phonons import at, loaded_by_phonopy, unpacked_case
+from small_phonons import (
+    at,
+    gamma_frequencies,
+    loaded_by_phonopy,
+    unpacked_case,
+)
 
 from forcebase.database.crystals import crystal_of, response_of
 from forcebase.ingest.importing import import_paths
-from forcebase.physics.vibrations import gamma_frequencies
 
 WAYS = ((1, 0, 0), (1, 1, 0), (0.2, -0.4, 0.9))
 SALT = {"Na": 1.08875538, "Cl": -1.08875538}

@@ -17,12 +17,12 @@ from monty.json import jsanitize
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from pymatgen.core import Lattice, Structure
 from pymatgen.io.ase import AseAtomsAdaptor
+from small_phonons import from_phonopy_yaml
 
 from forcebase.blob import Blob
 from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.outputs import model_batch
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.provenance import trace_up
 from forcebase.records import Activity
 

@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_phonons import CASES, at, loaded_by_phonopy, solved, unpacked_case
+from small_phonons import (
+    CASES,
+    at,
+    gamma_frequencies,
+    loaded_by_phonopy,
+    solved,
+    unpacked_case,
+)
 
 from forcebase.database.crystals import crystal_of
 from forcebase.ingest.importing import import_paths
-from forcebase.physics.vibrations import gamma_frequencies, modes
+from forcebase.physics.vibrations import modes
 
 EXAMPLES = Path(__file__).parents[1] / "data" / "phonopy"
 SAME = 1e-5

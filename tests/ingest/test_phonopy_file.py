@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 import yaml
+from small_phonons import from_phonopy_yaml
 
 from forcebase.database.crystals import crystal_of
 from forcebase.ingest.importing import import_paths
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 NAME = "phonopy_wse2_gpaw_3x3.yaml"
 

@@ -16,11 +16,11 @@ from ase.calculators.lj import LennardJones
 from phonopy.file_IO import write_FORCE_CONSTANTS, write_FORCE_SETS
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from phonopy.structure.atoms import PhonopyAtoms
+from small_phonons import from_phonopy_yaml
 
 from forcebase.blob import Blob
 from forcebase.ingest.importing import import_paths
 from forcebase.physics.harmonic_crystal import as_atoms
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 VASPRUN = Path(ase.__file__).parent / "test" / "testdata" / "vasp" / "vasprun_pstress.xml"
 NAME = "phonopy_wse2_gpaw_3x3.yaml"

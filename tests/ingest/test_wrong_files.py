@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from ase.db import connect
 from ase.io import read
+from small_phonons import from_phonopy_yaml
 
 from forcebase.errors import InputError
 from forcebase.ingest import extxyz
@@ -22,7 +23,6 @@ from forcebase.ingest.importing import import_paths
 from forcebase.ingest.options import ImportOptions
 from forcebase.ingest.parsing import parse
 from forcebase.ingest.sources import Source
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.safety.limits import ATOMS
 
 CODES = Path(__file__).parents[1] / "data" / "codes"

@@ -123,7 +123,7 @@ def test_what_a_comparison_on_a_query_took_is_found_in_its_list(two_files):
     label = Calculation.of(structure, model.sealed(), energy=-1.0, forces=zero)
     act = Activity(id="predict", kind="import", name="predict")
     Batch(methods=[model], calculations=[label]).write(db, act)
-    comparison = compare(db, model.id, dft.id)
+    comparison = compare(db, model.id, dft.id).validation
     for record in (used.id, label.id):
         with pytest.raises(InputError, match=f"validations {comparison.id[:10]}"):
             forget(db, Subject("calculations", record))

@@ -179,7 +179,7 @@ def test_what_is_made_after_the_taint_is_stale_too(story):
     ).made_from("training data", "datasets", dataset.id)
     db.methods.add([later.sealed()])
     made = label(db, later, db.structures.one().id, "later")
-    validation = compare(db, later.id, dft.id)
+    validation = compare(db, later.id, dft.id).validation
     found = stale(db)
     assert later.id in found["methods"]
     assert made.id in found["calculations"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ase.io import read
-
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
+from small_phonons import from_phonopy_yaml
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase.build import bulk, mx2
 from scipy.spatial.transform import Rotation
+from small_phonons import gamma_frequencies
 
 from forcebase.errors import InputError
 from forcebase.physics.crystal_setting import (
@@ -19,7 +20,7 @@ from forcebase.physics.crystal_setting import (
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, bare_phonopy
 from forcebase.physics.mode_matching import match_modes
 from forcebase.physics.structure_matching import match_structures
-from forcebase.physics.vibrations import gamma_frequencies, modes
+from forcebase.physics.vibrations import modes
 
 TURNED = Rotation.from_euler("xyz", [30, 40, 50], degrees=True).as_matrix()
 MIRRORED = TURNED @ np.diag([1.0, 1.0, -1.0])

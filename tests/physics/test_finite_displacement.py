@@ -8,6 +8,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from phonopy.structure.atoms import PhonopyAtoms
+from small_phonons import from_phonopy_yaml
 
 from forcebase.errors import InputError
 from forcebase.physics.finite_displacement import (
@@ -16,7 +17,6 @@ from forcebase.physics.finite_displacement import (
     unit_cell_masses,
 )
 from forcebase.physics.harmonic_crystal import symmetrize
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw"
 UNIT_CELL = ase.io.read(DATA / "wse2_gpaw_unitcell.extxyz")

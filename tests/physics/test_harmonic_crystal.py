@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import phonopy
 import pytest
+from small_phonons import from_phonopy_yaml
 
 from forcebase.errors import InputError
 from forcebase.physics.harmonic_crystal import (
@@ -12,7 +13,6 @@ from forcebase.physics.harmonic_crystal import (
     symmetrize,
     symmetry_error,
 )
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 YAML = Path(__file__).parents[2] / "data" / "wse2_gpaw" / "phonopy_wse2_gpaw_3x3.yaml"
 
@@ -55,14 +55,6 @@ def test_files_that_lie_about_are_not_read(crystal, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     again = from_phonopy_yaml(YAML)
     np.testing.assert_array_equal(again.force_constants, crystal.force_constants)
-
-
-def test_a_file_without_forces_says_so(tmp_path):
-    source = phonopy.load(YAML)
-    settings = {"force_constants": False, "force_sets": False, "displacements": False}
-    source.save(tmp_path / "cells.yaml", settings=settings)
-    with pytest.raises(InputError, match="neither forces nor force constants"):
-        from_phonopy_yaml(tmp_path / "cells.yaml")
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "phonopy:\n  version: 4\n", "just text"])

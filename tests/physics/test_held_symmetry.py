@@ -4,11 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_phonons import at, copper, loaded_by_phonopy, unpacked_case
+from small_phonons import (
+    at,
+    copper,
+    from_phonopy_yaml,
+    loaded_by_phonopy,
+    unpacked_case,
+)
 
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.mesh_modes import irreducible_mesh
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.physics.vibrations import density_of_states, modes, thermal_properties
 
 MESH = [4, 4, 4]

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
+from small_phonons import from_phonopy_yaml
 
 from forcebase.physics.defect_spectra import DefectSpectra, defect_spectra
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.mode_tracking import common_sites, similarities, track_modes
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 
 DATA = Path(__file__).parents[2] / "data"
 

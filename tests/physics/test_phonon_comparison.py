@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_phonons import from_phonopy_yaml
 
 from forcebase.errors import InputError
 from forcebase.physics.band_path import layer_path
 from forcebase.physics.harmonic_crystal import symmetrize
 from forcebase.physics.phonon_comparison import compare_bands, compare_dos
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.physics.vibrations import Bands, bands, density_of_states, frequency_grid
 
 YAML = Path(__file__).parents[2] / "data" / "wse2_gpaw" / "phonopy_wse2_gpaw_3x3.yaml"

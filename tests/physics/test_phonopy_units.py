@@ -9,12 +9,20 @@ from ase.build import bulk
 from phonopy.interface.calculator import get_force_constant_conversion_factor
 from phonopy.physical_units import get_calculator_physical_units
 from phonopy.structure.atoms import PhonopyAtoms
-from small_phonons import at, copper, displaced, loaded_by_phonopy, solved, unpacked_case
+from small_phonons import (
+    at,
+    copper,
+    displaced,
+    from_phonopy_yaml,
+    gamma_frequencies,
+    loaded_by_phonopy,
+    solved,
+    unpacked_case,
+)
 
 from forcebase.errors import InputError
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.physics.phonopy_units import CALCULATORS, PhonopyUnits
-from forcebase.physics.vibrations import gamma_frequencies, modes
+from forcebase.physics.vibrations import modes
 
 POINTS = [(0.5, 0, 0), (0.5, 0.5, 0), (0.13, 0.21, 0.37)]
 

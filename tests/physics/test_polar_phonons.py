@@ -8,19 +8,24 @@ import pytest
 from phonopy import Phonopy
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from scipy.spatial.transform import Rotation
-from small_phonons import at, loaded_by_phonopy, tetragonal_gold_copper, unpacked_case
+from small_phonons import (
+    at,
+    from_phonopy_yaml,
+    gamma_frequencies,
+    loaded_by_phonopy,
+    tetragonal_gold_copper,
+    unpacked_case,
+)
 
 from forcebase.errors import InputError
 from forcebase.physics.band_path import band_path
 from forcebase.physics.crystal_setting import in_one_setting, in_setting_of, with_smallest_cell
 from forcebase.physics.dielectric_response import DielectricResponse
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.physics.thermal_displacements import ThermalDraws, draw_thermal
 from forcebase.physics.vibrations import (
     bands,
     density_of_states,
-    gamma_frequencies,
     modes,
     thermal_properties,
 )

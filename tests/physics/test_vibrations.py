@@ -5,16 +5,15 @@ import numpy as np
 import pytest
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
 from scipy.spatial.transform import Rotation
+from small_phonons import from_phonopy_yaml, gamma_frequencies
 
 from forcebase.errors import InputError
 from forcebase.physics.band_path import layer_path
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, symmetrize
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.physics.vibrations import (
     bands,
     density_of_states,
     frequency_grid,
-    gamma_frequencies,
     modes,
     thermal_properties,
 )

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase.io import read
+from small_phonons import from_phonopy_yaml
 
 from forcebase.physics.harmonic_crystal import symmetrize
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.physics.spectra import spectra_of
 from forcebase.report.content import (
     BandsData,

@@ -13,13 +13,13 @@ from matplotlib.collections import PathCollection
 from matplotlib.text import Text
 from numpy.testing import assert_allclose
 from phonopy.harmonic.force_constants import compact_fc_to_full_fc
+from small_phonons import from_phonopy_yaml
 
 from forcebase.errors import InputError
 from forcebase.physics.defect_location import locate_defect
 from forcebase.physics.defect_spectra import DefectSpectra, defect_spectra
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
 from forcebase.physics.local_dos import DIRECTIONS
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.report import style
 from forcebase.report.defect import (
     draw_bands_and_dos,

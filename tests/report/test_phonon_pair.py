@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from small_phonons import unpacked_case
+from small_phonons import (
+    from_phonopy_yaml,
+    unpacked_case,
+)
 
 from forcebase.comparison import compare
 from forcebase.errors import InputError
 from forcebase.physics.force_constant_errors import compare_force_constants
 from forcebase.physics.phonon_comparison import compare_bands
-from forcebase.physics.phonopy_contents import from_phonopy_yaml
 from forcebase.physics.spectra import spectra_of
 from forcebase.report.phonon_pair import draw_phonon_pair, write_phonon_picture
 

@@ -17,6 +17,8 @@ from ase.calculators.emt import EMT
 from phonopy.structure.atoms import PhonopyAtoms
 
 from forcebase.physics.harmonic_crystal import as_atoms
+from forcebase.physics.phonopy_contents import from_phonopy_contents, read_phonopy_contents
+from forcebase.physics.vibrations import modes
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
 FCC = np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
@@ -86,6 +88,17 @@ def loaded_by_phonopy(path, **options):
     """What phonopy itself makes of a file, in the file's folder."""
     with alone(path.parent), contextlib.redirect_stdout(io.StringIO()):
         return phonopy.load(path.name, log_level=0, **options)
+
+
+def from_phonopy_yaml(path):
+    """The crystal of a file that holds force constants, or displacements and forces."""
+    return from_phonopy_contents(read_phonopy_contents(Path(path)))
+
+
+def gamma_frequencies(crystal, direction=None):
+    """(n_modes,) THz at Gamma, rising; `direction`, fractional: that it is come to from."""
+    ways = None if direction is None else np.reshape(direction, (1, 3))
+    return modes(crystal, np.zeros((1, 3)), ways).frequencies[0]
 
 
 def at(made, q_points, direction=None):

@@ -127,7 +127,7 @@ def pristine_of(db: Database, defective: Phonon) -> Phonon:
         InputError: the phonon is of no defect.
         NotFoundError: there is no phonon of its host.
     """
-    defect = _defect_of(defective)
+    defect = require_defect(defective)
     found = db.phonons.find(
         method=defective.method, structure=defect["host"], sort="-n_atoms_supercell"
     )
@@ -147,7 +147,7 @@ def dft_counterpart(db: Database, defective: Phonon) -> Phonon | None:
     Raises:
         InputError: the phonon is of no defect.
     """
-    defect = _defect_of(defective)
+    defect = require_defect(defective)
     found = db.phonons.find(
         {"defect.supercell_matrix": defect["supercell_matrix"]},
         method_class="dft",
@@ -229,7 +229,12 @@ def _doubt(phonon: Phonon) -> tuple[bool, float, float]:
     )
 
 
-def _defect_of(phonon: Phonon) -> dict[str, Any]:
+def require_defect(phonon: Phonon) -> dict[str, Any]:
+    """What a phonon's record says of its defect.
+
+    Raises:
+        InputError: the phonon is of no defect.
+    """
     if not phonon.defect:
         raise InputError(
             f"The phonon {phonon.id[:10]} is of a perfect crystal.",

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from jobflow import CURRENT_JOB, Flow, Job, run_locally
 
-from forcebase.database.collections import is_too_large
 from forcebase.database.database import Database
+from forcebase.database.write_errors import is_too_large
 from forcebase.errors import CalculationError, ForcebaseError
 from forcebase.ingest.collect import CollectReport, collect
 from forcebase.ingest.failures import failure

@@ -106,7 +106,7 @@ def compare(
         from forcebase.comparison import compare as compare_records
 
         with stage_bars() as bars:
-            validation = compare_records(
+            comparison = compare_records(
                 db,
                 records[0],
                 records[1],
@@ -120,17 +120,18 @@ def compare(
                 recompute=again,
                 progress=bars,
             )
+        validation = comparison.validation
         warn_of_comparison(db, validation)
         fields = {"id": validation.id, **plain_fields(validation)} if as_json else None
         if validation.kind == "phonons":
             from forcebase.cli.phonon_comparison import show_phonon_comparison
 
             numbers = flatten(dict(validation.metrics))
-            show_phonon_comparison(db, validation, numbers, picture, fields)
+            show_phonon_comparison(db, comparison, numbers, picture, fields)
             return
         from forcebase.cli.label_comparison import show_label_comparison
 
-        show_label_comparison(db, validation, records, selected, only, print_json, fields)
+        show_label_comparison(db, comparison, records, print_json, fields)
 
 
 def _check_words(

@@ -57,7 +57,8 @@ def show(
     from forcebase.remote.queue import count_states, is_idle, lacks_runner, list_jobs
 
     states = [text for given in state or [] for text in given.split(",")]
-    _check_states(states)
+    if states:
+        _check_states(states)
     with open_database() as db:
         if as_json:
             print_json([asdict(job) for job in list_jobs(db, states, flow, limit=limit)])

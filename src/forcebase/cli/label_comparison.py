@@ -24,10 +24,8 @@ MOST_FAMILIES = 5
 
 def show_label_comparison(
     db: Any,
-    validation: Any,
+    comparison: Any,
     sides: Sequence[str],
-    on: Any,
-    only: str,
     print_json: Callable[[Any], None],
     fields: dict[str, Any] | None,
 ) -> None:
@@ -35,14 +33,12 @@ def show_label_comparison(
 
     Args:
         db: the database.
-        validation: of labels.
+        comparison: of labels.
         sides: what model and reference were called.
-        on: what they were compared on.
-        only: all, or unseen.
         print_json: prints JSON.
         fields: of the record, to be printed as JSON; None for tables.
     """
-    floors, energies = _floors_and_energies(db, validation, on, only)
+    validation, floors, energies = comparison.validation, comparison.floors, comparison.energies
     if fields is not None:
         shown = [floor.as_dict() for floor in floors]
         print_json({**fields, "floors": shown, "energies": energies})
@@ -85,20 +81,6 @@ def leakage_told(validation: Any) -> str:
     """How many of the structures of a comparison the model has seen, in words."""
     seen = {key: value for key, value in (validation.leakage or {}).items() if value}
     return ", ".join(f"{value} {COUNTS[key]}" for key, value in seen.items())
-
-
-def _floors_and_energies(db: Any, validation: Any, on: Any, only: str) -> tuple[list[Any], str]:
-    from forcebase.comparison import selection
-    from forcebase.comparison.comparing import only_of
-    from forcebase.comparison.energies import energies_told
-    from forcebase.comparison.labels import select_pairs
-    from forcebase.comparison.noise import noise_floors
-
-    model, reference = (db.methods.get(i) for i in (validation.model, validation.reference))
-    chosen = selection(db, on, only_of(only))
-    pairs = select_pairs(db, model, reference, chosen)
-    floors = noise_floors(db, model, reference, pairs)
-    return floors, energies_told(db, model, reference, pairs)
 
 
 def _rows(overall: dict[str, Any], floors: list[Any]) -> list[list[Any]]:

@@ -23,6 +23,7 @@ from forcebase.paths import check_folder
 
 Method = Literal["auto", "analytic", "displacements"]
 Unit = Literal["cm-1", "THz", "meV"]
+LocalDOS = Literal["exact", "kpm"]
 
 
 def phonon(
@@ -90,6 +91,10 @@ def defect(
         str | None, typer.Option(help="Of these, those of this defect, as v_Se.")
     ] = None,
     edges: Annotated[str, typer.Option(help="Radii of the shells, A.")] = "3,6",
+    method: Annotated[
+        LocalDOS,
+        typer.Option(help="kpm: local DOS alone, without diagonalisation, of large cells."),
+    ] = "exact",
     out: Annotated[Path | None, typer.Option(help="Folder for pictures and defect.json.")] = None,
     unit: Annotated[Unit, typer.Option(help="Of frequencies in the pictures.")] = "cm-1",
     as_json: JsonOption = False,
@@ -98,9 +103,11 @@ def defect(
 
     Everything is recomputed from the stored force constants. Several supercells show how the
     modes converge; where a DFT phonon of the same cell is in the database, it is compared.
+    With --method kpm, the local DOS at Gamma by the kernel polynomial method, and tables.
 
     Examples:
       forcebase defect --model wse2-mace --out vacancy
+      forcebase defect --model wse2-mace --method kpm --out vacancy
       forcebase defect PHONON --edges 2.8,4.5,8 --json
     """
     from forcebase.actions.defect_report import study_defects
@@ -111,6 +118,9 @@ def defect(
         check_folder(out)
     with open_database() as db, stage_bars() as bars:
         chosen = _defect_phonons(db, phonons or [], model, name)
+        if method == "kpm":
+            _show_kernel(db, chosen, shells, out, bars, as_json)
+            return
         study = study_defects(db, chosen, shells, with_bands=out is not None, progress=bars)
         if out is not None:
             written = study.write(out, unit)
@@ -134,6 +144,29 @@ def _defect_phonons(db: Any, texts: list[str], model: str | None, name: str | No
     if texts:
         return [db.resolve(text, "phonons")[1] for text in texts]
     return defect_phonons(db, db.resolve(model, "methods")[1], name)
+
+
+def _show_kernel(
+    db: Any, phonons: list[Any], shells: Any, out: Path | None, bars: Any, as_json: bool
+) -> None:
+    from forcebase.actions.defect_kernel import study_by_kernel, write_kernel_studies
+
+    studies = study_by_kernel(db, phonons, shells, progress=bars)
+    written = [] if out is None else write_kernel_studies(studies, out)
+    found = [study.as_dict() for study in studies]
+    if as_json:
+        print_json({"supercells": found})
+        return
+    for size in found:
+        title = (
+            f"{size['name']} in {size['size']}, {size['n_atoms']} atoms, phonon "
+            f"{size['phonon'][:10]}, resolution {size['resolution_THz']:.2g} THz"
+        )
+        names = ("shell", "sites", "states", "imaginary", "largest_error")
+        columns = ["shell", "sites", "states", "imaginary", "error, states/THz"]
+        print_table(title, columns, [[shell[key] for key in names] for shell in size["shells"]])
+    if written:
+        say(f"{len(written)} files in {out}: {', '.join(p.name for p in written)}")
 
 
 def _print_size(size: dict[str, Any]) -> None:

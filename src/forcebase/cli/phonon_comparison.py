@@ -11,7 +11,7 @@ from forcebase.cli.label_comparison import leakage_told
 
 def show_phonon_comparison(
     db: Any,
-    validation: Any,
+    comparison: Any,
     rows: list[tuple[str, Any, str]],
     picture: Path | None,
     fields: dict[str, Any] | None,
@@ -20,18 +20,18 @@ def show_phonon_comparison(
 
     Args:
         db: the database.
-        validation: of phonons.
+        comparison: of phonons.
         rows: its metrics as (dotted name, number, unit).
         picture: PNG to write, or None.
         fields: of the record, to be printed as JSON; None for tables.
     """
-    from forcebase.comparison.phonon_floor import largest_floors, phonon_floors
+    from forcebase.comparison.phonon_floor import largest_floors
 
-    floors = phonon_floors(db, validation)
+    validation, floors = comparison.validation, comparison.floors
     if picture is not None:
         from forcebase.report.phonon_pair import write_phonon_picture
 
-        write_phonon_picture(db, validation, picture)
+        write_phonon_picture(db, comparison, picture)
     if fields is not None:
         print_json({**fields, "floors": [floor.as_dict() for floor in floors]})
         return

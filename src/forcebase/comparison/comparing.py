@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from forcebase.comparison.labels import Selection, compare_labels
+from forcebase.comparison.energies import energies_told
+from forcebase.comparison.labels import Selection, compare_pairs, select_pairs
 from forcebase.comparison.leakage import Only
+from forcebase.comparison.noise import Floor, noise_floors
+from forcebase.comparison.phonon_floor import PhononFloor, phonon_floors
 from forcebase.comparison.phonon_protocol import parts_of
-from forcebase.comparison.phonons import compare_phonons
+from forcebase.comparison.phonons import compare_with_spectra
 from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.physics.alignment import Align
 from forcebase.physics.polar_splitting import Nac, nac_of
 from forcebase.physics.shells import Shells
+from forcebase.physics.spectra import Spectra
 from forcebase.progress import Progress
 from forcebase.records import Dataset, Method, Phonon, Validation
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One record held to another, with all that was computed for it.
+
+    Attributes:
+        validation: the record, found or made.
+        floors: how far each side is from itself, as far as the database can tell; they are looked
+            up each time, for the records that tell it may come later.
+        energies: of labels, where the kinds of energies of the two are unlike or not known, in
+            words; "" else.
+        spectra: of phonons, bands and densities of states of both in one setting of the cell; None
+            where the record was found again.
+    """
+
+    validation: Validation
+    floors: Sequence[Floor] | Sequence[PhononFloor]
+    energies: str = ""
+    spectra: Spectra | None = None
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Those of the record."""
+        return dict(self.validation.metrics)
 
 
 def compare(
@@ -32,7 +62,7 @@ def compare(
     nac: Nac | str | None = None,
     recompute: bool = False,
     progress: Progress | None = None,
-) -> Validation:
+) -> Comparison:
     """Hold one record to another: method to method on common structures, or phonon to phonon.
 
     Args:
@@ -71,7 +101,8 @@ def compare(
             )
         chosen = Nac.REFERENCE if nac is None else nac_of(nac)
         parts = parts_of(allow)
-        return compare_phonons(db, left, right, allow=parts, nac=chosen, recompute=recompute)
+        validation, spectra = compare_with_spectra(db, left, right, parts, chosen, recompute)
+        return Comparison(validation, phonon_floors(db, validation), spectra=spectra)
     if not (isinstance(left, Method) and isinstance(right, Method)):
         raise InputError(
             f"{model!r} is in {place} and {reference!r} in {other_place}.",
@@ -85,7 +116,11 @@ def compare(
     if host is not None:
         shells = None if edges is None else Shells(tuple(edges))
         choices |= {"host": db.require_structure(host), "shells": shells}
-    return compare_labels(db, left, right, selection(db, on, only), **choices)
+    selected = selection(db, on, only)
+    pairs = select_pairs(db, left, right, selected)
+    validation = compare_pairs(db, left, right, selected, pairs, **choices)
+    floors = noise_floors(db, left, right, pairs)
+    return Comparison(validation, floors, energies_told(db, left, right, pairs))
 
 
 def selection(db: Database, on: str | Mapping[str, Any] | None, only: Only = Only.ALL) -> Selection:

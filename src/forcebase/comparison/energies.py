@@ -26,7 +26,7 @@ def trained_kind(db: Database, model: ModelMethod) -> EnergyKind | None:
 def energies_told(db: Database, model: Method, reference: Method, compared: Join) -> str:
     """Say where the kinds of the energies of both sides are unlike or unknown; "" else.
 
-    It is looked up when a comparison is shown, as a floor is: records that tell it stay.
+    It is looked up with each comparison, as a floor is: records that tell it stay.
     """
     taken = compared_kind(db, model)
     sides = [

@@ -126,9 +126,37 @@ def compare_labels(
         NotFoundError: the two have no structure in common.
         IntegrityError: computed again, it is not what the record says.
     """
+    chosen = selection or Selection()
+    pairs = select_pairs(db, model, reference, chosen)
+    return compare_pairs(
+        db,
+        model,
+        reference,
+        chosen,
+        pairs,
+        alignment=alignment,
+        host=host,
+        shells=shells,
+        recompute=recompute,
+        progress=progress,
+    )
+
+
+def compare_pairs(
+    db: Database,
+    model: Method,
+    reference: Method,
+    selection: Selection,
+    pairs: Join,
+    *,
+    alignment: Align = Align.NONE,
+    host: Structure | None = None,
+    shells: Shells | None = None,
+    recompute: bool = False,
+    progress: Progress | None = None,
+) -> Validation:
+    """Like `compare_labels`, on the pairs that `select_pairs` gave for the selection."""
     started = time.perf_counter()
-    selection = selection or Selection()
-    pairs = select_pairs(db, model, reference, selection)
     on: dict[str, Any] = {**selection.described(), "n_missing": len(pairs.missing)}
     on |= {"edition": EDITION}
     energy = compared_kind(db, model)

@@ -1,6 +1,6 @@
 """The noise floor of a comparison of labels: how far one method is from itself.
 
-An error below it says nothing of the model. It is looked up when a comparison is shown and is no
+An error below it says nothing of the model. It is looked up with each comparison and is not
 part of its record, as the records that tell it may come later.
 """
 

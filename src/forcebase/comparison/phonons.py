@@ -63,17 +63,30 @@ def compare_phonons(
             that is not allowed.
         IntegrityError: computed again, it is not what the record says.
     """
+    return compare_with_spectra(db, model, reference, allow, nac, recompute)[0]
+
+
+def compare_with_spectra(
+    db: Database,
+    model: Phonon,
+    reference: Phonon,
+    allow: Iterable[Part] = (),
+    nac: Nac = Nac.REFERENCE,
+    recompute: bool = False,
+) -> tuple[Validation, Spectra | None]:
+    """Like `compare_phonons`, with the spectra of both; None where the record was found."""
     started = time.perf_counter()
     allowed = tuple(allow)
     found = _found(db, model, reference, allowed, nac)
     if found is not None and not recompute:
-        return found
+        return found, None
     left, right = _in_one_setting(db, model, reference)
     protocol = hold_protocols((model, left), (reference, right), nac)
     protocol.check(allowed)
-    validation = _validation(model, reference, protocol, spectra_of(left, right, nac))
+    spectra = spectra_of(left, right, nac)
+    validation = _validation(model, reference, protocol, spectra)
     validation.leakage = seen_by(db, db.methods.get(model.method), _cells(db, reference)).counts()
-    return keep(db, validation.sealed(), "compare phonons", started, found)
+    return keep(db, validation.sealed(), "compare phonons", started, found), spectra
 
 
 def _validation(

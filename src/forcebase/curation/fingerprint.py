@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from forcebase.frames import Frames
 
@@ -89,6 +87,8 @@ def pair_distances(
         (lower, higher atomic number) -> distances; each pair of atoms counts twice, as seen
         from either.
     """
+    from matscipy.neighbours import neighbour_list
+
     i, j, distances = neighbour_list("ijd", positions=positions, cell=cell, pbc=pbc, cutoff=cutoff)
     low = np.minimum(numbers[i], numbers[j])
     high = np.maximum(numbers[i], numbers[j])
@@ -105,6 +105,7 @@ def _pairs_in_bucket(
     frames: Frames, members: list[int], tolerance: float, cutoff: float
 ) -> Iterator[NearPair]:
     """Near pairs by their second; few columns of all members are held, and all columns of few."""
+    from scipy.spatial import cKDTree
 
     @lru_cache(maxsize=N_HELD)
     def fingerprint(member: int) -> dict[tuple[int, int], NDArray[np.float64]]:

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 from ase.data import chemical_symbols
-from matscipy.neighbours import neighbour_list
 from numpy.typing import NDArray
 
 from forcebase.bounds import SEED, Bounds, check_bounds
@@ -120,6 +119,8 @@ def pair_densities(
         (m, pairs of elements x bins); each pair of atoms is shared between the two bins next to
         its distance, weighted by 1 - (distance / cutoff)^2, so that entries move continuously.
     """
+    from matscipy.neighbours import neighbour_list
+
     offsets = frames.offsets
     elements = np.unique(frames.numbers)
     n_elements = len(elements)

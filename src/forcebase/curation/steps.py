@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from ase.data import chemical_symbols, covalent_radii
-from matscipy.neighbours import neighbour_list
 from monty.json import MSONable
 from numpy.typing import NDArray
 
@@ -158,6 +157,8 @@ class MinimumDistance(Step):
 
     def apply(self, frames: Frames, kept: NDArray[np.bool_]) -> Dropped:
         """Drop structures with two atoms too close, periodic images included."""
+        from matscipy.neighbours import neighbour_list
+
         offsets = frames.offsets
         dropped = []
         for index in np.flatnonzero(kept):

@@ -18,10 +18,10 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from forcebase.database.access import user_name
-from forcebase.database.collections import write_error
 from forcebase.database.database import Database
 from forcebase.database.lease import is_held
 from forcebase.database.pieces import in_pieces
+from forcebase.database.write_errors import write_error
 from forcebase.database.written import packed, summary_of
 from forcebase.records import Activity, Run
 from forcebase.records.activity import FAILED, FINISHED, STARTED, WHEN_WRITTEN, sealed_run

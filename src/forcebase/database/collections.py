@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from bson.errors import InvalidDocument
 from mongoengine import Document
 from mongoengine.errors import ValidationError
-from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 
-from forcebase.database.access import is_refusal, refusal
 from forcebase.database.pieces import IDS_AT_ONCE, in_pieces
+from forcebase.database.write_errors import NOT_VALID, is_duplicate_id, not_valid, write_error
 from forcebase.database.written import Written, id_of
-from forcebase.errors import DatabaseError, ForcebaseError, InputError, NotFoundError
+from forcebase.errors import DatabaseError, InputError, NotFoundError
 from forcebase.records.base import StructuresOf
 from forcebase.records.formula import as_stored
 
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from pymongo.database import Database as MongoDatabase
 
 R = TypeVar("R", bound=Document)
-DUPLICATE_KEY = 11000
-NOT_VALID = 121
-DOCUMENT_TOO_LARGE = 10334
-"""The server's word for it; the client notices by itself from 48 MB on only."""
 FEW = 50_000
 """Records that are all read in 0.1 s."""
 COUNT_AT_MOST = 20_000
@@ -147,11 +143,11 @@ class RecordCollection(Generic[R]):
                 written.take(self.name, map(id_of, documents))
             return len(documents)
         except BulkWriteError as error:
-            serious = [e for e in error.details["writeErrors"] if not _is_duplicate_id(e)]
+            serious = [e for e in error.details["writeErrors"] if not is_duplicate_id(e)]
             if serious:
                 for refused in serious:
                     if refused.get("code") == NOT_VALID:
-                        raise _not_valid(self.name, refused) from None
+                        raise not_valid(self.name, refused) from None
                 raise DatabaseError(
                     f"MongoDB refused to write to {self.name}: {serious[0]['errmsg'][:300]}",
                     hint="Nothing of the refused records was written.",
@@ -324,51 +320,3 @@ def _sort_key(field: str, document: Any) -> tuple[bool, Any]:
     for name in field.split("."):
         document = (document or {}).get(name)
     return document is not None, document
-
-
-def write_error(collection: Collection, error: Exception) -> ForcebaseError:
-    """What went wrong with a write, in words; `error` is of pymongo or bson."""
-    name = collection.name
-    if is_refusal(error):
-        return refusal(collection.database, error)
-    if is_too_large(error):
-        return DatabaseError(
-            f"A record of {name} is over MongoDB's 16 MB.", hint="Large arrays belong into blobs."
-        )
-    if not isinstance(error, PyMongoError):
-        return InputError(f"A record of {name} cannot be stored: {error}")
-    return DatabaseError(f"Writing to {name} failed: {error}.", hint="Run `forcebase doctor`.")
-
-
-def _not_valid(name: str, refused: Mapping[str, Any]) -> InputError:
-    """What the collection's validator does not allow, by the names of the fields."""
-    fields = sorted(set(_named_in(refused.get("errInfo"))))
-    return InputError(
-        f"A record of {name} is not what its schema allows"
-        f"{': see ' + ', '.join(fields) if fields else ''}. Nothing of it was written.",
-        hint=f"schemas/{name}.json says what each field may hold.",
-    )
-
-
-def _named_in(found: Any) -> Iterator[str]:
-    """The `propertyName` of each field that MongoDB's explanation names."""
-    if isinstance(found, Mapping):
-        if isinstance(found.get("propertyName"), str):
-            yield found["propertyName"]
-        for item in found.values():
-            yield from _named_in(item)
-    elif isinstance(found, list):
-        for item in found:
-            yield from _named_in(item)
-
-
-def is_too_large(error: Exception) -> bool:
-    """Whether MongoDB, or its driver, refused a document for its size."""
-    if isinstance(error, BulkWriteError):
-        return any(e.get("code") == DOCUMENT_TOO_LARGE for e in error.details["writeErrors"])
-    code = error.code if isinstance(error, OperationFailure) else None
-    return isinstance(error, DocumentTooLarge) or code == DOCUMENT_TOO_LARGE
-
-
-def _is_duplicate_id(error: Mapping[str, Any]) -> bool:
-    return error.get("code") == DUPLICATE_KEY and set(error.get("keyPattern", {})) == {"_id"}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from jobflow import JobStore
 from mongoengine import Document
 from pymongo import MongoClient
 
@@ -22,6 +21,9 @@ from forcebase.database.labels import Labels
 from forcebase.errors import InputError, NotFoundError
 from forcebase.records.kinds import record_kinds
 from forcebase.settings import Settings
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
 
 SHORTEST_ID = 4
 R = TypeVar("R", bound=Document)

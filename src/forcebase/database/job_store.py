@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from jobflow import JobStore
-from maggma.stores import MongoStore
-from maggma.stores.gridfs import GridFSStore
+from typing import TYPE_CHECKING, Any
 
 from forcebase.blob import DATA_STORE
 from forcebase.records.base import document_checksum
+
+if TYPE_CHECKING:
+    from jobflow import JobStore
 
 OUTPUTS = "outputs"
 QUEUE = "jf_jobs"
@@ -33,6 +32,10 @@ def open_job_store(uri: str, database: str) -> JobStore:
         uri: MongoDB URI, credentials included.
         database: name of the MongoDB database.
     """
+    from jobflow import JobStore  # with maggma takes longer than a command that lists records
+    from maggma.stores import MongoStore
+    from maggma.stores.gridfs import GridFSStore
+
     documents = MongoStore(database, OUTPUTS, uri=uri)
     data = GridFSStore(database, DATA_STORE, uri=uri)
     store = JobStore(documents, additional_stores={DATA_STORE: data})

@@ -14,10 +14,11 @@ from pymongo.errors import DocumentTooLarge, DuplicateKeyError, OperationFailure
 from forcebase.blob import Blob
 from forcebase.database.access import is_refusal, refusal
 from forcebase.database.acts import begin, fail, finish
-from forcebase.database.collections import RecordCollection, is_too_large
+from forcebase.database.collections import RecordCollection
 from forcebase.database.database import Database
 from forcebase.database.label_table import LabelTable
 from forcebase.database.structure_table import StructureTable
+from forcebase.database.write_errors import is_too_large
 from forcebase.database.written import Written
 from forcebase.digest import bytes_digest
 from forcebase.errors import DatabaseError, ForcebaseError, VersionTakenError

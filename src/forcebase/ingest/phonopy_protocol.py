@@ -11,7 +11,6 @@ from forcebase.errors import InputError
 from forcebase.physics.force_fit import ForceFit
 
 STATISTICS = ("classical", "quantum")
-OF_A_TEMPERATURE = ("temperature_K", "statistics", "source")
 
 
 def protocol_of(contents: Any, fit: ForceFit | None, said: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Whether what is stored can be trusted: taints, verification, backups."""
+"""Whether what is stored can be trusted: verification, backup and restore, taking back."""

@@ -12,9 +12,7 @@ In pytest, with any ASE calculator:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from ase import Atoms
@@ -24,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from forcebase.errors import ModelError
-from forcebase.frames import Frames
+from forcebase.models.contract_case import Case, ContractReport, Finding, frames_of, moved, rattle
 from forcebase.models.evaluation import evaluate
 from forcebase.models.foreign.ase_calculator import CalculatorEngine
 from forcebase.models.foreign.engine import Labels
@@ -39,85 +37,6 @@ NOISE_STEP = 1e-5
 
 DOUBLE = 1e-8
 """eV: float64 energies are linear to this over `NOISE_STEP`, float32 ones are 1e-6 off or more."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check.
-
-    Attributes:
-        name: of the check.
-        figure: the largest deviation; None where the check does not apply.
-        tolerance: what it may be.
-        unit: of both.
-        note: what was done, or why it does not apply.
-    """
-
-    name: str
-    figure: float | None
-    tolerance: float
-    unit: str
-    note: str
-
-    @property
-    def passed(self) -> bool:
-        """Whether the deviation is small enough; NaN is not."""
-        return self.figure is None or bool(self.figure <= self.tolerance)
-
-
-@dataclass(frozen=True)
-class ContractReport:
-    """All findings on one model."""
-
-    findings: list[Finding]
-
-    @property
-    def passed(self) -> bool:
-        """Whether all checks passed."""
-        return all(finding.passed for finding in self.findings)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        rows = [{**asdict(f), "passed": f.passed} for f in self.findings]
-        return {"passed": self.passed, "findings": rows}
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model and the structure that it is checked on.
-
-    Attributes:
-        model: loaded.
-        atoms: periodic, best without symmetry, of elements that the model knows.
-        reload: loads the model again from where it is stored.
-    """
-
-    model: Potential
-    atoms: Atoms
-    reload: Callable[[], Potential] | None = None
-
-    @cached_property
-    def labels(self) -> Labels:
-        """The model's answers for the structure."""
-        return self.ask([self.atoms])
-
-    def ask(self, structures: Sequence[Atoms]) -> Labels:
-        """The model's answers, one structure at a time."""
-        found = [self.model.label(_frames([atoms])) for atoms in structures]
-        return Labels(
-            energies=np.concatenate([one.energies for one in found]),
-            forces=np.concatenate([one.forces for one in found]),
-            stresses=np.concatenate([one.stresses for one in found]),
-        )
-
-    def slope(self, path: Callable[[float], Atoms], step: float) -> float:
-        """dE/dx at 0, to fourth order in the step."""
-        near, far = (self.ask([path(n * step), path(-n * step)]).energies for n in (1, 2))
-        return float(8 * (near[0] - near[1]) - (far[0] - far[1])) / (12 * step)
-
-    def tolerance(self, double: float, single: float) -> float:
-        """By the precision that the model claims."""
-        return double if self.model.dtype == "float64" else single
 
 
 def extensive(case: Case) -> Finding:
@@ -144,7 +63,7 @@ def forces_are_gradient(case: Case) -> Finding:
     step = STEP[case.model.dtype]
     deviations = []
     for direction in (d / np.linalg.norm(d) for d in directions):
-        slope = case.slope(lambda x, d=direction: _moved(case.atoms, x * d), step)  # type: ignore[misc]
+        slope = case.slope(lambda x, d=direction: moved(case.atoms, x * d), step)  # type: ignore[misc]
         deviations.append(slope + float(np.sum(case.labels.forces * direction)))
     return Finding(
         "forces are the energy's gradient",
@@ -193,7 +112,7 @@ def invariant_under_rotation(case: Case) -> Finding:
 
 def invariant_under_translation(case: Case) -> Finding:
     """A shift of all atoms, and of one by a lattice vector, changes nothing."""
-    shifted = _moved(case.atoms, np.array([0.37, -0.21, 0.11]))
+    shifted = moved(case.atoms, np.array([0.37, -0.21, 0.11]))
     image = case.atoms.copy()
     image.positions[0] += image.cell.array[np.flatnonzero(image.pbc)].sum(axis=0)
     found = case.ask([shifted, image])
@@ -215,8 +134,8 @@ def invariant_under_permutation(case: Case) -> Finding:
 
 def batched_equals_single(case: Case) -> Finding:
     """Structures of several sizes together have the answers that they have alone."""
-    cells = [case.atoms, case.atoms.repeat((1, 2, 1)), _moved(case.atoms, _rattle(case.atoms, 0.1))]
-    together = evaluate(_frames(cells), case.model).frames
+    cells = [case.atoms, case.atoms.repeat((1, 2, 1)), moved(case.atoms, rattle(case.atoms, 0.1))]
+    together = evaluate(frames_of(cells), case.model).frames
     alone = case.ask(cells)
     found = Labels(together.energies, together.forces, together.stresses)
     return _symmetry(case, "batched equals single", _apart(found, alone, 1), "3 cells of 2 sizes")
@@ -249,7 +168,7 @@ def unknown_elements_refused(case: Case) -> Finding:
     atoms = case.atoms.copy()
     atoms.numbers[0] = foreign[0]
     try:
-        evaluate(_frames([atoms]), case.model)
+        evaluate(frames_of([atoms]), case.model)
     except ModelError:
         return Finding(name, 0.0, 0.0, unit, f"asked for {atoms.symbols[0]}")
     return Finding(name, 1.0, 0.0, unit, f"asked for {atoms.symbols[0]}")
@@ -283,7 +202,7 @@ def check_model(
     Raises:
         ModelError: the model cannot answer for this structure at all.
     """
-    case = Case(model, _moved(atoms, _rattle(atoms, 0.05)), reload)
+    case = Case(model, moved(atoms, rattle(atoms, 0.05)), reload)
     return ContractReport([check(case) for check in CHECKS])
 
 
@@ -308,10 +227,10 @@ def energy_noise(model: Potential, atoms: Atoms) -> float:
     Of each step forth and back, so that the curvature drops out.
     """
     case = Case(model, atoms)
-    direction = _rattle(atoms, 1.0)
+    direction = rattle(atoms, 1.0)
     direction /= np.linalg.norm(direction)
     steps = NOISE_STEP * np.array([1, -1, 2, -2])
-    energies = case.ask([_moved(atoms, step * direction) for step in steps]).energies
+    energies = case.ask([moved(atoms, step * direction) for step in steps]).energies
     slope = -float(np.sum(case.labels.forces * direction))
     return _largest(energies[::2] - energies[1::2] - 2 * slope * steps[::2])
 
@@ -329,20 +248,6 @@ def _apart(found: Labels, expected: Labels, repeats: int) -> float:
         _largest(found.forces - np.tile(expected.forces, (repeats, 1))),
         _largest(found.stresses - np.tile(expected.stresses, (repeats, 1))),
     )
-
-
-def _frames(structures: Sequence[Atoms]) -> Frames:
-    return Frames.from_atoms(structures, ids=[str(i) for i in range(len(structures))])
-
-
-def _rattle(atoms: Atoms, scale: float) -> NDArray[np.float64]:
-    return np.random.default_rng(3).normal(scale=scale, size=(len(atoms), 3))
-
-
-def _moved(atoms: Atoms, shift: NDArray[np.float64]) -> Atoms:
-    moved = atoms.copy()
-    moved.positions = moved.positions + shift
-    return moved
 
 
 def _strained(atoms: Atoms, strain: NDArray[np.float64]) -> Atoms:

@@ -42,9 +42,6 @@ if TYPE_CHECKING:
 EXACT = 1e-8
 """eV/angstrom^2; rounding in float64 stays far below."""
 
-FAST = 1e-4
-"""eV/angstrom^2; less than a displacement of 0.01 angstrom is off, and enough for phonons."""
-
 
 class Method(StrEnum):
     """How to get force constants."""

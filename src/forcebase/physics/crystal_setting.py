@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from forcebase.errors import InputError
 from forcebase.physics.dielectric_response import DielectricResponse
@@ -203,6 +202,8 @@ def _moved_constants(
     crystal: HarmonicCrystal, made: HarmonicCrystal, match: StructureMatch
 ) -> Array:
     """(n_primitive, n_supercell, 3, 3) in the new order and orientation."""
+    from scipy.spatial import cKDTree
+
     lattice = crystal.supercell_atoms.cell.array
     places = crystal.supercell_atoms.positions
     tree = cKDTree(_wrapped(places, lattice), boxsize=1.0)

@@ -10,8 +10,6 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
-from scipy.linalg import eigh
-from scipy.optimize import linear_sum_assignment
 
 from forcebase.errors import InputError
 from forcebase.physics.periodicity import vacuum_axes
@@ -144,6 +142,8 @@ def _least(ratio: float) -> int:
 
 def _strain(cell: Array, perfect: Array, periodic: NDArray[np.bool_]) -> float:
     """Largest |stretch - 1| between two lattices, whatever their orientation."""
+    from scipy.linalg import eigh
+
     if not periodic.any():
         return 0.0
     metric, target = (lattice[periodic] @ lattice[periodic].T for lattice in (cell, perfect))
@@ -199,6 +199,8 @@ def _settle(atoms: Atoms, perfect: Atoms, sites: Array) -> _Assignment:
 
 
 def _assign(atoms: Atoms, perfect: Atoms, sites: Array) -> _Assignment:
+    from scipy.optimize import linear_sum_assignment
+
     steps = _fractional(atoms)[:, None] - sites
     # Rounding gives the nearest image of all that is within half the cell's thickness; what is
     # farther is on no site anyway.

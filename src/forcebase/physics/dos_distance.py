@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import wasserstein_distance
 
 from forcebase.errors import InputError
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
@@ -89,4 +88,6 @@ def _states(crystal: HarmonicCrystal, mesh: Sequence[int]) -> _States:
 
 
 def _distance(ours: _States, theirs: _States, mine: Array, yours: Array) -> float:
+    from scipy.stats import wasserstein_distance
+
     return float(wasserstein_distance(ours.frequencies, theirs.frequencies, mine, yours))

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
 from forcebase.physics.block_matrix import BlockMatrix
 
@@ -233,6 +232,8 @@ def _images(
     atoms: Atoms, rotation: NDArray[np.int64], translation: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where an operation takes each atom: an atom of the unit cell and a lattice point."""
+    from scipy.spatial import cKDTree
+
     own = np.linalg.solve(atoms.cell.array.T, atoms.positions.T).T
     taken = own @ rotation.T + translation
     tree = cKDTree(own % 1 % 1, boxsize=1)  # twice: a tiny negative number gives 1 once

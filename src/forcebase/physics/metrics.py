@@ -24,24 +24,6 @@ from forcebase.physics.label_errors import FrameErrors, LabelErrors
 from forcebase.physics.structure_errors import StructureErrors
 
 
-def compare_frames(
-    prediction: Frames, reference: Frames, alignment: Align = Align.NONE
-) -> FrameErrors:
-    """Compare labels of the same structures, matched by structure id; order does not matter.
-
-    Labels that the reference lacks (NaN) are left out, and so is stress where the prediction
-    has none. Configuration kinds are the reference's.
-
-    Raises:
-        InputError: the two sides do not hold the same structures once each, the prediction has
-            no finite energy or force where the reference has one, or the energies cannot be
-            aligned.
-    """
-    tally = FrameTally()
-    tally.add(prediction.take(_match(prediction, reference)), reference)
-    return tally.errors(alignment)
-
-
 class FrameTally:
     """Errors of many structures, added up a part at a time.
 
@@ -172,30 +154,3 @@ def _check_finite(prediction: Frames, reference: Frames) -> None:
             hint="Look at these structures: a model far outside its training data gives NaN.",
             structures=reference.structures[lost][:10].tolist(),
         )
-
-
-def _match(prediction: Frames, reference: Frames) -> NDArray[np.int64]:
-    """Index into `prediction` of each structure of `reference`."""
-    for side, frames in (("prediction", prediction), ("reference", reference)):
-        names, counts = np.unique(frames.structures, return_counts=True)
-        if (counts > 1).any():
-            raise InputError(
-                f"The {side} holds structure {names[counts > 1][0]} more than once.",
-                hint="Keep one label per structure and method.",
-                structures=names[counts > 1][:10].tolist(),
-            )
-    if len(reference) == 0:
-        raise InputError("There is nothing to compare: the reference holds no structures.")
-    missing = np.setdiff1d(reference.structures, prediction.structures)
-    extra = np.setdiff1d(prediction.structures, reference.structures)
-    if len(missing) or len(extra):
-        raise InputError(
-            f"Prediction and reference hold different structures: {len(missing)} of the "
-            f"reference have no prediction, {len(extra)} predictions have no reference.",
-            hint="Predict the missing structures, or take the common ones on both sides.",
-            missing=missing[:10].tolist(),
-            extra=extra[:10].tolist(),
-        )
-    order = np.empty(len(reference), dtype=np.int64)
-    order[np.argsort(reference.structures)] = np.argsort(prediction.structures)
-    return order

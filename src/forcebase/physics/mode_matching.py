@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from forcebase.errors import InputError
 
@@ -63,6 +62,8 @@ def match_modes(
     Raises:
         InputError: the shapes differ.
     """
+    from scipy.optimize import linear_sum_assignment
+
     first, second = frequencies
     if first.shape != second.shape or eigenvectors[0].shape != eigenvectors[1].shape:
         raise InputError(

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist
 
 from forcebase.physics.defect_spectra import DefectSpectra
 from forcebase.physics.localisation import LocalisedMode
@@ -41,6 +39,8 @@ def track_modes(spectra: Sequence[DefectSpectra]) -> list[Tracked]:
     Levels of neighbours in the order of `spectra` are paired so that the sum of similarities
     is the largest; a pair of less than `SAME_MODE` is none. Every level is in one track.
     """
+    from scipy.optimize import linear_sum_assignment
+
     tracks = [[(0, level)] for level in spectra[0].localised] if spectra else []
     values: list[list[float]] = [[] for _ in tracks]
     for i in range(1, len(spectra)):
@@ -96,6 +96,8 @@ def common_sites(
     Returns:
         Indices of `one` and, in the same order, of `other`.
     """
+    from scipy.spatial.distance import cdist
+
     reach = min(image_radius(one), image_radius(other))
     ours, theirs = vectors_from(one, one_centre), vectors_from(other, other_centre)
     near = np.flatnonzero(np.linalg.norm(ours, axis=1) <= reach)

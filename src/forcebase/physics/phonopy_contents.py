@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +21,6 @@ if TYPE_CHECKING:
     from phonopy import Phonopy
     from phonopy.interface.phonopy_yaml import PhonopyYaml
     from phonopy.structure.atoms import PhonopyAtoms
-
-
-def from_phonopy_yaml(path: str | PathLike[str]) -> HarmonicCrystal:
-    """Read a phonopy file with force constants, or with displacements and forces.
-
-    Force constants are taken as they are; those made here from forces are symmetrized.
-    Only `path` is read: phonopy's own loader would also take FORCE_SETS, FORCE_CONSTANTS
-    and BORN from the working directory. Masses are the file's, else phonopy's own table.
-
-    Raises:
-        InputError: no such file, no phonopy file, or neither forces nor force constants in it.
-    """
-    return from_phonopy_contents(_complete(read_phonopy_contents(Path(path)), Path(path)))
 
 
 def from_phonopy_contents(contents: PhonopyYaml) -> HarmonicCrystal:
@@ -166,15 +152,6 @@ def _convert(contents: PhonopyYaml, units: PhonopyUnits) -> None:
         contents.force_constants = np.array(contents.force_constants) * units.force_constants
     if contents.nac_params is not None:
         contents.nac_params = units.response(contents.nac_params)
-
-
-def _complete(contents: PhonopyYaml, path: Path) -> PhonopyYaml:
-    if not has_forces(contents):
-        raise InputError(
-            f"{path.name} has neither forces nor force constants.",
-            hint='Save it with `phonopy.save(settings={"force_constants": True})`.',
-        )
-    return contents
 
 
 def _check_order(made: PhonopyAtoms, stored: PhonopyAtoms) -> None:

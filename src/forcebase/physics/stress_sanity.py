@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -12,14 +11,11 @@ from numpy.typing import NDArray
 
 from forcebase.physics.force_sanity import mistakes_of
 from forcebase.physics.labelled_cell import LabelledCell
+from forcebase.physics.stress_pairs import NOISE, StressPair, stress_of, stress_pairs
 from forcebase.units import KBAR_TO_EV_PER_A3
 
 LARGEST = 6.0
 """eV/angstrom^3, about 1000 GPa: beyond all that is calculated but by mistake."""
-STRAIN = 0.12
-"""Largest strain between two cells whose energies are compared by the trapezoidal rule."""
-MOVE = 0.15
-"""angstrom; largest move of an atom beside the strain, beyond which the forces are not linear."""
 SIGNAL = 0.002
 """eV; smaller differences say nothing."""
 ENOUGH = 3
@@ -36,19 +32,8 @@ ALIKE = 0.2
 """How near to a known mistake they must be then."""
 UNITS = {1.0: "", 160.2177: " in 160 GPa", KBAR_TO_EV_PER_A3: " in kbar", 0.00624151: " in GPa"}
 """Slope -> the unit that gives it."""
-NEXT = 12
-"""Cells next in volume that each is compared with."""
 
 
-ANHARMONIC = 0.6
-"""The rule's error is of third order in the strain: this times the strain and the change of the
-work. Under pressure it is (B' + 1)/12, with B' of 4 to 6 in most solids."""
-GRUENEISEN = 1.2
-"""A volume changes the springs that moved atoms work against: the rule is off by half of the
-Grueneisen parameter, 2 to 3 in most solids, times dV/V and the change of the forces' work.
-Where all cells are rattled alike, that grows with the volume as a constant pressure does."""
-NOISE = 0.001
-"""eV; of energies."""
 MANY = 6
 """Pairs from which on shears and a constant pressure are told apart from the rest."""
 EXPLAINED = 0.25
@@ -94,39 +79,6 @@ class StressCheck:
         )
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Two neighbouring cells: what the energy changes by, and what is said of it, eV.
-
-    Attributes:
-        n_atoms: of each cell.
-        energy: difference.
-        by_forces: work of the forces beside the strain.
-        diagonal: work of the stresses xx, yy, zz.
-        shears: (3, 3) work of each given shear, rows, by the strain yz, xz, xy, columns.
-        volume: its change, angstrom^3.
-        error: what the trapezoidal rule may be off by, of the strain alone.
-        of_moves: the same of atoms that moved as the cell was strained.
-    """
-
-    n_atoms: int
-    energy: float
-    by_forces: float
-    diagonal: float
-    shears: NDArray[np.float64]
-    volume: float
-    error: float
-    of_moves: float
-
-    @property
-    def left(self) -> float:
-        return self.energy - self.by_forces
-
-    @property
-    def work(self) -> float:
-        return self.diagonal + float(np.trace(self.shears))
-
-
 def check_stress(cells: Sequence[LabelledCell]) -> StressCheck:
     """Hold stresses to energies; cells without one are left out.
 
@@ -137,7 +89,7 @@ def check_stress(cells: Sequence[LabelledCell]) -> StressCheck:
     volume and not with the work, is told apart: it is the basis, not the unit.
     """
     cells = [cell for cell in cells if cell.stress is not None]
-    largest = max((float(np.abs(_stress(cell)).max()) for cell in cells), default=0.0)
+    largest = max((float(np.abs(stress_of(cell)).max()) for cell in cells), default=0.0)
     if largest > LARGEST:
         doubt = (
             f"a stress of {largest:.3g} eV/angstrom^3 is not a stress of a crystal: is it in GPa "
@@ -146,7 +98,7 @@ def check_stress(cells: Sequence[LabelledCell]) -> StressCheck:
         return StressCheck(doubt, 0.0, 0)
     if len(cells) > 1 and largest == 0:
         return StressCheck("all of them are exactly zero: leave them out.", 0.0, 0)
-    pairs = [p for p in _stress_pairs(cells) if max(abs(p.left), abs(p.work)) > SIGNAL]
+    pairs = [p for p in stress_pairs(cells) if max(abs(p.left), abs(p.work)) > SIGNAL]
     left, work = np.array([[p.left, p.work] for p in pairs]).reshape(-1, 2).T
     if not work.any() or (len(work) < ENOUGH and not _plainly_wrong(left, work)):
         return StressCheck("", 0.0, len(pairs))
@@ -154,7 +106,7 @@ def check_stress(cells: Sequence[LabelledCell]) -> StressCheck:
 
 
 def _judged(
-    pairs: list[_Pair], left: NDArray[np.float64], work: NDArray[np.float64]
+    pairs: list[StressPair], left: NDArray[np.float64], work: NDArray[np.float64]
 ) -> StressCheck:
     n = len(pairs)
     looks = {_energies_apart: "energies", _forces_apart: "forces"}
@@ -203,7 +155,7 @@ def _is_one_beside_a_constant(
     return bool(abs(slope[0] - 1) <= max(TOLERANCE, ERRORS * error))
 
 
-def _pressure(pairs: list[_Pair]) -> tuple[float, float]:
+def _pressure(pairs: list[StressPair]) -> tuple[float, float]:
     """The constant that explains most of what the work leaves, and what the rule may make of it."""
     off = np.array([pair.left - pair.work for pair in pairs])
     volume = np.array([pair.volume for pair in pairs])
@@ -216,7 +168,7 @@ def _pressure(pairs: list[_Pair]) -> tuple[float, float]:
     return found, float(np.abs(heavy) @ error) / total
 
 
-def _shear_order(pairs: list[_Pair]) -> str:
+def _shear_order(pairs: list[StressPair]) -> str:
     """Say so where the shears explain the energies in another order, and only there."""
     weight = NOISE / np.array([pair.error for pair in pairs])
     left = weight * np.array([pair.left - pair.diagonal for pair in pairs])
@@ -238,7 +190,7 @@ def _shear_order(pairs: list[_Pair]) -> str:
     )
 
 
-def _shears_apart(pairs: list[_Pair]) -> str:
+def _shears_apart(pairs: list[StressPair]) -> str:
     """Whether the shears alone contradict the energies, which the diagonal agrees with."""
     left = np.array([pair.left for pair in pairs])
     work = np.array([[pair.diagonal, float(np.trace(pair.shears))] for pair in pairs])
@@ -255,7 +207,7 @@ def _shears_apart(pairs: list[_Pair]) -> str:
     )
 
 
-def _energies_apart(pairs: list[_Pair]) -> str:
+def _energies_apart(pairs: list[StressPair]) -> str:
     """Whether the energies contradict the forces and the stresses, which agree with each other."""
     energy = np.array([pair.energy for pair in pairs])
     found = _two_slopes(pairs, energy, np.array([[pair.by_forces, pair.work] for pair in pairs]))
@@ -275,7 +227,7 @@ def _energies_apart(pairs: list[_Pair]) -> str:
     )
 
 
-def _forces_apart(pairs: list[_Pair]) -> str:
+def _forces_apart(pairs: list[StressPair]) -> str:
     """Whether the forces contradict the energies, which the stresses agree with."""
     energy = np.array([pair.energy for pair in pairs])
     found = _two_slopes(pairs, energy, np.array([[pair.by_forces, pair.work] for pair in pairs]))
@@ -294,7 +246,7 @@ def _forces_apart(pairs: list[_Pair]) -> str:
 
 
 def _two_slopes(
-    pairs: list[_Pair], energy: NDArray[np.float64], works: NDArray[np.float64]
+    pairs: list[StressPair], energy: NDArray[np.float64], works: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float] | None:
     """(2,) slopes by least squares, their errors, and the share of the squares that they leave.
 
@@ -334,58 +286,3 @@ def _meaning(slope: float, n: int) -> str:
 def _unit(slope: float) -> str | None:
     """The unit that gives a slope, "" for the right one; None where none is known to."""
     return next((name for size, name in UNITS.items() if 0.7 < abs(slope) / size < 1.4), None)
-
-
-def stress_works(cells: Sequence[LabelledCell]) -> Iterator[tuple[float, float]]:
-    """(energy difference less the work of the forces, work of the stress) of pairs, eV."""
-    yield from ((pair.left, pair.work) for pair in _stress_pairs(cells))
-
-
-def _stress_pairs(cells: Sequence[LabelledCell]) -> Iterator[_Pair]:
-    groups: dict[bytes, list[LabelledCell]] = defaultdict(list)
-    for cell in cells:
-        groups[np.asarray(cell.numbers).tobytes()].append(cell)
-    for one, other in _pairs(groups.values()):
-        stretch = np.linalg.solve(one.cell, other.cell)
-        strain = stretch - np.eye(3)
-        if np.abs(strain).max() > STRAIN:
-            continue
-        moved = other.positions - one.positions @ stretch
-        fraction = moved @ np.linalg.inv(other.cell)
-        fraction -= np.round(fraction)
-        moves = (fraction @ one.cell, fraction @ other.cell)
-        if np.abs(moves[1]).max() > MOVE:
-            continue
-        works = [-float((c.forces * m).sum()) for c, m in zip((one, other), moves, strict=True)]
-        volumes = [abs(float(np.linalg.det(cell.cell))) for cell in (one, other)]
-        # each stress does its work on the strain as seen from its own cell
-        strains = [(e + e.T) / 2 for e in (strain, np.eye(3) - np.linalg.inv(stretch))]
-        ends = list(zip(volumes, map(_stress, (one, other)), strains, strict=True))
-        diagonals = [float(v * s[:3] @ np.diag(e)) for v, s, e in ends]
-        shears = [np.outer(v * s[3:], 2 * e[[1, 0, 0], [2, 2, 1]]) for v, s, e in ends]
-        change = diagonals[1] - diagonals[0] + float(np.trace(shears[1] - shears[0]))
-        yield _Pair(
-            n_atoms=len(one.numbers),
-            energy=float(other.energy - one.energy),
-            by_forces=sum(works) / 2,
-            diagonal=sum(diagonals) / 2,
-            shears=(shears[0] + shears[1]) / 2,
-            volume=volumes[1] - volumes[0],
-            error=float(np.hypot(NOISE, ANHARMONIC * np.abs(strains[0]).sum() * change)),
-            of_moves=GRUENEISEN * abs((volumes[1] / volumes[0] - 1) * (works[1] - works[0])),
-        )
-
-
-def _pairs(
-    groups: Iterable[list[LabelledCell]],
-) -> Iterator[tuple[LabelledCell, LabelledCell]]:
-    """Each cell with its next ones in volume: near in strain, and a number that stays linear."""
-    for group in groups:
-        ordered = sorted(group, key=lambda cell: abs(float(np.linalg.det(cell.cell))))
-        for i, cell in enumerate(ordered):
-            for other in ordered[i + 1 : i + 1 + NEXT]:
-                yield cell, other
-
-
-def _stress(cell: LabelledCell) -> NDArray[np.float64]:
-    return np.zeros(6) if cell.stress is None else np.asarray(cell.stress, dtype=float)

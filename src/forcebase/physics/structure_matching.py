@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from scipy.linalg import polar
 
 from forcebase.errors import InputError
 from forcebase.physics.periodicity import vacuum_axes
@@ -138,6 +137,8 @@ def _candidates(atoms: Atoms, other: Atoms) -> Iterator[tuple[Array, NDArray[np.
 
 
 def _match(atoms: Atoms, other: Atoms, lattice: Array, order: NDArray[np.int64]) -> StructureMatch:
+    from scipy.linalg import polar
+
     cell = lattice @ atoms.cell.array
     rotation, stretch = polar(np.linalg.solve(cell, other.cell.array))
     moves = np.linalg.solve(cell.T, atoms.positions[order].T).T - _fractional(other)

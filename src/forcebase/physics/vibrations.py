@@ -129,17 +129,6 @@ def bands(crystal: HarmonicCrystal, path: BandPath) -> Bands:
     return Bands(path, _frequencies(crystal, path.q_points, path.directions))
 
 
-def gamma_frequencies(
-    crystal: HarmonicCrystal, direction: ArrayLike | None = None
-) -> NDArray[np.float64]:
-    """(3 n_primitive,) THz at Gamma, rising; with the non-analytical term along `direction`.
-
-    The direction is (3,), fractional, of the reciprocal primitive lattice.
-    """
-    ways = None if direction is None else np.asarray(direction, dtype=float).reshape(1, 3)
-    return _frequencies(crystal, np.zeros((1, 3)), ways)[0]
-
-
 def frequency_grid(
     crystals: Sequence[HarmonicCrystal], mesh: Sequence[int], sigma: float = SIGMA
 ) -> NDArray[np.float64]:

@@ -11,9 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from forcebase.comparison import Comparison
 from forcebase.database.crystals import crystal_of
 from forcebase.database.database import Database
 from forcebase.errors import InputError
+from forcebase.physics.crystal_setting import in_one_setting
 from forcebase.physics.polar_splitting import Nac, nac_of
 from forcebase.physics.spectra import Spectra, spectra_of
 from forcebase.records import Validation
@@ -22,16 +24,15 @@ from forcebase.safety.text import figure_text
 from forcebase.units import THZ_TO_CM1
 
 
-def write_phonon_picture(db: Database, validation: Validation, path: Path) -> None:
-    """Draw a comparison of phonons from its records into a PNG.
+def write_phonon_picture(db: Database, comparison: Comparison, path: Path) -> None:
+    """Draw a comparison of phonons into a PNG; what was found again, from its records.
 
     Raises:
         InputError: the file cannot be written.
     """
-    sides = [db.phonons.get(validation.on[f"{side}_phonon"]) for side in ("model", "reference")]
-    model, reference = (crystal_of(db, phonon) for phonon in sides)
+    validation = comparison.validation
     names = (_name(db, validation.model), _name(db, validation.reference))
-    spectra = spectra_of(model, reference, nac_of(validation.on.get("nac_asked") or Nac.REFERENCE))
+    spectra = comparison.spectra or _spectra(db, validation)
     figure = draw_phonon_pair(spectra, dict(validation.metrics), names)
     try:
         path.write_bytes(style.png(figure))
@@ -39,6 +40,12 @@ def write_phonon_picture(db: Database, validation: Validation, path: Path) -> No
         raise InputError(
             f"{path} cannot be written: {error.strerror}.", hint="Choose another file."
         ) from None
+
+
+def _spectra(db: Database, validation: Validation) -> Spectra:
+    sides = [db.phonons.get(validation.on[f"{side}_phonon"]) for side in ("model", "reference")]
+    model, reference = in_one_setting(*(crystal_of(db, phonon) for phonon in sides))
+    return spectra_of(model, reference, nac_of(validation.on.get("nac_asked") or Nac.REFERENCE))
 
 
 @style.in_house_style
