@@ -18,6 +18,7 @@ from forcebase.ingest.failures import FAILURE, collect_failures, mark_mended
 from forcebase.ingest.job_documents import UnsaidMethodError, document_batch
 from forcebase.ingest.label_checks import check_labels
 from forcebase.ingest.reasons import in_words
+from forcebase.ingest.wanted_names import give_name
 from forcebase.records import Activity
 from forcebase.records.base import utc_now
 
@@ -110,6 +111,7 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
             return
         activity = _activity(db, job, output)
         report.add(batch.write(db, activity))
+        give_name(db, job, batch)
         report.findings += activity.messages
         report.notes += [(name, note) for note in batch.notes]
         report.jobs += 1
