@@ -185,11 +185,13 @@ def test_what_cannot_be_computed_is_refused_before_anything_is_queued(db, remote
 
 @pytest.mark.remote
 def test_the_commands_print_what_launch_prints(db, remote, imported):
-    imported(db, "wse2_gpaw_unitcell.extxyz")
+    imported(db, "wse2_gpaw_pbe.extxyz")
+    build_dataset(db, "d", {"n_atoms": 3})
     model = add_model(db, Source("ase", LENNARD_JONES, elements=["W", "Se"]))
     dft = db.methods.one(_cls="Method.DFTMethod")
-    cell = db.structures.one()
+    cell = db.structures.one(n_atoms=3)
     asked = {
+        "train": ["d", "--name", "mine"],
         "predict": [model.id, "--structure", cell.id],
         "phonon": [model.id, cell.id, "--supercell", "1x1x1", "--method", "displacements"],
         "compare": [model.id, dft.id, "--fill"],

@@ -12,10 +12,11 @@ from jobflow import Flow, Job
 
 from forcebase.database.database import Database
 from forcebase.errors import CalculationError
-from forcebase.ingest.collect import CollectReport, collect
+from forcebase.ingest.collect import CollectReport
 from forcebase.ingest.failures import FAILED
+from forcebase.remote.carrying import collect_from
 from forcebase.remote.placement import Place
-from forcebase.remote.project import find_project
+from forcebase.remote.project import RemoteProject, find_project
 from forcebase.remote.queue import OVER, QueuedJob, flow_jobs
 from forcebase.remote.submission import Submission, submit
 
@@ -65,7 +66,7 @@ class Handle(Generic[R]):
         """The flow's jobs as they are now, those too that its jobs made."""
         if self.submission is None:
             return []
-        return flow_jobs(find_project(self.db.settings, self.submission.project), self.flow)
+        return flow_jobs(self._project(), self.flow)
 
     def state(self) -> State:
         """How far the flow is; jobs that were taken out of the queue are not waited for."""
@@ -92,10 +93,16 @@ class Handle(Generic[R]):
                 raise self._late(timeout or 0.0)
             time.sleep(POLL_SECONDS)
         failed = [job for job in self.jobs() if job.state != "COMPLETED"]
-        report = collect(self.db)
-        if failed and self.submission:
+        if self.submission is None:
+            return self.answer(CollectReport())
+        report = collect_from(self.db, self._project())
+        if failed:
             raise _failure(self.submission, failed)
         return self.answer(report)
+
+    def _project(self) -> RemoteProject:
+        name = self.submission.project if self.submission else None
+        return find_project(self.db.settings, name)
 
     def _late(self, seconds: float) -> CalculationError:
         open_jobs = [job for job in self.jobs() if job.state not in OVER]
@@ -145,8 +152,9 @@ def _failure(submission: Submission, jobs: list[QueuedJob]) -> CalculationError:
         for job in wrong
     )
     numbers = " ".join(job.number for job in wrong)
+    rerun = "forcebase jobs" if submission.own else f"jf -p {submission.project} job"
     return CalculationError(
         f"Flow {submission.name!r} failed: {listed}",
-        hint=f"Remove the cause, then: forcebase jobs rerun {numbers}",
+        hint=f"Remove the cause, then: {rerun} rerun {numbers}",
         flow=submission.flow,
     )

@@ -20,6 +20,7 @@ from forcebase.cli.places import (
     key_value,
     place_of,
 )
+from forcebase.errors import InputError
 
 
 def launch(
@@ -69,26 +70,44 @@ def collect(
     until_done: Annotated[
         bool, typer.Option("--until-done", help="With --watch: end when the queue is worked off.")
     ] = False,
+    project: Annotated[
+        str | None,
+        typer.Option(help="Bring what our flows gave in this project of jobflow-remote first."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Turn finished job outputs in the JobStore into records; safe to repeat.
 
     Any number of these may run at once, and be killed at any moment: the records are the same,
     none twice. A job that failed becomes a record of its failure: forcebase ls activities
-    kind=failure. With --watch and --json, one line for each job.
+    kind=failure. With --watch and --json, one line for each job. Of a group's project, which has
+    a JobStore of its own, --project reads outputs of flows that were launched from here.
 
     Examples:
       forcebase collect
       forcebase collect --watch
       forcebase collect --watch --until-done
+      forcebase collect --project our-group
     """
     from forcebase.ingest.collect import collect as collect_outputs
 
+    if project and (watch or until_done):
+        raise InputError(
+            "--watch looks at the JobStore of the database, and not at another project's.",
+            hint=f"Repeat: forcebase collect --project {project}",
+        )
     if watch or until_done:
         _watch(until_done, as_json)
         return
     with open_database(writing=True) as db, stage_bars() as bars:
-        report = collect_outputs(db, lambda _, n, total: bars("collect", n, total, {}))
+        told = lambda _, n, total: bars("collect", n, total, {})  # noqa: E731
+        if project:
+            from forcebase.remote.carrying import collect_from
+            from forcebase.remote.project import find_project
+
+            report = collect_from(db, find_project(db.settings, project), told)
+        else:
+            report = collect_outputs(db, told)
     print_report(report, f"{report.jobs} jobs collected", as_json)
     if report.failed:
         raise typer.Exit(1)

@@ -22,6 +22,9 @@ from forcebase.ingest.wanted_names import give_name
 from forcebase.records import Activity
 from forcebase.records.base import utc_now
 
+OnJob = Callable[[str, int, int], None]
+"""Told (job name, jobs done, jobs in all)."""
+
 
 @dataclass
 class CollectReport:
@@ -57,7 +60,7 @@ class CollectReport:
 
 def collect(
     db: Database,
-    on_job: Callable[[str, int, int], None] | None = None,
+    on_job: OnJob | None = None,
     documents: Sequence[Any] | None = None,
     failed_jobs: Sequence[Any] | None = None,
 ) -> CollectReport:
@@ -78,7 +81,8 @@ def collect(
         _collect_job(db, job, report)
         if on_job:
             on_job(job["name"] or "job", done + 1, len(waiting))
-    found = collect_failures(db, failed_jobs)
+    which = {} if failed_jobs is None else {"_id": {"$in": list(failed_jobs)}}
+    found = collect_failures(db, which)
     mark_mended(db)
     report.failures = [(activity.name, activity.reason) for activity in found]
     return report

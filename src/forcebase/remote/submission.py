@@ -16,6 +16,7 @@ from qtoolkit.core.exceptions import QTKError
 
 from forcebase.database.database import Database
 from forcebase.errors import InputError
+from forcebase.remote.carrying import send
 from forcebase.remote.placement import Place, place, unmatched
 from forcebase.remote.project import RemoteProject, find_project
 from forcebase.remote.worker_store import LARGEST_DOCUMENT
@@ -52,6 +53,8 @@ class Submission:
 def submit(db: Database, flow: Flow | Job, where: Place | None = None) -> Submission:
     """Put a flow into the queue; a running `jf runner` does the rest.
 
+    In a project that is not the database's own, the flow's inputs go into its JobStore first.
+
     Args:
         db: the database, for which there is a project.
         flow: what to run; references to published records are allowed.
@@ -59,8 +62,8 @@ def submit(db: Database, flow: Flow | Job, where: Place | None = None) -> Submis
             default.
 
     Raises:
-        InputError: no job to run, a worker that is not there, resources that its scheduler does
-            not know, or a job whose inputs are over 16 MB.
+        InputError: no job to run, a project of no use for it, a worker that is not there, resources
+            that its scheduler does not know, or a job whose inputs are over 16 MB.
         NotFoundError: the database has no project.
     """
     where = where or Place()
@@ -79,6 +82,8 @@ def submit(db: Database, flow: Flow | Job, where: Place | None = None) -> Submis
     for job, name in zip(jobs, sent, strict=True):
         _check_resources(job, name, known[name])
         _check_size(job)
+    if not found.own:
+        send(db, flow, found)
     controller = found.controller()
     try:
         ids = controller.add_flow(
@@ -90,7 +95,9 @@ def submit(db: Database, flow: Flow | Job, where: Place | None = None) -> Submis
     finally:
         controller.close()
     names = [*where.workers, *where.resources]
-    return Submission(found.name, flow.uuid, flow.name, ids, sent, unmatched(flow, names))
+    return Submission(
+        found.name, flow.uuid, flow.name, ids, sent, unmatched(flow, names), found.own
+    )
 
 
 def check_place(db: Database, where: Place) -> None:
