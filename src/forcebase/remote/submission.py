@@ -12,14 +12,12 @@ import bson
 from jobflow import Flow, Job
 from jobflow.core.flow import get_flow
 from monty.json import MontyDecoder, jsanitize
-from qtoolkit.core.exceptions import QTKError
 
 from forcebase.database.database import Database
 from forcebase.errors import InputError
 from forcebase.remote.carrying import send
 from forcebase.remote.placement import Place, place, unmatched
 from forcebase.remote.project import RemoteProject, find_project
-from forcebase.remote.worker_store import LARGEST_DOCUMENT
 
 if TYPE_CHECKING:
     from jobflow_remote.config.base import WorkerBase
@@ -136,6 +134,8 @@ def check_workers(project: RemoteProject, names: Iterable[str]) -> None:
 
 def _check_resources(job: Job, name: str, worker: WorkerBase) -> None:
     """Before the runner does, three times, as it writes the script for the worker's scheduler."""
+    from qtoolkit.core.exceptions import QTKError
+
     wanted = MontyDecoder().process_decoded(job.config.manager_config.get("resources"))
     if not wanted:
         return
@@ -159,6 +159,8 @@ def _check_resources(job: Job, name: str, worker: WorkerBase) -> None:
 
 def _check_size(job: Job) -> None:
     """Before anything is written: jobflow-remote would leave a flow without jobs."""
+    from forcebase.remote.worker_store import LARGEST_DOCUMENT  # it imports jobflow-remote
+
     size = len(bson.encode(jsanitize(job, strict=True, enum_values=True, allow_bson=True)))
     if size + ROOM > LARGEST_DOCUMENT:
         raise InputError(
