@@ -1,9 +1,8 @@
 """Writes a group's project of jobflow-remote, with a queue and a JobStore of its own."""
 
+import json
 import sys
 from pathlib import Path
-
-from ruamel.yaml import YAML
 
 from forcebase.database.connection import server_uri
 from forcebase.remote.project import find_project, projects_folder
@@ -29,8 +28,7 @@ content = {
     },
 }
 projects_folder().mkdir(parents=True, exist_ok=True)
-with (projects_folder() / f"{name}.yaml").open("w") as file:
-    YAML().dump(content, file)
+(projects_folder() / f"{name}.json").write_text(json.dumps(content))
 controller = find_project(settings, name).controller()
 controller.reset(max_limit=1)
 controller.close()
