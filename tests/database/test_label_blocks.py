@@ -216,7 +216,7 @@ def test_documents_of_one_shape_are_rows():
     filled["a"], filled["b"], filled["c.d.0"] = [1, 2], [b"abcd", b"efgh"], [[1], [2]]
     second = bson.decode(list(documents(filled))[1].raw)
     assert second == {"a": 2.0, "b": "efgh", "c": {"d": [(2).to_bytes(8, "little"), 7]}}
-    with pytest.raises(ValueError, match="no column"):
+    with pytest.raises(ValueError, match="not a column"):
         Layout.of({"a": 1}, {"a": "<f8"})
 
 

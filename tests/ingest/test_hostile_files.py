@@ -218,10 +218,10 @@ def test_a_json_of_more_values_than_the_limit(db, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"energy": True}, "no number"),
-        ({"energy": "-1.0"}, "no number"),
+        ({"energy": True}, "not a number"),
+        ({"energy": "-1.0"}, "not a number"),
         ({"energy": 1e300}, "beyond"),
-        ({"free_energy": False}, "no number"),
+        ({"free_energy": False}, "not a number"),
         ({"wall_time": float("inf")}, "see wall_time"),
     ],
     ids=str,

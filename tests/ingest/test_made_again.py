@@ -268,6 +268,24 @@ def test_a_relaxation_made_again_gives_the_first_structure(relaxed_twice, db, ot
     assert db.phonons.one().id == other_db.phonons.one().id
 
 
+def test_two_collectors_at_the_same_moment_are_told_by_verify(relaxed_twice, db):
+    """Neither finds the other's end; what follows is of the first."""
+    model, start, relaxations, phonons = relaxed_twice
+    fill(db, model, [start])
+    both = [relaxation_batch(db, relaxation) for relaxation in relaxations]
+    for n, batch in enumerate(both):
+        assert act(db, batch, f"relax {n}") == []
+    assert db.structures.count() == 3
+    [finding] = verify(db, models=False).findings
+    assert finding.kind is FindingKind.RELAXED_TWICE
+    first, again = (batch.structures[0].id for batch in both)
+    assert (finding.record, finding.expected) == (again, first)
+    assert not finding.kind.is_damage
+    for n, phonon in enumerate(phonons):
+        act(db, phonon_batch(db, phonon), f"phonon {n}")
+    assert [phonon.structure for phonon in db.phonons.find()] == [first]
+
+
 def test_a_relaxation_that_ends_elsewhere_is_a_finding(relaxed_twice, db):
     model, start, relaxations, phonons = relaxed_twice
     fill(db, model, [start])

@@ -53,7 +53,7 @@ def reason_of(path: Path) -> str:
         ("100000000000000000000", "limit is"),
         ("9000000", "cut off"),
         ("-1", "-1 atoms"),
-        ("2", "no number"),
+        ("2", "not a number"),
     ],
 )
 def test_a_count_of_atoms_is_held_to_the_lines(cells, count, words):
@@ -138,7 +138,7 @@ def test_members_of_logs_are_named_by_simple_patterns(cells):
     said = "{archive: logs.tar, member: '{energy.__class__}'}"
     method = cells.with_name("method.yaml")
     method.write_text(method.read_text() + f"files:\n  {UNIT_CELL}: {{logs: {said}}}\n")
-    assert "no pattern of names" in reason_of(cells)
+    assert "not a pattern of names" in reason_of(cells)
 
 
 def test_a_zip_of_gigabytes_is_refused_before_it_is_unpacked(db, tmp_path):

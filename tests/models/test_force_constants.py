@@ -238,7 +238,7 @@ def test_what_is_refused(model, layer) -> None:
         compute_force_constants(model, foreign, [1, 1, 1])
     with pytest.raises(ModelError, match="does not know Mo"):
         sparse_force_constants(model, foreign)
-    with pytest.raises(InputError, match="no supercell matrix"):
+    with pytest.raises(InputError, match="not a supercell matrix"):
         compute_force_constants(model, layer, [1, 0, 1])
     with pytest.raises(InputError, match="not positive"):
         compute_force_constants(model, layer, [1, 1, 1], tolerance=0)

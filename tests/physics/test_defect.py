@@ -84,11 +84,11 @@ def test_the_centre_of_two_sites_lies_between_their_nearest_images(perfect):
         ("remove:48", "no site 48.*48, counted from 0"),
         ("remove:-1", "no site -1"),
         ("v_Mo", "no Mo"),
-        ("swap:3:Xx", "no element"),
-        ("vanish:3", "no defect"),
+        ("swap:3:Xx", "not an element"),
+        ("vanish:3", "not a defect"),
         ("remove:3,remove:3", "one site twice"),
-        ("", "no defect"),
-        ("move:3:0/0", "no defect"),
+        ("", "not a defect"),
+        ("move:3:0/0", "not a defect"),
     ],
 )
 def test_a_defect_that_cannot_be_is_refused_by_name(perfect, text, message):

@@ -108,7 +108,7 @@ def test_what_cannot_be_used_is_refused(displaced):
     with pytest.raises(InputError, match="not positive"):
         displacements(UNIT_CELL, [3, 3, 1], 0.0)
     for matrix in ([3, 3], [[3, 0, 0], [0, 3, 0], [0, 0, 0.5]], [0, 3, 1]):
-        with pytest.raises(InputError, match="no supercell matrix"):
+        with pytest.raises(InputError, match="not a supercell matrix"):
             displacements(UNIT_CELL, matrix)
     with pytest.raises(InputError, match="do not fit") as caught:
         harmonic_crystal(displaced, np.zeros((2, 27, 3)))

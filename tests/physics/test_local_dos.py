@@ -79,7 +79,7 @@ def test_an_axis_that_symmetry_turns_away_needs_the_whole_mesh(vacancy, grid):
     np.testing.assert_allclose(
         np.trapezoid(found.values, found.frequencies, axis=2), np.tile([2, 1], (11, 1)), rtol=1e-3
     )
-    with pytest.raises(InputError, match="no direction"):
+    with pytest.raises(InputError, match="not a direction"):
         site_dos(vacancy, MESH, grid, axis=(0, 0, 0))
 
 

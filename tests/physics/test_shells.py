@@ -29,7 +29,7 @@ def test_edges_belong_to_the_inner_shell():
 
 @pytest.mark.parametrize("edges", [(), (6.0, 3.0), (0.0, 1.0), (float("nan"),), (3.0, 3.0)])
 def test_edges_that_do_not_rise_are_refused(edges):
-    with pytest.raises(InputError, match="no edges"):
+    with pytest.raises(InputError, match="not edges"):
         Shells(edges)
 
 

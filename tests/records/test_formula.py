@@ -53,5 +53,5 @@ def test_records_are_found_however_it_is_written(db):
     assert sizes(formula=["W4Se8", "Si"]) == [1, 12]
     assert sizes(reduced_formula="Se2W") == [3, 12]
     assert sizes(**parse_filters(db, ["formula=WSe2,Si"], "structures")) == [1, 3]
-    with pytest.raises(InputError, match="no formula"):
+    with pytest.raises(InputError, match="not a formula"):
         sizes(formula="tungsten")

@@ -64,7 +64,7 @@ def test_the_next_steps_are_told(db, remote, flow_file):
         (["--remote", "--worker", "cpu", "--worker", "gpu"], "all other jobs"),
         (["--remote", "--worker", "slurm"], "no worker 'slurm'"),
         (["--remote", "--resources", "first"], "no value"),
-        (["--remote", "--resources", "first=many"], "is not JSON"),
+        (["--remote", "--resources", "first=many"], "not JSON"),
         (["--remote", "--resources", "first=3"], "not a table"),
         (["--remote", "--project", "other"], "named 'other'"),
     ],

@@ -89,7 +89,7 @@ def compare(
     several = bool(reference)
     if not several and len(records) != 2:
         raise InputError(
-            f"{len(records)} records are not a model and reference.",
+            f"{len(records)} records are not a model and a reference.",
             hint="Give two, or models and --reference METHOD.",
         )
     if several and (host or edges or allow or nac):

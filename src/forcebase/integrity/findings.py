@@ -59,6 +59,8 @@ class FindingKind(Enum):
     """a model whose package is not installed here, or that nobody here has trusted: no damage"""
     NOT_REPRODUCED = "not reproduced"
     """a model did not give again what it gave before; the first stays: no damage"""
+    RELAXED_TWICE = "relaxed twice"
+    """two structures are the end of one relaxation of a model, within tolerance: no damage"""
     SAME_MODEL = "same model"
     """another model has the same numbers, precision and head: no damage"""
     ORPHAN_BLOB = "orphan blob"
@@ -80,6 +82,7 @@ class FindingKind(Enum):
         return self not in (
             FindingKind.PARENT_ELSEWHERE,
             FindingKind.NOT_CHECKED,
+            FindingKind.RELAXED_TWICE,
             FindingKind.SAME_MODEL,
             FindingKind.NOT_REPRODUCED,
             FindingKind.UNFINISHED,

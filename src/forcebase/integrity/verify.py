@@ -33,6 +33,7 @@ from forcebase.integrity.label_checks import check_labels, check_reach
 from forcebase.integrity.model_checks import check_model
 from forcebase.integrity.output_checks import check_outputs
 from forcebase.integrity.record_checks import check_records
+from forcebase.integrity.relaxation_checks import check_relaxations
 from forcebase.integrity.schema_checks import check_schema
 from forcebase.integrity.seal_checks import check_seals
 from forcebase.progress import Progress
@@ -105,6 +106,8 @@ class _Run:
                 self.take(name, total, len(rows), found)
                 _note(rows, ids)
             self.take(name, total, 0, self.acts.check_written(name, ids))
+        for _, findings in _told_of_each("structures", check_relaxations(self.db)):
+            self.take("structures", 0, 0, findings)
         self.take("activities", 0, 0, self.acts.check_ends())
 
     def members(self) -> None:
