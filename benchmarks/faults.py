@@ -48,6 +48,7 @@ from forcebase.makers.prediction import PredictMaker
 from forcebase.makers.training import MACETrainMaker
 from forcebase.models.training_settings import QUICK
 from forcebase.records.base import document_checksum
+from forcebase.remote.placement import Place
 from forcebase.remote.project import init_project
 from forcebase.remote.submission import submit
 from forcebase.settings import Settings
@@ -270,7 +271,7 @@ def disturb(stage: Stage, kills: int, chance: random.Random) -> tuple[Counter, i
         stage.supervise()
         over = {"state": {"$ne": "COMPLETED"}}
         if stage.db.raw["jf_jobs"].count_documents(over) < IN_QUEUE:
-            submit(stage.db, flow(stage.db, n_flows), job_folder=SPREADING.parent)
+            submit(stage.db, flow(stage.db, n_flows), Place(modules=SPREADING.parent))
             n_flows += 1
         time.sleep(0.2)
         if time.monotonic() > next_kill:

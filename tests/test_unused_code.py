@@ -11,11 +11,7 @@ SRC = ROOT / "src"
 SCRIPTS = ("flows", "benchmarks", "docs")
 TEXTS = ("README.md", "pyproject.toml", "docs/*.md", "db_config/**/*", "src/**/*.yaml")
 CALLED_BY_NAME = {
-    "forcebase.models.foreign.ase_calculator.open_engine": "engine.open_engine takes it of a kind",
-    "forcebase.models.foreign.chgnet.bundled": "models.sources takes it of a kind",
-    "forcebase.models.foreign.chgnet.open_engine": "engine.open_engine takes it of a kind",
-    "forcebase.models.foreign.sevennet.bundled": "models.sources takes it of a kind",
-    "forcebase.models.foreign.sevennet.open_engine": "engine.open_engine takes it of a kind",
+    "forcebase.records.kinds.register": "records/__init__ calls it for each class",
 }
 """Public names that no source spells out with their module, and what calls them all the same."""
 

@@ -60,9 +60,11 @@ def test_both_get_a_version(imported, settings):
     first, second = imported.datasets.find(name="d", sort="version")
     assert (first.version, second.version, second.parent) == (1, 2, first.id)
     assert families_of(imported, first).items() <= families_of(imported, second).items()
-    (lost,) = imported.activities.find(kind="failure")
-    assert "There is another dataset d@1" in lost.reason
-    assert collect(imported).failed == []
+    acts = imported.activities.find(name="curate")
+    assert {act.id for act in acts} == {d.provenance.activity for d in (first, second)}
+    assert [act.run.state for act in acts] == ["finished", "finished"]
+    assert all(act.run.written["datasets"]["n"] == 1 for act in acts)
+    assert imported.activities.count(kind="failure") == 0
 
 
 def test_an_output_that_came_too_late_is_told_once(imported):

@@ -14,6 +14,7 @@ from forcebase.actions.running_here import run_here
 from forcebase.ingest.collect import collect
 from forcebase.makers.sampling import SampleStructuresMaker
 from forcebase.physics.sampling import CellDraws, SamplingPlan
+from forcebase.remote.placement import Place
 from forcebase.remote.submission import submit
 
 pytestmark = pytest.mark.faults
@@ -65,7 +66,7 @@ def test_killed_while_a_runner_and_a_watch_work(own_site, here, spreading, recor
     """The watch starts the server again and goes on; the runner too, or the next one."""
     site = own_site
     assert not run_here(here, load_flow(here, spreading, {"seed": "1"})).failed
-    submit(site.db, load_flow(site.db, spreading, {"seed": "1"}), job_folder=spreading.parent)
+    submit(site.db, load_flow(site.db, spreading, {"seed": "1"}), Place(modules=spreading.parent))
     watch = site.start_forcebase("collect", "--watch", "--json")
     wait_until(lambda: watches(site.db))  # what is killed as it connects has nothing to go on with
     runner = site.start_runner()

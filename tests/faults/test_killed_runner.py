@@ -11,6 +11,7 @@ from waiting import PATIENCE, wait_until
 from forcebase.actions.flow_files import load_flow
 from forcebase.actions.running_here import run_here
 from forcebase.ingest.collect import collect
+from forcebase.remote.placement import Place
 from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 
@@ -53,7 +54,7 @@ def dying_at(moment: str) -> str:
 def test_killed_at_each_step(site, here, spreading, record_ids):
     """Six runners, each killed inside a step; the seventh ends what they left."""
     assert not run_here(here, load_flow(here, spreading, {"seed": "1"})).failed
-    submit(site.db, load_flow(site.db, spreading, {"seed": "1"}), job_folder=spreading.parent)
+    submit(site.db, load_flow(site.db, spreading, {"seed": "1"}), Place(modules=spreading.parent))
     for moment in MOMENTS:
         runner = site.start_runner(dying_at(moment))
         assert runner.wait(timeout=PATIENCE) == -signal.SIGKILL, moment
@@ -72,7 +73,9 @@ def test_killed_at_each_step(site, here, spreading, record_ids):
 
 
 def test_a_lock_that_is_a_day_old(site, spreading):
-    submit(site.db, load_flow(site.db, spreading, {"alone": "true"}), job_folder=spreading.parent)
+    submit(
+        site.db, load_flow(site.db, spreading, {"alone": "true"}), Place(modules=spreading.parent)
+    )
     day = datetime.now(UTC) - timedelta(days=1)
     left = {"state": "CHECKED_OUT", "lock_id": "killed", "lock_time": day}
     site.db.raw["jf_jobs"].update_one({"job.name": "draw 1"}, {"$set": left})
@@ -91,7 +94,9 @@ def test_a_lock_that_is_a_day_old(site, spreading):
 
 
 def test_killed_at_any_moment_while_it_holds_a_lock(site, spreading):
-    submit(site.db, load_flow(site.db, spreading, {"alone": "true"}), job_folder=spreading.parent)
+    submit(
+        site.db, load_flow(site.db, spreading, {"alone": "true"}), Place(modules=spreading.parent)
+    )
 
     def stopped_with_a_lock() -> bool:
         if not site.db.raw["jf_jobs"].find_one({"lock_id": {"$ne": None}}):
@@ -122,7 +127,7 @@ def test_killed_at_any_moment_while_it_holds_a_lock(site, spreading):
 
 def test_what_is_completed_but_was_not_told(site, spreading):
     """As when the server went away between the two: no lock says so."""
-    submit(site.db, load_flow(site.db, spreading, {}), job_folder=spreading.parent)
+    submit(site.db, load_flow(site.db, spreading, {}), Place(modules=spreading.parent))
     runner = site.start_runner(dying_at("completed, the next not told"))
     assert runner.wait(timeout=PATIENCE) == -signal.SIGKILL
     free = {"$set": {"lock_id": None, "lock_time": None}}
@@ -138,7 +143,7 @@ def test_what_is_completed_but_was_not_told(site, spreading):
 
 def test_new_jobs_that_are_in_the_queue_already(site, spreading):
     """A runner that meets them fails three times; running the job again would double them."""
-    submit(site.db, load_flow(site.db, spreading, {}), job_folder=spreading.parent)
+    submit(site.db, load_flow(site.db, spreading, {}), Place(modules=spreading.parent))
     runner = site.start_runner(dying_at("new jobs in the queue"))
     assert runner.wait(timeout=PATIENCE) == -signal.SIGKILL
     free = {"$set": {"lock_id": None, "lock_time": None}}

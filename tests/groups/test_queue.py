@@ -14,6 +14,7 @@ from forcebase.database.database import Database
 from forcebase.database.roles import Role
 from forcebase.errors import AccessError
 from forcebase.ingest.collect import collect
+from forcebase.remote.placement import Place
 from forcebase.remote.project import init_project
 from forcebase.remote.submission import submit
 
@@ -36,7 +37,7 @@ def test_a_curator_works_the_queue_off(group, tmp_path, monkeypatch):
     project, new = init_project(carl, name="carls", force=True)
     assert new
     db = Database(carl)
-    submit(db, load_flow(db, FLOW, {"alone": "true"}), job_folder=FLOW.parent, project="carls")
+    submit(db, load_flow(db, FLOW, {"alone": "true"}), Place(project="carls", modules=FLOW.parent))
     subprocess.run(
         [sys.executable, "-W", "ignore", "-c", RUN, project.name],
         env={

@@ -7,6 +7,8 @@ from bson import Binary
 
 from forcebase.actions.datasets import build_dataset
 from forcebase.comparison import compare
+from forcebase.database.publishing import publish_frames
+from forcebase.datasets import dataset_frames
 from forcebase.ingest.batch import Batch
 from forcebase.ingest.outputs import model_batch
 from forcebase.records import Activity, Calculation
@@ -25,6 +27,7 @@ def filled(new_database, quick_model, imported):
     db = new_database()
     imported(db, *FILES)
     dataset = build_dataset(db, "d", {})
+    publish_frames(db, dataset_frames(db, dataset))  # as a training does
     made = model_batch(db, {**quick_model.output, "dataset": dataset.id})
     made.write(db, Activity(id="training:1", kind="job", name="train"))
     [model] = made.methods

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from jobflow import Flow, Job
 
+from forcebase.remote.placement import Place
 from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 
@@ -23,7 +24,7 @@ def note(number: int, path: Path) -> Job:
 def test_many_small_jobs_are_done_each_once_in_few_submissions(db, remote, tmp_path):
     notes = tmp_path / "notes"
     wrong = Job(eval, function_args=("1 / 0",), name="wrong")
-    submit(db, Flow([wrong, *(note(n, notes) for n in range(N_JOBS))]), worker="batch")
+    submit(db, Flow([wrong, *(note(n, notes) for n in range(N_JOBS))]), Place("batch"))
     remote.run_queue()
     states = {job.name: job.state for job in list_jobs(db)}
     assert states.pop("wrong") == "FAILED"  # and takes no other one along

@@ -18,6 +18,7 @@ from forcebase.ingest.outputs import model_batch
 from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.records import Activity
+from forcebase.remote.placement import Place
 from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
 
@@ -60,7 +61,7 @@ def test_a_model_of_30_mb_and_force_constants_of_20_mb(db, remote, quick_model, 
     db.labels.name("heavy", "methods", batch.methods[0].id)
     arguments = {"model": "heavy", "n_bytes": str(N_BYTES), "n_atoms": str(N_ATOMS)}
     flow = load_flow(db, FLOW, arguments | {"phonon": _as_text(phonon_output)})
-    submit(db, flow, job_folder=FLOW.parent)
+    submit(db, flow, Place(modules=FLOW.parent))
     remote.run_queue()
     assert {job.state for job in list_jobs(db)} == {"COMPLETED"}
 

@@ -11,7 +11,7 @@ from jobflow_remote.remote.queue import set_name_out
 from qtoolkit.core.data_objects import QResources
 
 from forcebase.errors import InputError
-from forcebase.remote.placement import place, unmatched
+from forcebase.remote.placement import Place, place, unmatched
 from forcebase.remote.project import find_project
 from forcebase.remote.submission import submit
 
@@ -94,7 +94,7 @@ def test_resources_that_a_scheduler_does_not_know_are_refused(
     db, clusters, worker, resources, message
 ):
     with pytest.raises(InputError, match=message):
-        submit(db, Flow([add("train")]), worker=worker, resources={"train": resources})
+        submit(db, Flow([add("train")]), Place(worker, resources={"train": resources}))
     assert db.raw["jf_flows"].count_documents({}) == 0
 
 
@@ -106,8 +106,8 @@ def test_a_flow_that_names_a_worker_that_is_not_there_is_refused(db, remote):
 
 
 def test_resources_that_it_knows_reach_the_queue(db, clusters):
-    submit(db, Flow([add("train")]), worker="slurm_gpu", resources={"train": GPU})
-    submit(db, Flow([add("label")]), "pbs", resources={"label": QResources(processes=4)})
+    submit(db, Flow([add("train")]), Place("slurm_gpu", resources={"train": GPU}))
+    submit(db, Flow([add("label")]), Place("pbs", resources={"label": QResources(processes=4)}))
     found = {job["worker"]: job["resources"] for job in db.raw["jf_jobs"].find()}
     assert found["slurm_gpu"] == GPU
     assert found["pbs"]["@class"] == "QResources"

@@ -11,7 +11,7 @@ from jobflow import Flow, Job
 
 from forcebase.errors import InputError
 from forcebase.ingest.collect import collect
-from forcebase.remote.placement import place
+from forcebase.remote.placement import Place, place
 from forcebase.remote.queue import is_idle, list_jobs, locked_flows, long_locks, rerun, unlock
 from forcebase.remote.submission import submit
 
@@ -26,7 +26,7 @@ def state_of(db, number: str) -> str:
 
 def test_what_is_submitted_is_listed(db, remote):
     first, second = divide(1, 2, "first"), divide(3, 4, "second")
-    submission = submit(db, Flow([first, second], name="two"), worker="gpu")
+    submission = submit(db, Flow([first, second], name="two"), Place("gpu"))
     assert submission.workers == ["gpu", "gpu"]
     jobs = list_jobs(db)
     assert {(job.name, job.state, job.worker) for job in jobs} == {
@@ -45,7 +45,7 @@ def test_workers_and_resources_differ_from_job_to_job(db, remote):
     flow = Flow([divide(1, 2, "train it"), divide(3, 4, "label it")])
     wanted = {"qverbatim": "ulimit -t 60"}
     submission = submit(
-        db, flow, workers={"train": "gpu", "later": "batch"}, resources={"train": wanted}
+        db, flow, Place(workers={"train": "gpu", "later": "batch"}, resources={"train": wanted})
     )
     assert submission.workers == ["gpu", "cpu"]
     assert submission.unmatched == ["later"]
@@ -62,7 +62,7 @@ def test_resources_that_are_no_table_are_refused():
 def test_a_worker_that_is_not_there_is_refused_before_anything_is_written(db, remote):
     for wrong in ({"worker": "slurm"}, {"workers": {"divide": "slurm"}}):
         with pytest.raises(InputError, match=r"no worker 'slurm'.* It has: cpu, gpu, batch"):
-            submit(db, Flow([divide(1, 2)]), **wrong)
+            submit(db, Flow([divide(1, 2)]), Place(**wrong))
     assert db.raw["jf_flows"].count_documents({}) == 0
 
 

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from waiting import PATIENCE
 
 from forcebase.ingest.collect import collect
-from forcebase.remote.placement import place
+from forcebase.remote.placement import Place, place
 from forcebase.remote.project import find_project
 from forcebase.remote.submission import submit
 
@@ -116,7 +116,7 @@ def test_each_job_gets_the_resources_that_it_asks_for(db, slurm):
             "QResources": QResources(queue_name="long", processes=1, time_limit=3600),
         },
     )
-    submit(db, flow, worker="slurm")
+    submit(db, flow, Place("slurm"))
     slurm.run_queue()
     assert [found["output"] for found in db.job_store.query(sort={"name": 1})] == [1, 3, 2]
     found = {re.search(r"JobName=(\S+)", line)[1]: line for line in slurm_jobs(slurm)}
@@ -136,7 +136,7 @@ def test_each_job_gets_the_resources_that_it_asks_for(db, slurm):
 def test_many_small_jobs_share_an_allocation(db, slurm):
     before = len(slurm_jobs(slurm))
     jobs = [Job(operator.add, function_args=(n, 1), name=f"small {n}") for n in range(8)]
-    submit(db, Flow(jobs), worker="slurm_batch")
+    submit(db, Flow(jobs), Place("slurm_batch"))
     slurm.run_queue()
     outputs = list(db.job_store.query(properties=["name", "output"]))
     assert sorted(found["output"] for found in outputs) == list(range(1, 9))

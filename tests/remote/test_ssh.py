@@ -20,6 +20,7 @@ from forcebase.actions.flow_files import load_flow
 from forcebase.ingest.collect import collect
 from forcebase.ingest.outputs import model_batch
 from forcebase.records import Activity
+from forcebase.remote.placement import Place
 from forcebase.remote.project import find_project
 from forcebase.remote.queue import list_jobs
 from forcebase.remote.submission import submit
@@ -115,7 +116,7 @@ def test_inputs_and_outputs_are_moved(db, over_ssh, quick_model, tmp_path):
     db.labels.name("quick", "methods", batch.methods[0].id)
     arguments = {"model": "quick", "phonon": "{}", "n_bytes": "3000000", "n_atoms": "20"}
     flow = load_flow(db, FLOW, arguments)
-    submit(db, flow, worker="cluster", job_folder=FLOW.parent)
+    submit(db, flow, Place("cluster", modules=FLOW.parent))
     over_ssh.run_queue()
     assert {job.state for job in list_jobs(db)} == {"COMPLETED"}
     assert len(list((tmp_path / "there").rglob("jfremote_out.json"))) == 3

@@ -7,18 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from forcebase.actions.running import found_record, run
 from forcebase.curation.alike import Alike
 from forcebase.curation.convergence import Converged
 from forcebase.curation.isolated_atoms import with_isolated_atoms
-from forcebase.curation.pipeline import CurationRecipe, Parent
+from forcebase.curation.pipeline import CurationRecipe, Parent, curate
 from forcebase.curation.plan import Plan
 from forcebase.curation.recipe_digest import recipe_digest
 from forcebase.curation.staleness import NotStale
 from forcebase.curation.steps import OneMethod, Released, Step
 from forcebase.database.database import Database
 from forcebase.database.energy_kinds import counted, kind_counts, one_kind
-from forcebase.database.publishing import publish_frames
 from forcebase.database.reading import read_frames
 from forcebase.datasets import dataset_frames, families_of, latest
 from forcebase.datasets.isolated_atoms import with_atoms
@@ -30,13 +28,14 @@ from forcebase.datasets.uniformity import (
     with_equal_methods,
     without_renewed,
 )
-from forcebase.errors import InputError, NotFoundError
+from forcebase.digest import content_digest
+from forcebase.errors import InputError, NotFoundError, VersionTakenError
 from forcebase.frames import Frames
-from forcebase.makers.curation import CurateMaker
+from forcebase.ingest.outputs import curation_batch
 from forcebase.physics.energy_kinds import EnergyKind
-from forcebase.progress import Progress
+from forcebase.progress import Progress, following
 from forcebase.provenance.taint import stale_among
-from forcebase.records import Dataset
+from forcebase.records import Activity, Dataset
 from forcebase.safety.names import NAME_PATTERN
 
 ATTEMPTS = 5
@@ -97,23 +96,44 @@ def build_dataset(
         findings=(*recipe.findings, *findings),
         energy_kind=str(one_kind(kinds) or ""),
     )
+    db.check_writing()
+    for attempt in range(ATTEMPTS):
+        if (same := find_dataset(db, recipe)) is not None:
+            return same
+        try:
+            with following(progress):
+                return _curated(db, frames, recipe)
+        except VersionTakenError:  # somebody's version came first: this one is to follow its splits
+            if attempt == ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt gives a dataset or its error")
+
+
+def find_dataset(db: Database, recipe: CurationRecipe) -> Dataset | None:
+    """The version that was curated from these candidates by this recipe, if there is one."""
     keys = [key for key in ("candidates", "recipe", "licence") if key in recipe.query]
     wanted = {f"query.{key}": recipe.query[key] for key in keys}
-    same = db.datasets.one(query=wanted, name=name)
-    if same is not None:
-        return same
-    for _ in range(ATTEMPTS):
-        before = latest(db, name)
-        job = CurateMaker(recipe=recipe).make(
-            publish_frames(db, frames), parent=_parent(db, before)
-        )
-        report = run(db, job, progress)
-        made = db.datasets.one(query=wanted, name=name)
-        after = latest(db, name)
-        if made or (after and after.id) == (before and before.id):
-            break
-        # somebody else's version came first, and this one is to follow its splits
-    return found_record(made, f"dataset {name}", report)
+    return db.datasets.one(query=wanted, name=recipe.name)
+
+
+def _curated(db: Database, frames: Frames, recipe: CurationRecipe) -> Dataset:
+    """Curate here what is in memory, and write the next version.
+
+    Its act is named by what went in: done again after a kill, it completes what is there.
+
+    Raises:
+        VersionTakenError: another one of this number came first.
+    """
+    output = curate(frames, recipe, _parent(db, latest(db, recipe.name)))
+    batch = curation_batch(db, output)
+    activity = Activity(
+        id=content_digest({"curated": recipe.name, "query": recipe.query}),
+        kind="job",
+        name="curate",
+        wall_time=output["wall_time"],
+    )
+    batch.write(db, activity)
+    return db.datasets.get(batch.datasets[0][0].id)
 
 
 def dataset_recipe(

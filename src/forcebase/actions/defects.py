@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from jobflow import Flow, Job, OutputReference
 
 from forcebase.actions.phonons import find_phonon, find_relaxation
 from forcebase.actions.preconditions import check_phonon
-from forcebase.actions.running_here import run_here
+from forcebase.actions.running import Where, found_record, run
+from forcebase.actions.running_there import Handle
 from forcebase.database.crystals import crystal_of
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
-from forcebase.errors import CalculationError, InputError, NotFoundError
-from forcebase.ingest.collect import collect
+from forcebase.errors import InputError, NotFoundError
+from forcebase.ingest.collect import CollectReport, collect
 from forcebase.makers.defect import DefectMaker, defect_cell
 from forcebase.makers.phonon import PhononMaker
 from forcebase.models.loading import require_package
@@ -69,10 +70,13 @@ def defect_flow(
         check_phonon(model, made.get_chemical_symbols(), maker)
     collect(db)
     name = f"{defect} in {unit_cell.formula}"
-    todo = [m for m in supercells if not _is_done(db, model, unit_cell, m, defect, maker)]
+    todo = [
+        matrix
+        for matrix in supercells
+        if find_defect_phonons(db, model, unit_cell, matrix, defect, maker) is None
+    ]
     if not todo:
         return Flow([], name=name)
-    require_package(model.kind)
     published = publish_model(db, model)
     relaxed = find_relaxation(db, model, unit_cell.id, maker)
     jobs: list[Flow | Job] = []
@@ -85,6 +89,29 @@ def defect_flow(
     return Flow(jobs, name=name)
 
 
+@overload
+def compute_defect_phonons(
+    db: Database,
+    model: ModelMethod,
+    unit_cell: Structure,
+    supercell_matrix: Matrix,
+    defect: str,
+    maker: PhononMaker | None = ...,
+    *,
+    where: None = ...,
+    progress: Progress | None = ...,
+) -> DefectPhonons: ...
+@overload
+def compute_defect_phonons(
+    db: Database,
+    model: ModelMethod,
+    unit_cell: Structure,
+    supercell_matrix: Matrix,
+    defect: str,
+    maker: PhononMaker | None = ...,
+    *,
+    where: Where,
+) -> Handle[DefectPhonons]: ...
 def compute_defect_phonons(
     db: Database,
     model: ModelMethod,
@@ -93,29 +120,54 @@ def compute_defect_phonons(
     defect: str,
     maker: PhononMaker | None = None,
     *,
+    where: Where | None = None,
     progress: Progress | None = None,
-) -> DefectPhonons:
+) -> DefectPhonons | Handle[DefectPhonons]:
     """Compute what is missing of one supercell's two phonons, and give their records.
 
+    Args:
+        db: the database.
+        model: whose energy surface.
+        unit_cell: of the perfect crystal.
+        supercell_matrix: (3, 3) of diagonal form.
+        defect: see `forcebase.physics.defect.read_defect`.
+        maker: how phonons are computed.
+        where: elsewhere: a worker's name, or a place.
+        progress: told of each stage.
+
+    Returns:
+        Both phonons; elsewhere a handle, whose `result()` waits for them.
+
     Raises:
-        MissingDependencyError: the model's package is not installed, and something is missing.
+        MissingDependencyError: the model's package is not installed here, where it is to run.
     """
     maker = maker or PhononMaker()
     flow = defect_flow(db, model, unit_cell, [supercell_matrix], defect, maker)
-    reasons = ""
-    if flow.jobs:
+    if flow.jobs and where is None:
         require_package(model.kind)
-        with following(progress):
-            done = run_here(db, flow)
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in done.failed)
+
+    def answer(report: CollectReport) -> DefectPhonons:
+        found = find_defect_phonons(db, model, unit_cell, supercell_matrix, defect, maker)
+        return found_record(found, f"pair of phonons of {defect}", report)
+
+    return run(db, flow, answer, where, progress)
+
+
+def find_defect_phonons(
+    db: Database,
+    model: ModelMethod,
+    unit_cell: Structure,
+    supercell_matrix: Matrix,
+    defect: str,
+    maker: PhononMaker,
+) -> DefectPhonons | None:
+    """The phonons of one supercell without and with a defect, if both are there."""
     pristine = find_phonon(db, model, unit_cell.id, supercell_matrix, maker)
-    defective = pristine and _defective(db, model, pristine, supercell_matrix, defect, maker)
-    if pristine is None or defective is None:
-        raise CalculationError(
-            f"The phonons of {defect} were computed, but a record is not there. {reasons}".strip(),
-            hint="Run `forcebase collect`.",
-        )
-    return DefectPhonons(pristine, defective)
+    if pristine is None:
+        return None
+    start = _start(db, pristine, supercell_matrix, defect)
+    defective = find_phonon(db, model, start, IDENTITY, maker)
+    return DefectPhonons(pristine, defective) if defective else None
 
 
 def pristine_of(db: Database, defective: Phonon) -> Phonon:
@@ -274,31 +326,7 @@ def _missing(
     return [*jobs, cell, phonon]
 
 
-def _is_done(
-    db: Database,
-    model: ModelMethod,
-    unit_cell: Structure,
-    matrix: Matrix,
-    defect: str,
-    maker: PhononMaker,
-) -> bool:
-    pristine = find_phonon(db, model, unit_cell.id, matrix, maker)
-    return bool(pristine and _defective(db, model, pristine, matrix, defect, maker))
-
-
 def _start(db: Database, pristine: Phonon, matrix: Matrix, defect: str) -> str:
     """Id of the defect cell that is made from the host of a pristine phonon."""
     host = db.structures.get(pristine.structure).to_atoms()
     return Structure.geometry_id(defect_cell(host, matrix, defect)[0].atoms)
-
-
-def _defective(
-    db: Database,
-    model: ModelMethod,
-    pristine: Phonon,
-    matrix: Matrix,
-    defect: str,
-    maker: PhononMaker,
-) -> Phonon | None:
-    start = _start(db, pristine, matrix, defect)
-    return find_phonon(db, model, start, IDENTITY, maker)

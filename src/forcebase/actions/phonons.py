@@ -3,22 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
-from jobflow import OutputReference
+from jobflow import Flow, OutputReference
 
 from forcebase.actions.preconditions import check_phonon
-from forcebase.actions.running import found_record, run
+from forcebase.actions.running import Where, found_record, run
+from forcebase.actions.running_there import Handle
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_model
 from forcebase.errors import NotFoundError
-from forcebase.ingest.collect import collect
+from forcebase.ingest.collect import CollectReport, collect
 from forcebase.makers.phonon import PhononMaker
 from forcebase.models.loading import require_package
 from forcebase.progress import Progress
 from forcebase.records import Method, ModelMethod, Phonon, Structure
 
 
+@overload
+def compute_phonon(
+    db: Database,
+    model: ModelMethod,
+    structure: Structure,
+    supercell_matrix: Sequence[Sequence[int]],
+    maker: PhononMaker | None = ...,
+    *,
+    where: None = ...,
+    progress: Progress | None = ...,
+) -> Phonon: ...
+@overload
+def compute_phonon(
+    db: Database,
+    model: ModelMethod,
+    structure: Structure,
+    supercell_matrix: Sequence[Sequence[int]],
+    maker: PhononMaker | None = ...,
+    *,
+    where: Where,
+) -> Handle[Phonon]: ...
 def compute_phonon(
     db: Database,
     model: ModelMethod,
@@ -26,34 +48,65 @@ def compute_phonon(
     supercell_matrix: Sequence[Sequence[int]],
     maker: PhononMaker | None = None,
     *,
+    where: Where | None = None,
     progress: Progress | None = None,
-) -> Phonon:
+) -> Phonon | Handle[Phonon]:
     """Relax a structure with the model and compute its force constants.
 
     A phonon of the same model, structure, supercell and protocol is found again, and so is the
     relaxation alone.
 
+    Args:
+        db: the database.
+        model: whose energy surface.
+        structure: unit cell, not relaxed.
+        supercell_matrix: (3, 3) of whole numbers.
+        maker: how the phonon is computed.
+        where: elsewhere: a worker's name, or a place.
+        progress: told of each stage.
+
+    Returns:
+        The phonon; elsewhere a handle, whose `result()` waits for it.
+
     Raises:
-        MissingDependencyError: the model's package is not installed, and the phonon is not there.
+        MissingDependencyError: the model's package is not installed here, where it is to run.
     """
     maker = maker or PhononMaker()
-    matrix = [[int(n) for n in row] for row in supercell_matrix]
+    flow = phonon_flow(db, model, structure, supercell_matrix, maker)
+    if flow.jobs and where is None:
+        require_package(model.kind)
+
+    def answer(report: CollectReport) -> Phonon:
+        found = find_phonon(db, model, structure.id, supercell_matrix, maker)
+        return found_record(found, f"phonon of {structure.formula}", report)
+
+    return run(db, flow, answer, where, progress)
+
+
+def phonon_flow(
+    db: Database,
+    model: ModelMethod,
+    structure: Structure,
+    supercell_matrix: Sequence[Sequence[int]],
+    maker: PhononMaker,
+) -> Flow:
+    """Make the flow of what is missing of a phonon; outputs of an interrupted run are used.
+
+    Raises:
+        ModelError: the model does not know an element.
+    """
     collect(db)  # what a killed run left
-    same = find_phonon(db, model, structure.id, matrix, maker)
-    if same is not None:
-        return same
+    matrix = [[int(n) for n in row] for row in supercell_matrix]
+    if find_phonon(db, model, structure.id, matrix, maker) is not None:
+        return Flow([], name=f"phonon of {structure.formula}")
     check_phonon(model, structure.elements, maker)
-    require_package(model.kind)
-    flow = maker.make(
+    return maker.make(
         publish_model(db, model),
         structure.to_pymatgen(),
         matrix,
         relaxed=find_relaxation(db, model, structure.id, maker),
         begun=find_relaxation(db, model, structure.id, maker, converged=False),
     )
-    report = run(db, flow, progress)
-    found = find_phonon(db, model, structure.id, matrix, maker)
-    return found_record(found, f"phonon of {structure.formula}", report)
 
 
 def find_phonon(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from forcebase.errors import InputError, ModelError
 from forcebase.makers.phonon import PhononMaker
-from forcebase.models.loading import MACE, require_package
+from forcebase.models.loading import MACE
 from forcebase.records import Dataset, ModelMethod
 
 
@@ -44,7 +44,6 @@ def check_training(dataset: Dataset, parent: ModelMethod | None) -> None:
 
     Raises:
         InputError: the dataset lacks train or valid records.
-        MissingDependencyError: MACE is not installed.
         ModelError: the parent is not a MACE, or does not know an element.
     """
     for split in ("train", "valid"):
@@ -53,7 +52,6 @@ def check_training(dataset: Dataset, parent: ModelMethod | None) -> None:
                 f"Dataset {dataset.title} has no {split} records.",
                 hint="MACE needs train and valid data: build a version with both.",
             )
-    require_package(MACE)
     if parent is not None and parent.kind != MACE:
         raise ModelError(f"{parent.title} cannot be tuned.", hint="Give a MACE as the parent.")
     if parent is not None:

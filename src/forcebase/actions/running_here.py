@@ -38,7 +38,7 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
     """
     db.check_writing()
     if isinstance(flow, Flow) and not flow.jobs:
-        return collect(db)  # all that was asked for is there already
+        return CollectReport()  # all that was asked for is there already
     check_requirements(flow)
     _set_threads(db.settings.threads)
     logging.getLogger("jobflow").setLevel(logging.ERROR)

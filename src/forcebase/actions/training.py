@@ -3,30 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
+
+from jobflow import Flow
 
 from forcebase.actions.preconditions import check_training
-from forcebase.actions.running import found_record, run
+from forcebase.actions.running import Where, found_record, run
+from forcebase.actions.running_there import Handle
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_dataset, publish_frames, publish_model
 from forcebase.datasets import dataset_frames, energy_taken
+from forcebase.ingest.collect import CollectReport
+from forcebase.ingest.wanted_names import want_name
 from forcebase.makers.training import MACETrainMaker
+from forcebase.models.loading import MACE, require_package
 from forcebase.models.mace_calculator import TRAINED_DTYPE
 from forcebase.models.training_choice import choose, choose_by_cells
 from forcebase.models.training_settings import TrainingSettings
 from forcebase.progress import Progress
 from forcebase.records import Dataset, ModelMethod
 
+Listener = Callable[[TrainingSettings], None]
 
+
+def _unheard(chosen: TrainingSettings) -> None:
+    """Nobody listens."""
+
+
+@overload
+def train_model(
+    db: Database,
+    dataset: Dataset,
+    settings: TrainingSettings,
+    *,
+    parent: ModelMethod | None = ...,
+    name: str | None = ...,
+    where: None = ...,
+    progress: Progress | None = ...,
+    on_start: Listener = ...,
+) -> ModelMethod: ...
+@overload
+def train_model(
+    db: Database,
+    dataset: Dataset,
+    settings: TrainingSettings,
+    *,
+    parent: ModelMethod | None = ...,
+    name: str | None = ...,
+    where: Where,
+) -> Handle[ModelMethod]: ...
 def train_model(
     db: Database,
     dataset: Dataset,
     settings: TrainingSettings,
     *,
     parent: ModelMethod | None = None,
+    name: str | None = None,
+    where: Where | None = None,
     progress: Progress | None = None,
-    on_start: Callable[[TrainingSettings], None] = lambda chosen: None,
-) -> ModelMethod:
+    on_start: Listener = _unheard,
+) -> ModelMethod | Handle[ModelMethod]:
     """Train MACE on a dataset; a model of the same data, settings and parent is found again.
 
     What the settings leave open is chosen by the cells and the machine. A model that was trained
@@ -42,28 +78,68 @@ def train_model(
         dataset: what to train on.
         settings: of the training.
         parent: a MACE to begin from.
+        name: to call the model by, from when its record is there.
+        where: elsewhere: a worker's name, or a place.
         progress: told of each epoch after which the valid split was looked at.
-        on_start: told of the settings, none of them open, before a training begins.
+        on_start: told of the settings, none of them open, before a training begins here.
+
+    Returns:
+        The model; elsewhere a handle, whose `result()` waits for it.
 
     Raises:
-        MissingDependencyError: MACE is not installed, and the model is not there yet.
+        MissingDependencyError: MACE is not installed here, where the training is to run.
     """
     train = dataset_frames(db, dataset, "train")
-    wanted = _trained(db, dataset, choose_by_cells(settings, train), parent)
-    same = next(iter(db.methods.find(wanted, sort="created_at", limit=1)), None)
-    if isinstance(same, ModelMethod):
-        return same
-    check_training(dataset, parent)
-    chosen = choose(settings, train)
-    on_start(chosen)
-    job = MACETrainMaker(settings=chosen).make(
+    wanted = choose_by_cells(settings, train)
+    if name is not None:
+        db.labels.check(name)
+    if found := _find(db, dataset, wanted, parent):
+        if name is not None:
+            db.labels.name(name, "methods", found.id)
+        flow = Flow([])
+    else:
+        check_training(dataset, parent)
+        if where is None:
+            require_package(MACE)
+            wanted = choose(wanted, train)
+            on_start(wanted)
+        flow = _flow(db, dataset, wanted, parent, name)
+
+    def answer(report: CollectReport) -> ModelMethod:
+        what = f"model of {dataset.title}"
+        return found_record(_find(db, dataset, wanted, parent), what, report)
+
+    return run(db, flow, answer, where, progress)
+
+
+def _find(
+    db: Database, dataset: Dataset, settings: TrainingSettings, parent: ModelMethod | None
+) -> ModelMethod | None:
+    wanted = _trained(db, dataset, settings, parent)
+    found = next(iter(db.methods.find(wanted, sort="created_at", limit=1)), None)
+    return found if isinstance(found, ModelMethod) else None
+
+
+def _flow(
+    db: Database,
+    dataset: Dataset,
+    settings: TrainingSettings,
+    parent: ModelMethod | None,
+    name: str | None = None,
+) -> Flow:
+    job = MACETrainMaker(settings=settings).make(
         publish_frames(db, dataset_frames(db, dataset)),
         publish_dataset(db, dataset),
         dataset=dataset.id,
         parent=publish_model(db, parent) if parent else None,
     )
-    report = run(db, job, progress)
-    return found_record(db.methods.one(wanted), f"model of {dataset.title}", report)
+    if name is not None:
+        want_name(job, name)
+    return Flow([job], name=_title(dataset))
+
+
+def _title(dataset: Dataset) -> str:
+    return f"training on {dataset.title}"
 
 
 def _trained(

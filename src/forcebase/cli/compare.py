@@ -9,6 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from forcebase.cli.console import JsonOption, open_database, print_json, stage_bars
+from forcebase.cli.places import (
+    ProjectOption,
+    RemoteOption,
+    ResourcesOption,
+    WorkerOption,
+    check_place,
+    place_of,
+)
 from forcebase.cli.records import parse_filters
 from forcebase.cli.stale import refuse_stale_sides, warn_of_comparison
 from forcebase.errors import InputError
@@ -34,6 +42,10 @@ def compare(
     fill: Annotated[
         bool, typer.Option("--fill", help="Have the models label what they have not yet.")
     ] = False,
+    remote: RemoteOption = False,
+    worker: WorkerOption = None,
+    resources: ResourcesOption = None,
+    project: ProjectOption = None,
     host: Annotated[
         str | None, typer.Option(help="Perfect unit cell: adds errors by distance from defects.")
     ] = None,
@@ -58,7 +70,8 @@ def compare(
     """Hold a model to a reference: energies, forces and stress, or two phonons.
 
     With --reference, all models given are held to each reference, on the structures common to
-    all. With --host, errors of forces are told by distance from the defect.
+    all. With --host, errors of forces are told by distance from the defect. With --fill --remote
+    workers label what is missing; once that is collected, the same command compares.
 
     Examples:
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test
@@ -66,6 +79,7 @@ def compare(
       forcebase compare wse2-mace gpaw-pbe --on elements=Se,W --only unseen
       forcebase compare wse2-mace chgnet --reference gpaw-pbe --on wse2-pbe@1:test --fill \\
         --picture models.png
+      forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test --fill --remote --worker gpu
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test --host wse2-unit-cell
       forcebase compare MODEL_PHONON wse2-dft-phonon --picture phonons.png
       forcebase compare MODEL_PHONON wse2-dft-phonon --allow supercell --allow displacement
@@ -85,7 +99,14 @@ def compare(
     _check_words(align, only, allow or (), nac, radii)
     if picture is not None:
         check_writable(picture, (".png",))
+    where = place_of(remote, worker, resources, project)
+    if where is not None and not fill:
+        raise InputError(
+            "--remote is for --fill: a comparison is made where the database is.",
+            hint="Add --fill, or leave out --remote.",
+        )
     with open_database(writing=fill) as db:
+        check_place(db, where)
         selected = parse_on(db, on)
         if not stale:
             refuse_stale_sides(db, [*records, *(reference or [])])
@@ -95,7 +116,8 @@ def compare(
             from forcebase.cli.matrix import fill_labels
 
             sides = (records, reference or []) if several else (records[:1], records[1:])
-            fill_labels(db, *sides, selected)
+            if not fill_labels(db, *sides, selected, where, as_json):
+                return
         if several:
             from forcebase.cli.matrix import show_matrix
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
+from forcebase.cli.places import (
+    ProjectOption,
+    RemoteOption,
+    ResourcesOption,
+    WorkerOption,
+    awaited,
+    check_place,
+    key_value,
+    place_of,
+)
 from forcebase.errors import InputError
-
-PARTS = "JOB=NAME for jobs with JOB in their name, or NAME for all others."
 
 
 def launch(
@@ -20,17 +28,10 @@ def launch(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="An argument of build, as key=value.")
     ] = None,
-    remote: Annotated[
-        bool, typer.Option("--remote", help="Put it into jobflow-remote's queue.")
-    ] = False,
-    worker: Annotated[list[str] | None, typer.Option(help=f"With --remote: {PARTS}")] = None,
-    resources: Annotated[
-        list[str] | None,
-        typer.Option(help="With --remote: JOB={...}, what the worker's scheduler is asked for."),
-    ] = None,
-    project: Annotated[
-        str | None, typer.Option(help="With --remote: of several projects, this one.")
-    ] = None,
+    remote: RemoteOption = False,
+    worker: WorkerOption = None,
+    resources: ResourcesOption = None,
+    project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a flow here and turn its outputs into records, or have jobflow-remote run it.
@@ -44,100 +45,22 @@ def launch(
       forcebase launch flows/wse2_training_structures.py --remote --worker slurm \\
         --resources 'GPAW={"nodes": 1, "time": "02:00:00"}'
     """
-    from forcebase.actions.flow_files import load_flow
-    from forcebase.actions.running_here import run_here
-    from forcebase.progress import following
+    from forcebase.actions.flow_files import defines_jobs, load_flow
+    from forcebase.actions.running import run
 
-    pairs = dict(_key_value("--set", text) for text in settings or [])
-    if not remote and (worker or resources or project):
-        raise InputError("Workers and resources are for --remote.", hint="Add --remote.")
-    places = _places(worker or [], resources or [], project)
+    pairs = dict(key_value("--set", text) for text in settings or [])
+    where = place_of(remote, worker, resources, project)
     with open_database(writing=True) as db, stage_bars() as bars:
-        if remote:
-            places.check(db)
+        check_place(db, where)
         flow = load_flow(db, flow_file, pairs)
-        if remote:
-            _submit(db, flow, flow_file, places, as_json)
-            return
-        with following(bars):
-            report = run_here(db, flow)
+        if where is not None and defines_jobs(flow_file, flow):
+            where = replace(where, modules=flow_file.parent)
+        report = awaited(run(db, flow, lambda found: found, where, bars), as_json)
+    if report is None:
+        return
     print_report(report, f"flow {flow.name!r}: {report.jobs} jobs collected", as_json)
     if report.failed:
         raise typer.Exit(1)
-
-
-@dataclass(frozen=True)
-class _Places:
-    """Where jobs go: all others to `worker`, those with a part of their name as it says."""
-
-    worker: str | None
-    workers: dict[str, str]
-    resources: dict[str, Any]
-    project: str | None
-
-    def check(self, db: Any) -> None:
-        """Refuse workers that are not there, before the flow is made."""
-        from forcebase.remote.project import find_project
-        from forcebase.remote.submission import check_worker
-
-        found = find_project(db.settings, self.project)
-        for name in filter(None, [self.worker, *self.workers.values()]):
-            check_worker(found, name)
-
-
-def _places(worker: list[str], resources: list[str], project: str | None) -> _Places:
-    named = dict(_key_value("--worker", text) for text in worker if "=" in text)
-    others = [text for text in worker if "=" not in text]
-    if len(others) > 1:
-        raise InputError(
-            f"--worker {others[0]} and --worker {others[1]}: one of them is for all other jobs.",
-            hint="Name jobs as in --worker train=gpu.",
-        )
-    wanted = dict(_resources(text) for text in resources)
-    return _Places(others[0] if others else None, named, wanted, project)
-
-
-def _submit(db: Any, flow: Any, flow_file: Path, places: _Places, as_json: bool) -> None:
-    from forcebase.actions.flow_files import defines_jobs
-    from forcebase.remote.submission import submit
-
-    submission = submit(
-        db,
-        flow,
-        worker=places.worker,
-        workers=places.workers,
-        resources=places.resources,
-        project=places.project,
-        job_folder=flow_file.parent if defines_jobs(flow_file, flow) else None,
-    )
-    if as_json:
-        print_json(asdict(submission))
-        return
-    say(
-        f"flow {submission.name!r}: {len(submission.jobs)} jobs in the queue of project "
-        f"{submission.project}, for {', '.join(sorted(set(submission.workers)))}."
-    )
-    for part in submission.unmatched:
-        say(("no job", "yellow"), f" has {part!r} in its name yet: jobs made later may.")
-    say(f"Next: jf -p {submission.project} runner start; forcebase collect --watch")
-
-
-def _resources(text: str) -> tuple[str, Any]:
-    part, value = _key_value("--resources", text)
-    try:
-        return part, json.loads(value)
-    except (ValueError, RecursionError):
-        raise InputError(
-            f"--resources {text}: what follows = is not JSON.",
-            hint='Write --resources \'train={"nodes": 1, "gres": "gpu:1"}\'.',
-        ) from None
-
-
-def _key_value(option: str, text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise InputError(f"{option} {text}: there is no value.", hint=f"Write {option} key=value.")
-    return key, value
 
 
 def collect(
@@ -147,26 +70,44 @@ def collect(
     until_done: Annotated[
         bool, typer.Option("--until-done", help="With --watch: end when the queue is worked off.")
     ] = False,
+    project: Annotated[
+        str | None,
+        typer.Option(help="Bring what our flows gave in this project of jobflow-remote first."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Turn finished job outputs in the JobStore into records; safe to repeat.
 
     Any number of these may run at once, and be killed at any moment: the records are the same,
     none twice. A job that failed becomes a record of its failure: forcebase ls activities
-    kind=failure. With --watch and --json, one line for each job.
+    kind=failure. With --watch and --json, one line for each job. Of a group's project, which has
+    a JobStore of its own, --project reads outputs of flows that were launched from here.
 
     Examples:
       forcebase collect
       forcebase collect --watch
       forcebase collect --watch --until-done
+      forcebase collect --project our-group
     """
     from forcebase.ingest.collect import collect as collect_outputs
 
+    if project and (watch or until_done):
+        raise InputError(
+            "--watch looks at the JobStore of the database, and not at another project's.",
+            hint=f"Repeat: forcebase collect --project {project}",
+        )
     if watch or until_done:
         _watch(until_done, as_json)
         return
     with open_database(writing=True) as db, stage_bars() as bars:
-        report = collect_outputs(db, lambda _, n, total: bars("collect", n, total, {}))
+        told = lambda _, n, total: bars("collect", n, total, {})  # noqa: E731
+        if project:
+            from forcebase.remote.carrying import collect_from
+            from forcebase.remote.project import find_project
+
+            report = collect_from(db, find_project(db.settings, project), told)
+        else:
+            report = collect_outputs(db, told)
     print_report(report, f"{report.jobs} jobs collected", as_json)
     if report.failed:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forcebase.cli.console import note, print_json, print_table, say, stage_bars
+from forcebase.cli.places import awaited
 from forcebase.cli.stale import warn_of_comparison
 
 NAMED = 3
@@ -50,28 +51,30 @@ def show_matrix(
         say(f"Picture in {picture}")
 
 
-def fill_labels(db: Any, models: Sequence[str], references: Sequence[str], on: Any) -> None:
-    """Have models label what a reference has labelled and they have not, in batched jobs."""
-    from forcebase.actions.predictions import predict
+def fill_labels(
+    db: Any, models: Sequence[str], references: Sequence[str], on: Any, where: Any, as_json: bool
+) -> bool:
+    """Have models label what a reference has labelled and they have not, here or at a place.
+
+    Returns:
+        Whether all labels are there; else they are on their way, which is told.
+    """
+    from forcebase.actions.filling import fill_labels as fill
     from forcebase.comparison import selection
-    from forcebase.comparison.matrix import labelled_structures
-    from forcebase.models.loading import require_package
     from forcebase.records import ModelMethod
 
-    chosen, wanted = selection(db, on), set()
-    methods = _methods(db, models)
-    for method in methods:
-        if isinstance(method, ModelMethod):
-            require_package(method.kind)
-    for reference in _methods(db, references):
-        wanted |= set(labelled_structures(db, reference, chosen).astype(str).tolist())
-    for name, method in zip(models, methods, strict=True):
-        if not isinstance(method, ModelMethod):
-            note(f"{name} is DFT: `forcebase launch FLOW --remote` computes what it lacks.")
-            continue
-        with stage_bars() as bars:
-            n_new = predict(db, method, sorted(wanted), progress=bars)
-        note(f"{name}: {n_new} of {len(wanted)} structures labelled now")
+    named = dict(zip(models, _methods(db, models), strict=True))
+    able = {name: method for name, method in named.items() if isinstance(method, ModelMethod)}
+    for name in named.keys() - able:
+        note(f"{name} is DFT: `forcebase launch FLOW --remote` computes what it lacks.")
+    asked = (db, list(able.values()), _methods(db, references), selection(db, on))
+    with stage_bars() as bars:
+        filled = awaited(fill(*asked, where=where, progress=bars), as_json)
+    if filled is None:
+        return False
+    for name, method in able.items():
+        note(f"{name}: {filled[method.id]} structures labelled now")
+    return True
 
 
 def _methods(db: Any, names: Sequence[str]) -> list[Any]:

@@ -18,6 +18,15 @@ from forcebase.cli.console import (
     say,
     stage_bars,
 )
+from forcebase.cli.places import (
+    ProjectOption,
+    RemoteOption,
+    ResourcesOption,
+    WorkerOption,
+    awaited,
+    check_place,
+    place_of,
+)
 from forcebase.errors import InputError
 from forcebase.paths import check_folder
 
@@ -40,6 +49,10 @@ def phonon(
     displacement: Annotated[float, typer.Option(help="Of finite displacements, A.")] = 0.02,
     fmax: Annotated[float, typer.Option(help="Of the relaxation, eV/A.")] = 1e-5,
     max_steps: Annotated[int, typer.Option(help="Of the relaxation.")] = 500,
+    remote: RemoteOption = False,
+    worker: WorkerOption = None,
+    resources: ResourcesOption = None,
+    project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Relax a structure with a model (vacuum fixed) and compute its force constants.
@@ -47,10 +60,12 @@ def phonon(
     With --defect, the perfect supercell's and the defect's; the defect is made in a supercell of
     the relaxed unit cell and relaxed again. v_Se removes one Se, Mo_W puts Mo on a W site; sites
     of a list are those of the repeated cell, counted from 0. What is there already is found again.
+    With --remote workers compute what is missing.
 
     Examples:
       forcebase phonon wse2-mace wse2-unit-cell --supercell 3x3x1
       forcebase phonon wse2-mace wse2-unit-cell --supercell 6x6x1 --defect v_Se
+      forcebase phonon wse2-mace wse2-unit-cell --supercell 6x6x1 --remote --worker gpu
     """
     from forcebase.actions.defects import compute_defect_phonons
     from forcebase.actions.phonons import compute_phonon
@@ -64,14 +79,20 @@ def phonon(
         ),
     )
     matrix = _matrix(supercell)
+    where = place_of(remote, worker, resources, project)
     with open_database(writing=True) as db, stage_bars() as bars:
+        check_place(db, where)
         chosen, start = db.require_model(model), db.require_structure(structure)
+        asked = (db, chosen, start, matrix)
         if defect is None:
-            found = [compute_phonon(db, chosen, start, matrix, maker, progress=bars)]
+            found = awaited(compute_phonon(*asked, maker, where=where, progress=bars), as_json)
         else:
-            pair = compute_defect_phonons(db, chosen, start, matrix, defect, maker, progress=bars)
-            found = [pair.pristine, pair.defective]
-        summaries = [_summary(db, record) for record in found]
+            made = compute_defect_phonons(*asked, defect, maker, where=where, progress=bars)
+            found = awaited(made, as_json)
+        if found is None:
+            return
+        records = [found] if defect is None else [found.pristine, found.defective]
+        summaries = [_summary(db, record) for record in records]
     if as_json:
         print_json(summaries[0] if defect is None else summaries)
         return

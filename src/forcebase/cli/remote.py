@@ -44,7 +44,7 @@ def init(
       jf runner start
       forcebase collect --watch
     """
-    from forcebase.remote.project import init_project, projects_folder, write_secret
+    from forcebase.remote.project import READERS, init_project, projects_folder, write_secret
     from forcebase.remote.template import JOBFLOW, fill
     from forcebase.settings import Settings
 
@@ -54,7 +54,7 @@ def init(
     project, new = init_project(settings, name, force)
     if jobflow:
         write_secret(jobflow.expanduser(), fill(JOBFLOW, settings, project.name, Path()))
-    alone = len(list(projects_folder().glob("*.yaml"))) == 1
+    alone = sum(path.suffix in READERS for path in projects_folder().glob("*")) == 1
     if as_json:
         found = {"project": project.name, "file": str(project.path), "new": new}
         print_json({**found, "workers": project.workers})

@@ -19,6 +19,15 @@ from forcebase.cli.console import (
 )
 from forcebase.cli.launch import print_report
 from forcebase.cli.model import DType
+from forcebase.cli.places import (
+    ProjectOption,
+    RemoteOption,
+    ResourcesOption,
+    WorkerOption,
+    awaited,
+    check_place,
+    place_of,
+)
 from forcebase.cli.stale import warn_if_stale
 from forcebase.errors import InputError
 from forcebase.paths import check_readable
@@ -128,6 +137,10 @@ def train(
         str | None, typer.Option("--from", help="Tune this MACE: id, name or tag.")
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Initial learning rate.")] = None,
+    remote: RemoteOption = False,
+    worker: WorkerOption = None,
+    resources: ResourcesOption = None,
+    project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train MACE on a dataset; the same dataset and settings give the model there is.
@@ -135,11 +148,15 @@ def train(
     What is not said is chosen by the cells and the machine, and printed before the training
     begins; the model's record holds it. A model is applied in float64 whatever it was trained in.
 
+    With --remote a worker trains it, chooses the number of threads, and the model gets its --name
+    when it is collected.
+
     Examples:
       forcebase train wse2-pbe@1 --name wse2-mace
       forcebase train wse2-pbe@1 --threads 1 --dtype float64 --batch-size 2
       forcebase train wse2-pbe@2 --full
       forcebase train wse2-pbe@2 --from wse2-mace --epochs 30 --lr 0.001
+      forcebase train wse2-pbe@2 --name wse2-mace-2 --remote --worker gpu
     """
     from dataclasses import replace
 
@@ -150,17 +167,25 @@ def train(
     said |= {"threads": threads, "seed": seed}
     given: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
     settings = replace(FULL if full else DEMO, **given)
+    where = place_of(remote, worker, resources, project)
     with open_database(writing=True) as db, stage_bars() as bars:
-        if name:
-            db.labels.check(name)
+        check_place(db, where)
         data: Any = db.resolve(dataset, "datasets")[1]
         warn_if_stale(db, ("datasets", data.id))
         tuned = db.require_model(parent) if parent else None
-        model = train_model(
-            db, data, settings, parent=tuned, progress=bars, on_start=_print_settings
+        answer = train_model(
+            db,
+            data,
+            settings,
+            parent=tuned,
+            name=name,
+            where=where,
+            progress=bars,
+            on_start=_print_settings,
         )
-        if name:
-            db.labels.name(name, "methods", model.id)
+        model = awaited(answer, as_json)
+        if model is None:
+            return
         summary = {"id": model.id, "title": model.title, "dataset": data.title}
     _print_summary({**summary, "seconds": model.wall_time}, as_json)
 
@@ -177,22 +202,29 @@ def predict(
     again: Annotated[
         bool, typer.Option("--again", help="Label all anew, and compare with what is there.")
     ] = False,
+    remote: RemoteOption = False,
+    worker: WorkerOption = None,
+    resources: ResourcesOption = None,
+    project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Label structures with a model; what it labelled before is not computed again.
 
     With --again it is: an answer that differs from the first by more than its precision allows is
-    said, and kept with the activity; the first stays.
+    said, and kept with the activity; the first stays. With --remote a worker labels them.
 
     Examples:
       forcebase predict wse2-mace --dataset wse2-pbe@1 --split test
       forcebase predict wse2-mace --structure STRUCTURE
       forcebase predict wse2-mace --dataset wse2-pbe@1 --split test --again
+      forcebase predict wse2-mace --dataset wse2-pbe@1 --remote --worker gpu
     """
     from forcebase.actions.datasets import structures_of
     from forcebase.actions.predictions import predict as predict_structures
 
+    where = place_of(remote, worker, resources, project)
     with open_database(writing=True) as db, stage_bars() as bars:
+        check_place(db, where)
         method = db.require_model(model)
         warn_if_stale(db, ("methods", method.id))
         ids = [db.resolve(text, "structures")[1].id for text in structure or []]
@@ -201,7 +233,9 @@ def predict(
         if not ids:
             raise InputError("There is nothing to predict.", hint="Give --dataset or --structure.")
         before = db.calculations.count(method=method.id)
-        predict_structures(db, method, ids, again=again, progress=bars)
+        done = predict_structures(db, method, ids, again=again, where=where, progress=bars)
+        if awaited(done, as_json) is None:
+            return
         n_new = db.calculations.count(method=method.id) - before
     _print_summary({"model": method.id, "structures": len(ids), "new": n_new}, as_json)
 

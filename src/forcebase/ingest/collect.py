@@ -18,8 +18,12 @@ from forcebase.ingest.failures import FAILURE, collect_failures, mark_mended
 from forcebase.ingest.job_documents import UnsaidMethodError, document_batch
 from forcebase.ingest.label_checks import check_labels
 from forcebase.ingest.reasons import in_words
+from forcebase.ingest.wanted_names import give_name
 from forcebase.records import Activity
 from forcebase.records.base import utc_now
+
+OnJob = Callable[[str, int, int], None]
+"""Told (job name, jobs done, jobs in all)."""
 
 
 @dataclass
@@ -56,7 +60,7 @@ class CollectReport:
 
 def collect(
     db: Database,
-    on_job: Callable[[str, int, int], None] | None = None,
+    on_job: OnJob | None = None,
     documents: Sequence[Any] | None = None,
     failed_jobs: Sequence[Any] | None = None,
 ) -> CollectReport:
@@ -77,7 +81,8 @@ def collect(
         _collect_job(db, job, report)
         if on_job:
             on_job(job["name"] or "job", done + 1, len(waiting))
-    found = collect_failures(db, failed_jobs)
+    which = {} if failed_jobs is None else {"_id": {"$in": list(failed_jobs)}}
+    found = collect_failures(db, which)
     mark_mended(db)
     report.failures = [(activity.name, activity.reason) for activity in found]
     return report
@@ -110,6 +115,7 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
             return
         activity = _activity(db, job, output)
         report.add(batch.write(db, activity))
+        give_name(db, job, batch)
         report.findings += activity.messages
         report.notes += [(name, note) for note in batch.notes]
         report.jobs += 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pymongo import UpdateOne
+from pymongo.collection import Collection
 
 from forcebase.database.database import Database
 from forcebase.database.job_store import OUTPUTS, QUEUE
@@ -47,19 +47,19 @@ def failure(
     )
 
 
-def collect_failures(db: Database, documents: Sequence[Any] | None = None) -> list[Activity]:
-    """Make records of the queue's failed jobs; those that are new.
+def collect_failures(
+    db: Database, which: dict[str, Any] | None = None, queue: Collection | None = None
+) -> list[Activity]:
+    """Make records of a queue's failed jobs; those that are new.
 
     Args:
-        db: the database, with the queue of jobflow-remote where there is one.
-        documents: only these of the queue, by their `_id`.
+        db: the database.
+        which: a query that says which of the queue's jobs; all by default.
+        queue: jobs of jobflow-remote; those of the database by default, where there are some.
     """
-    query: dict[str, Any] = dict(_HAS_FAILED)
-    if documents is not None:
-        query["_id"] = {"$in": list(documents)}
-    found = [
-        _of_queue(document) for document in db.raw[QUEUE].find(query, {"job.function_args": 0})
-    ]
+    jobs = db.raw[QUEUE] if queue is None else queue
+    failed = jobs.find({**(which or {}), **_HAS_FAILED}, {"job.function_args": 0})
+    found = [_of_queue(document) for document in failed]
     known = db.activities.by_ids([activity.id for activity in found], {"_id": 1})
     names = {document["_id"] for document in known}
     new = [activity for activity in found if activity.id not in names]

@@ -22,11 +22,14 @@ FAILURE = "failure"
 """Kind of an activity that wrote nothing."""
 SHOWN = 3
 """Ids that a message names."""
+HERE = "job here"
+"""Kind of a job that ran in the process of its command, and left no output in the JobStore."""
 BACKUP = "Restore them from a backup, or import an archive that holds them."
 BRING_BACK = {
     "import": "Import the same file again: it brings back what is lacking. Or restore a backup.",
     "job": "`forcebase collect` makes them again, while the job's output is there. Or restore a "
     "backup.",
+    HERE: "Run the same command again (`forcebase dataset build`), or restore a backup.",
     "comparison": "Make the same comparison again, or restore a backup.",
 }
 ARCHIVE_AGAIN = "Import the archive again that they came in, or restore a backup."
@@ -141,13 +144,19 @@ def _act(row: dict[str, Any], run: dict[str, Any]) -> _Act:
     date = f" of {when:%Y-%m-%d %H:%M}" if isinstance(when, datetime) else ""
     return _Act(
         title=f"{row.get('kind')} {row.get('name')}{date}",
-        kind=str(row.get("kind")),
+        kind=_kind(row),
         state=state,
         reason=str(run.get("reason") or ""),
         counted=str(run.get("counted") or ""),
         written={k: v for k, v in (run.get("written") or {}).items() if isinstance(v, dict)},
         is_running=state == STARTED and is_running(run),
     )
+
+
+def _kind(row: dict[str, Any]) -> str:
+    """Kind of an activity; HERE for a job that was none of jobflow's, as `dataset build` is."""
+    kind = str(row.get("kind"))
+    return HERE if kind == "job" and not row.get("job") else kind
 
 
 def _compare(

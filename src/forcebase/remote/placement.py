@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobflow import Flow, Job
@@ -13,6 +15,26 @@ if TYPE_CHECKING:
     from qtoolkit.core.data_objects import QResources
 
 F = TypeVar("F", Flow, Job)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the jobs of a flow run: workers of a jobflow-remote project.
+
+    Attributes:
+        worker: of all jobs that `workers` does not name; the project's first by default.
+        workers: job name, or a part of it, to worker.
+        resources: job name, or a part of it, to its resources, as `place` takes them.
+        project: name of the project; the database's own by default.
+        modules: a folder with modules of the flow's jobs, if workers of this machine do not import
+            them anyhow.
+    """
+
+    worker: str | None = None
+    workers: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, QResources | Mapping[str, Any]] = field(default_factory=dict)
+    project: str | None = None
+    modules: Path | None = None
 
 
 def place(

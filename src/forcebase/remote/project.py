@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +25,30 @@ if TYPE_CHECKING:
 
 INIT = "Run: forcebase remote init"
 AUXILIARY = "jf_auxiliary"
+READERS: dict[str, Callable[[str], Any]] = {
+    ".yaml": lambda text: YAML(typ="safe").load(text),
+    ".json": json.loads,
+    ".toml": tomllib.loads,
+}
+"""Of the files in which jobflow-remote keeps projects; forcebase writes YAML."""
 MADE = {"next_id": {"$exists": True}}
 """The document of AUXILIARY that counts the jobs."""
 
 
 @dataclass(frozen=True)
 class RemoteProject:
-    """A project file that runs jobs of one database.
+    """A project file that runs jobs of a database.
 
     Attributes:
         path: the file, which holds the database's password.
         content: what is in it.
+        own: whether its queue and JobStore are in the database. Those of another one are somebody's
+            own: our flows may run there, and their outputs are brought here.
     """
 
     path: Path
     content: dict[str, Any]
+    own: bool = True
 
     @property
     def name(self) -> str:
@@ -121,15 +132,21 @@ def init_project(
 def find_project(settings: Settings, name: str | None = None) -> RemoteProject:
     """Find the project that runs jobs of this database, its address kept up to date.
 
+    A project that somebody made for jobs of another kind is found by its name alone, and left as
+    it is.
+
     Args:
         settings: the database and its server.
         name: of the project; of several, `JFREMOTE_PROJECT` or the first by name.
 
     Raises:
+        InputError: the project of this name is that of another database of forcebase.
         NotFoundError: there is none.
     """
     found = _project_of(settings, name or os.environ.get("JFREMOTE_PROJECT"))
     found = found or (None if name else _project_of(settings, None))
+    if found is None and name and (other := _named(name)) is not None:
+        return other
     if found is None:
         named = f" named {name!r}" if name else ""
         raise NotFoundError(
@@ -164,8 +181,28 @@ def _project_of(settings: Settings, name: str | None) -> RemoteProject | None:
     return None
 
 
+def _named(name: str) -> RemoteProject | None:
+    """The project of somebody's own that has this name.
+
+    Raises:
+        InputError: forcebase wrote it for another database, where `collect` would make the records.
+    """
+    found = next((project for project in _projects() if project.name == name), None)
+    if found is None:
+        return None
+    mark = (found.content.get("metadata") or {}).get("forcebase")
+    if mark:
+        raise InputError(
+            f"Project {name!r} is that of another database of forcebase, {mark.get('database')!r}.",
+            hint="Records of its jobs would go there: set FORCEBASE_DATABASE, or name another.",
+        )
+    return replace(found, own=False)
+
+
 def _projects() -> Iterator[RemoteProject]:
-    for path in sorted(projects_folder().glob("*.yaml")):
+    for path in sorted(projects_folder().glob("*")):
+        if path.suffix not in READERS:
+            continue
         content = _read(path)
         if content and "name" in content:
             yield RemoteProject(path, content)
@@ -173,8 +210,8 @@ def _projects() -> Iterator[RemoteProject]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content = YAML(typ="safe").load(path.read_text())
-    except (YAMLError, OSError, UnicodeDecodeError):
+        content = READERS[path.suffix](path.read_text())
+    except (YAMLError, OSError, ValueError):
         return None  # other projects are no matter of ours
     return content if isinstance(content, dict) else None
 

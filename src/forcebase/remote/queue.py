@@ -93,6 +93,21 @@ def list_jobs(
     return [_job(document) for document in found]
 
 
+def flow_jobs(project: RemoteProject, flow: str) -> list[QueuedJob]:
+    """List the jobs of one flow in the queue of a project, the oldest first.
+
+    Args:
+        project: whose queue is read.
+        flow: uuid of the outermost flow.
+    """
+    controller = project.controller()
+    try:
+        found = controller.jobs.find({"job.hosts": flow}, FIELDS)
+        return [_job(document) for document in found.sort("created_on", 1)]
+    finally:
+        controller.close()
+
+
 def count_states(db: Database) -> dict[str, int]:
     """Count all jobs of the queue by state."""
     groups = db.raw[QUEUE].aggregate([{"$group": {"_id": "$state", "n": {"$sum": 1}}}])

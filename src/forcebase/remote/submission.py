@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,12 @@ import bson
 from jobflow import Flow, Job
 from jobflow.core.flow import get_flow
 from monty.json import MontyDecoder, jsanitize
-from qtoolkit.core.exceptions import QTKError
 
 from forcebase.database.database import Database
 from forcebase.errors import InputError
-from forcebase.remote.placement import place, unmatched
+from forcebase.remote.carrying import send
+from forcebase.remote.placement import Place, place, unmatched
 from forcebase.remote.project import RemoteProject, find_project
-from forcebase.remote.worker_store import LARGEST_DOCUMENT
 
 if TYPE_CHECKING:
     from jobflow_remote.config.base import WorkerBase
@@ -36,6 +35,8 @@ class Submission:
         jobs: jobflow-remote's numbers of the jobs, as texts.
         workers: the worker that each job is sent to.
         unmatched: parts of names given that no job has yet.
+        own: whether the project is the database's own; outputs of another one's are brought here by
+            `forcebase collect --project`.
     """
 
     project: str
@@ -44,62 +45,68 @@ class Submission:
     jobs: list[str]
     workers: list[str]
     unmatched: list[str]
+    own: bool = True
 
 
-def submit(
-    db: Database,
-    flow: Flow | Job,
-    worker: str | None = None,
-    workers: Mapping[str, str] | None = None,
-    resources: Mapping[str, Any] | None = None,
-    project: str | None = None,
-    job_folder: Path | None = None,
-) -> Submission:
+def submit(db: Database, flow: Flow | Job, where: Place | None = None) -> Submission:
     """Put a flow into the queue; a running `jf runner` does the rest.
+
+    In a project that is not the database's own, the flow's inputs go into its JobStore first.
 
     Args:
         db: the database, for which there is a project.
         flow: what to run; references to published records are allowed.
-        worker: for jobs that `workers` does not name; the project's first by default.
-        workers: job name, or a part of it, to worker.
-        resources: job name, or a part of it, to its resources, as `place` takes them.
-        project: name of the project, where the database has more than one.
-        job_folder: where modules with jobs of the flow lie, if the workers do not import them
-            anyhow.
+        where: project, workers and resources; the first worker of the database's project by
+            default.
 
     Raises:
-        InputError: no job to run, a worker that is not there, resources that its scheduler does
-            not know, or a job whose inputs are over 16 MB.
+        InputError: no job to run, a project of no use for it, a worker that is not there, resources
+            that its scheduler does not know, or a job whose inputs are over 16 MB.
         NotFoundError: the database has no project.
     """
-    found = find_project(db.settings, project)
+    where = where or Place()
+    found = find_project(db.settings, where.project)
     if isinstance(flow, Flow) and not flow.jobs:
         raise InputError(
             f"Flow {flow.name!r} has no jobs: what it asks for is in the database already."
         )
     flow = get_flow(flow, allow_external_references=True)
-    chosen = worker or found.workers[0]
-    place(flow, workers, resources)
+    chosen = where.worker or found.workers[0]
+    place(flow, where.workers, where.resources)
     jobs = [job for job, _ in flow.iterflow()]
     sent = [job.config.manager_config.get("worker") or chosen for job in jobs]
-    for name in [chosen, *(workers or {}).values(), *sent]:
-        check_worker(found, name)
+    check_workers(found, [chosen, *where.workers.values(), *sent])
     known = found.load().workers
     for job, name in zip(jobs, sent, strict=True):
         _check_resources(job, name, known[name])
         _check_size(job)
+    if not found.own:
+        send(db, flow, found)
     controller = found.controller()
     try:
         ids = controller.add_flow(
             flow,
             worker=chosen,
-            exec_config=_on_path(job_folder),
+            exec_config=_on_path(where.modules),
             allow_external_references=True,
         )
     finally:
         controller.close()
-    names = [*(workers or {}), *(resources or {})]
-    return Submission(found.name, flow.uuid, flow.name, ids, sent, unmatched(flow, names))
+    names = [*where.workers, *where.resources]
+    return Submission(
+        found.name, flow.uuid, flow.name, ids, sent, unmatched(flow, names), found.own
+    )
+
+
+def check_place(db: Database, where: Place) -> None:
+    """Refuse a project or workers that are not there, before a flow is made.
+
+    Raises:
+        InputError: the project has no worker of this name.
+        NotFoundError: the database has no project.
+    """
+    named = [*([where.worker] if where.worker else []), *where.workers.values()]
+    check_workers(find_project(db.settings, where.project), named)
 
 
 def _on_path(folder: Path | None) -> Any:
@@ -111,21 +118,24 @@ def _on_path(folder: Path | None) -> Any:
     return ExecutionConfig.model_validate({"pre_run": command})
 
 
-def check_worker(project: RemoteProject, worker: str) -> None:
-    """Check that a project has a worker.
+def check_workers(project: RemoteProject, names: Iterable[str]) -> None:
+    """Check that a project has these workers.
 
     Raises:
-        InputError: it has none of this name.
+        InputError: it has none of such a name.
     """
-    if worker not in project.workers:
-        raise InputError(
-            f"Project {project.name!r} has no worker {worker!r}.",
-            hint=f"It has: {', '.join(project.workers)}. Workers are in {project.path}.",
-        )
+    for name in names:
+        if name not in project.workers:
+            raise InputError(
+                f"Project {project.name!r} has no worker {name!r}.",
+                hint=f"It has: {', '.join(project.workers)}. Workers are in {project.path}.",
+            )
 
 
 def _check_resources(job: Job, name: str, worker: WorkerBase) -> None:
     """Before the runner does, three times, as it writes the script for the worker's scheduler."""
+    from qtoolkit.core.exceptions import QTKError
+
     wanted = MontyDecoder().process_decoded(job.config.manager_config.get("resources"))
     if not wanted:
         return
@@ -149,6 +159,8 @@ def _check_resources(job: Job, name: str, worker: WorkerBase) -> None:
 
 def _check_size(job: Job) -> None:
     """Before anything is written: jobflow-remote would leave a flow without jobs."""
+    from forcebase.remote.worker_store import LARGEST_DOCUMENT  # it imports jobflow-remote
+
     size = len(bson.encode(jsanitize(job, strict=True, enum_values=True, allow_bson=True)))
     if size + ROOM > LARGEST_DOCUMENT:
         raise InputError(
