@@ -141,7 +141,7 @@ def _loaded(entry: EntryPoint, group: Group) -> Any:
         raise InputError(
             f"The {group.one} {entry.name!r} of {_package(entry)} cannot be imported: "
             f"{type(error).__name__}: {words}.",
-            hint="Mend or remove that package.",
+            hint="Repair or remove that package.",
         ) from error
 
 

@@ -149,6 +149,6 @@ def print_report(report: Any, what: str, as_json: bool) -> None:
     for name, error in report.failures:
         say(("failed", "red"), f" {name}: {error}")
     if report.failures:
-        say("Mend the cause, then: forcebase jobs rerun --failed")
+        say("Remove the cause, then: forcebase jobs rerun --failed")
     unread = f"; not read: {len(report.failed)}" if report.failed else ""
     say(f"{what}; new: {added}{unread}.")

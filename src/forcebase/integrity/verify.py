@@ -40,7 +40,9 @@ from forcebase.progress import Progress
 from forcebase.records import JournalEntry, Label, LabelBlock, Quarantine, Taint
 from forcebase.records.kinds import kind_of
 
-MEND_FIRST = "Mend or restore what else is named here as malformed or changed, and verify again."
+REPAIR_FIRST = (
+    "Repair or restore what else is named here as malformed or changed, and verify again."
+)
 LARGE_AT_ONCE = 100
 """Records that may be megabytes each: models and phonons."""
 
@@ -180,7 +182,7 @@ def _told_of_each(
 
 def _broken(stage: str, error: Exception) -> Finding:
     words = f"a check of {stage} ended at a broken document: {type(error).__name__}: {error}"
-    return Finding(FindingKind.MALFORMED, stage, "", " ".join(words.split())[:300], MEND_FIRST)
+    return Finding(FindingKind.MALFORMED, stage, "", " ".join(words.split())[:300], REPAIR_FIRST)
 
 
 def _note(rows: Iterable[dict[str, Any]], ids: dict[str, list[bytes]]) -> None:

@@ -36,6 +36,6 @@ def static_maker(chosen: Maker | str = GPAW, **settings: Any) -> Maker:
         raise InputError(
             f"The static maker {chosen!r} of {package_of(Group.STATIC_MAKERS, chosen)} is not a "
             "Maker of jobflow.",
-            hint="Mend or remove that package.",
+            hint="Repair or remove that package.",
         )
     return made

@@ -77,7 +77,7 @@ class RemoteProject:
             where = ".".join(str(part) for part in wrong["loc"])
             raise InputError(
                 f"{self.path} is not a project of jobflow-remote: {where}: {wrong['msg']}.",
-                hint=f"Mend it, or start anew: forcebase remote init --name {self.name} --force",
+                hint=f"Correct it, or start anew: forcebase remote init --name {self.name} --force",
             ) from None
 
     def controller(self) -> JobController:

@@ -78,7 +78,7 @@ def find_callable(text: str) -> Any:
     except Exception as error:  # of a module that somebody else wrote
         raise InputError(
             f"Module {module} cannot be imported: {type(error).__name__}: {error}",
-            hint="Mend the module, or name another.",
+            hint="Correct the module, or name another.",
         ) from None
     if not callable(found):
         raise InputError(f"{text!r} cannot be called.", hint="Name a class or a function.")
