@@ -55,7 +55,7 @@ def open_store(path: Path) -> tuple[JobStore, str]:
         raise _no_store(path, "it has no docs_store.")
     others = spec.get("additional_stores") or {}
     if not isinstance(others, dict):
-        raise _no_store(path, "its additional_stores are none.")
+        raise _no_store(path, "its additional_stores cannot be read.")
     try:
         store = JobStore(
             _store(spec["docs_store"], path),
