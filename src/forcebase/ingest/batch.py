@@ -21,7 +21,7 @@ from forcebase.database.structure_table import StructureTable
 from forcebase.database.write_errors import is_too_large
 from forcebase.database.written import Written
 from forcebase.digest import bytes_digest
-from forcebase.errors import DatabaseError, ForcebaseError, VersionTakenError
+from forcebase.errors import DatabaseError, ForcebaseError, InputError, VersionTakenError
 from forcebase.ingest.made_again import MadeAgain
 from forcebase.records import (
     Activity,
@@ -163,12 +163,13 @@ def _write_dataset(
 
     Raises:
         VersionTakenError: another dataset has this name and version.
-        InputError: a member is not valid.
+        InputError: a member is not valid, or what the dataset names was taken back meanwhile.
         DatabaseError: the head is over 16 MB, or the server refused.
     """
     if _is_there(db, dataset, written):
         return False
     head = db.datasets.checked(dataset)
+    _require_there(db, dataset, members)
     db.members.add(members)
     try:
         db.datasets.raw.insert_one(head)
@@ -191,6 +192,24 @@ def _write_dataset(
         ) from None
     written.take(db.datasets.name, [dataset.id])
     return True
+
+
+def _require_there(db: Database, dataset: Dataset, members: list[DatasetMember]) -> None:
+    """Since the activity began nothing is taken back, but it was read before that.
+
+    Raises:
+        InputError: records that the dataset names are not there any more.
+    """
+    named: dict[str, set[str]] = {db.calculations.name: {m.calculation for m in members}}
+    for edge in dataset.provenance.edges:
+        named.setdefault(edge.collection, set()).add(edge.record)
+    for name, ids in named.items():
+        if missing := sorted(db.collection(name).missing(ids)):
+            raise InputError(
+                f"{len(missing)} {name} of dataset {dataset.title} were taken back while it was "
+                f"curated, {missing[0][:10]} among them: it was not written.",
+                hint="Build it again, of what is there now.",
+            )
 
 
 def _is_there(db: Database, dataset: Dataset, written: Written) -> bool:

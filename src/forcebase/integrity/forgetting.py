@@ -108,7 +108,8 @@ def forget(db: Database, subject: Subject) -> Forgetting:
 
     A job's output goes from the JobStore too, or the next `collect` would bring it back. One
     process at a time does it, and while none writes: records that are being written may name the
-    records and blobs that go. Who begins to write meanwhile waits.
+    records and blobs that go. Who begins to write meanwhile waits. Members of datasets that are
+    not there go too: a build or a forgetting that was killed left them.
 
     Raises:
         InputError: as of `plan_forgetting`; or another process is writing.
@@ -125,6 +126,7 @@ def forget(db: Database, subject: Subject) -> Forgetting:
                 f"{other.get('kind')} {other.get('name')} is being written: nothing was forgotten.",
                 hint="Wait for its end: it may need what would go.",
             )
+        _remove_members_of_none(db)
         if (left := finish_killed(db).get(subject.record)) is not None:
             return left
         return _forget(db, plan_forgetting(db, subject))
@@ -134,16 +136,13 @@ def finish_killed(db: Database) -> dict[str, Forgetting]:
     """Free what killed processes had taken back already; whoever calls it holds the lock.
 
     Where their records were too many for one transaction, some are left, and go when the same is
-    forgotten again. Members of a dataset that is gone, blobs that no record names any more, and a
-    job's output, go now.
+    forgotten again. Blobs that no record names any more, and a job's output, go now.
 
     Returns:
         Id of each act that was not finished -> what went now.
     """
     done = {}
     rows = list(db.activities.raw.find({"kind": KIND, "run.state": STARTED}))
-    if rows:
-        _remove_members_of_none(db)
     for row in rows:
         act = db.activities.get(row["_id"])
         said = act.settings
