@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,11 +65,16 @@ class Batch:
     """Records of further kinds, which name none of each other."""
 
     def write(
-        self, db: Database, activity: Activity, started: float | None = None
+        self,
+        db: Database,
+        activity: Activity,
+        started: float | None = None,
+        before_end: Callable[[], None] | None = None,
     ) -> dict[str, int]:
         """Write what is not there yet and give the number of new records per collection.
 
         With `started`, of `time.perf_counter`, the activity's wall time includes the writing.
+        `before_end` is called once the records are there, before the activity is finished.
 
         The activity is written as started first and as finished last; blobs come before the
         records that name them. So a writer killed at any point leaves no record whose parts are
@@ -86,6 +91,8 @@ class Batch:
         except ForcebaseError as error:
             fail(db, activity, str(error))
             raise
+        if before_end is not None:
+            before_end()
         if started is not None:
             activity.wall_time = time.perf_counter() - started
         finish(db, activity, written.summary())
