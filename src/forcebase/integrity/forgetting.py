@@ -37,6 +37,8 @@ from forcebase.records.kinds import kind_of, kinds
 KIND = "forgetting"
 FREED = "freed"
 """Setting of the act: digests of the blobs that go, 32 bytes each."""
+MADE_BY = "made_by"
+"""Setting of the act: the act that made what goes, which then says what is left of it."""
 IN_ONE = 20_000
 """Documents that one transaction takes away; MongoDB's cache holds three times as many."""
 
@@ -156,6 +158,8 @@ def finish_killed(db: Database) -> dict[str, Forgetting]:
         with refusals_told(db.raw):
             if is_gone:
                 _remove_output(db, found)
+            if maker := said.get(MADE_BY):
+                count_anew(db, str(maker), said.get("records") or {})
             for sha256 in found.blobs:
                 db.blobs.remove(sha256)
             if is_gone or said.get("kept"):
@@ -175,6 +179,7 @@ def _forget(db: Database, found: Forgetting) -> Forgetting:
         settings={
             **{name: value for name, value in found.as_dict().items() if value is not None},
             FREED: b"".join(map(packed, found.blobs)),
+            **({MADE_BY: maker} if (maker := _maker(db, found.subject)) else {}),
         },
     )
     announce(db, act)
@@ -190,6 +195,13 @@ def _forget(db: Database, found: Forgetting) -> Forgetting:
             db.blobs.remove(sha256)
     finish(db, act, {})
     return found
+
+
+def _maker(db: Database, subject: Subject) -> str | None:
+    if subject.collection == db.activities.name:
+        return subject.record
+    row = db.collection(subject.collection).raw.find_one({"_id": subject.record}, {"provenance": 1})
+    return ((row or {}).get("provenance") or {}).get("activity")
 
 
 def _of_act(db: Database, subject: Subject) -> Forgetting:
