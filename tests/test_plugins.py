@@ -225,6 +225,28 @@ def test_a_broken_reader_is_named_in_a_line_and_the_others_work(tmp_path, regist
     assert "\n" not in line
 
 
+BROKEN = {
+    "ends the process": "raise SystemExit(0)",
+    "is of no class": "IT = 5",
+    "has an odd sign": "from forcebase.ingest.codes.reader import CodeReader\n"
+    "IT = CodeReader(lambda path: None, sign='(')",
+}
+
+
+@pytest.mark.parametrize("source", BROKEN.values(), ids=BROKEN)
+def test_what_a_package_brings_ends_no_command(tmp_path, registered, caplog, source):
+    entries = "".join(f"[{group.value}]\nodd = odd_module:IT\n" for group in Group)
+    a_package(tmp_path, "odd-one", entries)
+    (tmp_path / "odd_module.py").write_text(source)
+    registered(tmp_path)
+    sys.modules.pop("odd_module", None)
+    assert "VASP" in " ".join(plugins.load_all(Group.CODES)).upper()
+    assert "The reader 'odd' of odd-one 1.0 cannot be imported" in caplog.text
+    for group in Group:
+        with pytest.raises(InputError, match=r"'odd' of odd-one 1\.0 cannot be imported"):
+            plugins.load(group, "odd")
+
+
 @pytest.mark.parametrize("name", ["stratified", "theirs"])
 def test_a_name_twice_is_taken_from_neither(tmp_path, registered, name):
     """Of forcebase and a package, or of two packages."""

@@ -45,6 +45,16 @@ class Group(StrEnum):
             Group.CURATION_STEPS: "step",
         }[self]
 
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """What each of them has."""
+        return {
+            Group.CODES: ("read", "sign"),
+            Group.MODELS: ("PACKAGE", "open_engine"),
+            Group.STATIC_MAKERS: ("make",),
+            Group.CURATION_STEPS: ("name", "apply"),
+        }[self]
+
 
 def names(group: Group) -> tuple[str, ...]:
     """Names of all that is registered, forcebase's own first; imports nothing.
@@ -60,7 +70,8 @@ def load(group: Group, name: str) -> Any:
     """Import what is registered under a name, and give it.
 
     Raises:
-        InputError: nothing is, two packages registered it, or it cannot be imported.
+        InputError: nothing is, two packages registered it, it cannot be imported, or lacks what
+            all of its group have.
     """
     return _loaded(_only(group, name), group)
 
@@ -135,8 +146,12 @@ def _only(group: Group, name: str) -> EntryPoint:
 @cache
 def _loaded(entry: EntryPoint, group: Group) -> Any:
     try:
-        return entry.load()
-    except Exception as error:  # of a module that somebody else wrote
+        found = entry.load()
+        lacking = [name for name in group.needed if not hasattr(found, name)]
+        if lacking:
+            raise TypeError(f"it has no {' and no '.join(lacking)}")
+        return found
+    except (Exception, SystemExit) as error:  # of a module that somebody else wrote
         words = " ".join(str(error).split())
         raise InputError(
             f"The {group.one} {entry.name!r} of {_package(entry)} cannot be imported: "

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 
 import pytest
 from jobflow import run_locally
 
 import forcebase.actions.datasets
+import forcebase.ingest.batch
 from forcebase.actions.datasets import build_dataset
 from forcebase.curation.pipeline import CurationRecipe
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames
 from forcebase.database.reading import read_frames
 from forcebase.datasets import families_of, latest
+from forcebase.errors import InputError
 from forcebase.ingest.collect import collect
 from forcebase.ingest.importing import import_paths
+from forcebase.integrity.findings import FindingKind
+from forcebase.integrity.forgetting import forget
+from forcebase.integrity.verify import verify
 from forcebase.makers.curation import CurateMaker
+from forcebase.provenance.subject import Subject
 
 FORK = multiprocessing.get_context("fork")
 FILTERS = {"n_atoms": 3}
@@ -79,3 +87,80 @@ def test_an_output_that_came_too_late_is_told_once(imported):
     assert imported.datasets.count() == 1
     assert imported.activities.count(kind="failure", name=name, mended=True) == 1
     assert build_dataset(imported, "d", FILTERS).version == 2
+
+
+def build_and_be_killed(settings, at):
+    """Build in a process that is killed where it comes to a function of `forcebase.ingest.batch`.
+
+    Returns:
+        The activity that it left.
+    """
+
+    def run() -> None:
+        setattr(forcebase.ingest.batch, at, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        insert = forcebase.database.collections.RecordCollection.add
+
+        def add(collection, records):
+            insert(collection, records)
+            if collection.name == at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        forcebase.database.collections.RecordCollection.add = add
+        build_dataset(Database(settings), "d", FILTERS)
+
+    process = FORK.Process(target=run)
+    process.start()
+    process.join(timeout=200)
+    assert process.exitcode == -signal.SIGKILL
+    db = Database(settings)
+    (act,) = db.activities.find({"run.state": "started"})
+    db.close()
+    return act
+
+
+@pytest.mark.parametrize("at", ["dataset_members", "finish"])
+def test_the_same_build_completes_what_a_killed_one_left(imported, settings, at):
+    act = build_and_be_killed(settings, at)
+    assert verify(imported, models=False).counts[FindingKind.UNFINISHED] == 1
+    dataset = build_dataset(imported, "d", FILTERS)
+    assert (dataset.version, dataset.provenance.activity) == (1, act.id)
+    assert not verify(imported, models=False).findings
+    assert imported.activities.get(act.id).run.written["datasets"]["n"] == 1
+
+
+def test_members_that_a_killed_build_left_hold_no_record_back(imported, settings):
+    """Another version took the number since, so that no build completes them."""
+    act = build_and_be_killed(settings, "dataset_members")
+    left = imported.members.raw.find_one({"split": "train"})
+    dataset = build_dataset(imported, "d", {**FILTERS, "kind": "pristine-1x1"}, seed=3)
+    assert dataset.id != left["dataset"]
+    forget(imported, Subject("activities", act.id))
+    assert imported.members.count(dataset=left["dataset"]) == 0
+    assert not verify(imported, models=False).findings
+    forget(imported, Subject("datasets", dataset.id))
+    build_and_be_killed(settings, "dataset_members")
+    forget(imported, Subject("calculations", left["calculation"]))
+    assert imported.members.count() == 0
+    assert verify(imported, models=False).is_sound
+
+
+def test_a_dataset_is_not_written_of_what_was_taken_back_meanwhile(imported, settings, monkeypatch):
+    curate = forcebase.actions.datasets.curate
+
+    def beside(*given):
+        output = curate(*given)
+        calculation = output["members"][0]["calculation"]
+        subject = Subject("calculations", calculation)
+        process = FORK.Process(target=lambda: forget(Database(settings), subject))
+        process.start()
+        process.join(timeout=200)
+        assert process.exitcode == 0
+        return output
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forcebase.actions.datasets, "curate", beside)
+        with pytest.raises(InputError, match="1 calculations of dataset d@1 were taken back"):
+            build_dataset(imported, "d", FILTERS)
+    assert verify(imported, models=False).is_sound
+    assert build_dataset(imported, "d", FILTERS).version == 1
+    assert not verify(imported, models=False).findings

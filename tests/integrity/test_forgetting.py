@@ -247,6 +247,30 @@ def test_what_a_killed_process_left_goes_with_the_next(two_files, monkeypatch, b
     assert not verify(db, models=False).findings
 
 
+def test_killed_behind_records_too_many_for_a_transaction_their_act_does_not_miss_them(
+    two_files, monkeypatch
+):
+    """The record is gone, so that the same command has nothing to take back."""
+    db, _ = two_files
+    dataset = build_dataset(db, "d", {"n_atoms": 3})
+
+    class Killed(BaseException):
+        """Nothing catches it, as nothing does a kill."""
+
+    def kill(*_):
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(forgetting, "IN_ONE", 5)
+        patched.setattr(forgetting, "count_anew", kill)
+        with pytest.raises(Killed):
+            forget(db, Subject("datasets", dataset.id))
+    assert db.datasets.count() == 0
+    with pytest.raises(NotFoundError):
+        forget(db, Subject("datasets", dataset.id))
+    assert not verify(db, models=False).findings
+
+
 def test_another_file_of_the_same_records_brings_them_back(two_files, data_folder, tmp_path):
     """It found them there and wrote none, so it is read again once they were taken back."""
     db, before = two_files

@@ -22,6 +22,7 @@ from forcebase.makers.phonon import PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.records import Structure
 from forcebase.records.base import document_checksum
+from forcebase.records.structure import defect_as_field
 
 MATRIX = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 VERSIONS = Path(__file__).parents[1] / "data" / "versions"
@@ -129,3 +130,10 @@ def test_what_a_model_gave_in_version_7_is_found_and_not_made_twice(settings, tm
     assert [a.findings for a in db.activities.find() if a.findings] == []
     assert verify(db).findings == []
     db.close()
+
+
+@pytest.mark.parametrize("said", ["v_Se", None, 0, [DEFECT]], ids=str)
+def test_what_a_recipe_of_somebodys_own_calls_a_defect_stays_there(said):
+    """A field for it takes no text: the record would be against the schema from then on."""
+    made = {"recipe": {"parameters": {"defect": said}}}
+    assert defect_as_field(made) == made

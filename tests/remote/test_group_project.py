@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 import re
@@ -32,7 +33,7 @@ from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.models.sources import Source
 from forcebase.records import Activity, Structure
-from forcebase.remote.carrying import collect_from
+from forcebase.remote.carrying import _origin, collect_from
 from forcebase.remote.placement import Place
 from forcebase.remote.project import find_project, init_project
 from forcebase.remote.submission import submit
@@ -213,3 +214,27 @@ def test_a_job_store_without_room_for_what_is_large_is_refused(db, group):
     with pytest.raises(InputError, match="no additional store 'data'"):
         submit(db, Flow([Job(abs, function_args=(1,))]), THEIRS)
     assert group.raw["flows"].count_documents({"metadata.forcebase_database": {"$ne": None}}) == 0
+
+
+def test_an_output_there_that_is_lost_in_part_keeps_none_of_the_others(db, data_folder, group):
+    """Nor does one that names a store which is not there, or a part that is no part."""
+    path = sorted((data_folder.parent / "wse2_gpaw_new").glob("*.json"))[0]
+    good = json.loads(path.read_text())["output"]
+    outputs = {
+        "a": {"part": {"blob_uuid": "gone", "store": "data"}},
+        "b": {"part": {"blob_uuid": "gone", "store": "nowhere"}},
+        "c": {"part": {"blob_uuid": "gone"}},
+        "d": good,
+    }
+    project = find_project(db.settings, "ours-of-old")
+    mark = {"forcebase_database": _origin(db)}
+    group.raw["flows"].insert_one({"uuid": "flow", "jobs": list(outputs), "metadata": mark})
+    for name, output in outputs.items():
+        named = {"uuid": name, "index": 1}
+        group.raw["queue"].insert_one({**named, "db_id": name, "state": "COMPLETED"})
+        beside = {"name": name, "metadata": mark, "completed_at": "2030-01-01T00:00:00"}
+        group.raw["results"].insert_one({**named, "output": output, **beside})
+    report = collect_from(db, project)
+    assert [name for name, _ in report.failed] == ["job a", "job b", "job c"]
+    assert report.added == {"structures": 1, "methods": 1, "calculations": 1}
+    assert collect_from(db, project).added == {}

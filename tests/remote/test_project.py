@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -132,3 +133,49 @@ def test_every_commented_worker_becomes_one_by_taking_the_signs_away(settings, p
     content["workers"] = workers
     project = Project.model_validate(content)
     assert {"slurm", "slurm_gpu", "slurm_batch", "pbs"} == set(project.workers)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"metadata": [1]},
+        {"metadata": "x"},
+        {"metadata": {"forcebase": [1]}},
+        {"metadata": {"forcebase": "yes"}},
+        {"queue": "x"},
+        {"queue": {"store": "x"}},
+    ],
+    ids=str,
+)
+def test_a_file_of_another_shape_is_no_project_of_ours(settings, db, projects, content):
+    projects.mkdir()
+    (projects / "a.json").write_text(json.dumps({"name": "a", **content}))
+    for deep in ("json", "yaml", "toml"):
+        (projects / f"deep.{deep}").write_text("a = " * (deep == "toml") + "[" * 5_000)
+    with pytest.raises(NotFoundError, match="forcebase remote init"):
+        find_project(settings)
+    assert init_project(settings)[1]
+
+
+@pytest.mark.parametrize("address", ["", "5"])
+def test_a_project_without_an_address_is_named_and_left_alone(settings, projects, address):
+    path = init_project(settings)[0].path
+    path.write_text(path.read_text().replace(server_uri(settings), address, 1))
+    edited = path.read_text()
+    with pytest.raises(InputError, match=r"no address of the queue, queue\.store\.uri"):
+        find_project(settings)
+    assert path.read_text() == edited
+
+
+def test_a_project_of_somebody_elses_is_neither_doubled_nor_told_to_be_written_anew(
+    settings, db, projects
+):
+    projects.mkdir()
+    path = projects / "group.json"
+    path.write_text(json.dumps({"name": "group", "workers": {"node": 5}}))
+    with pytest.raises(InputError, match=r"group\.json is a project 'group' already"):
+        init_project(settings, name="group")
+    with pytest.raises(InputError, match=r"workers\.node") as caught:
+        find_project(settings, "group").load()
+    assert "--force" not in caught.value.hint
+    assert [p.name for p in projects.iterdir()] == ["group.json"]

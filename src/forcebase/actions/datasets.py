@@ -15,9 +15,11 @@ from forcebase.curation.plan import Plan
 from forcebase.curation.recipe_digest import recipe_digest
 from forcebase.curation.staleness import NotStale
 from forcebase.curation.steps import OneMethod, Released, Step
+from forcebase.database.acts import finish
 from forcebase.database.database import Database
 from forcebase.database.energy_kinds import counted, kind_counts, one_kind
 from forcebase.database.reading import read_frames
+from forcebase.database.written import Written
 from forcebase.datasets import dataset_frames, families_of, latest
 from forcebase.datasets.isolated_atoms import with_atoms
 from forcebase.datasets.reservations import reservations
@@ -36,6 +38,7 @@ from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.progress import Progress, following
 from forcebase.provenance.taint import stale_among
 from forcebase.records import Activity, Dataset
+from forcebase.records.activity import STARTED
 from forcebase.safety.names import NAME_PATTERN
 
 ATTEMPTS = 5
@@ -99,6 +102,7 @@ def build_dataset(
     db.check_writing()
     for attempt in range(ATTEMPTS):
         if (same := find_dataset(db, recipe)) is not None:
+            _finish_killed(db, same)
             return same
         try:
             with following(progress):
@@ -134,6 +138,16 @@ def _curated(db: Database, frames: Frames, recipe: CurationRecipe) -> Dataset:
     )
     batch.write(db, activity)
     return db.datasets.get(batch.datasets[0][0].id)
+
+
+def _finish_killed(db: Database, dataset: Dataset) -> None:
+    """Finish the act of whoever was killed behind the last record of a dataset."""
+    name = dataset.provenance.activity
+    if name and db.activities.count({"_id": name, "run.state": STARTED}):
+        activity, written = db.activities.get(name), Written(name)
+        written.take(db.datasets.name, [dataset.id])
+        activity.n_records = 1
+        finish(db, activity, written.summary())
 
 
 def dataset_recipe(

@@ -91,7 +91,7 @@ def _move_defects(database: MongoDatabase) -> None:
     Who edited a record before still has the wrong checksum behind it.
     """
     structures = database[Structure._meta["collection"]]
-    found = structures.find({"recipe.parameters.defect": {"$exists": True}})
+    found = structures.find({"recipe.parameters.defect": {"$type": "object"}})
     while rows := list(islice(found, AT_ONCE)):
         changes = []
         for row in rows:

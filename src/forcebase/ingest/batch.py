@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from forcebase.database.structure_table import StructureTable
 from forcebase.database.write_errors import is_too_large
 from forcebase.database.written import Written
 from forcebase.digest import bytes_digest
-from forcebase.errors import DatabaseError, ForcebaseError, VersionTakenError
+from forcebase.errors import DatabaseError, ForcebaseError, InputError, VersionTakenError
 from forcebase.ingest.made_again import MadeAgain
 from forcebase.records import (
     Activity,
@@ -65,11 +65,16 @@ class Batch:
     """Records of further kinds, which name none of each other."""
 
     def write(
-        self, db: Database, activity: Activity, started: float | None = None
+        self,
+        db: Database,
+        activity: Activity,
+        started: float | None = None,
+        before_end: Callable[[], None] | None = None,
     ) -> dict[str, int]:
         """Write what is not there yet and give the number of new records per collection.
 
         With `started`, of `time.perf_counter`, the activity's wall time includes the writing.
+        `before_end` is called once the records are there, before the activity is finished.
 
         The activity is written as started first and as finished last; blobs come before the
         records that name them. So a writer killed at any point leaves no record whose parts are
@@ -86,6 +91,8 @@ class Batch:
         except ForcebaseError as error:
             fail(db, activity, str(error))
             raise
+        if before_end is not None:
+            before_end()
         if started is not None:
             activity.wall_time = time.perf_counter() - started
         finish(db, activity, written.summary())
@@ -163,12 +170,13 @@ def _write_dataset(
 
     Raises:
         VersionTakenError: another dataset has this name and version.
-        InputError: a member is not valid.
+        InputError: a member is not valid, or what the dataset names was taken back meanwhile.
         DatabaseError: the head is over 16 MB, or the server refused.
     """
     if _is_there(db, dataset, written):
         return False
     head = db.datasets.checked(dataset)
+    _require_there(db, dataset, members)
     db.members.add(members)
     try:
         db.datasets.raw.insert_one(head)
@@ -191,6 +199,24 @@ def _write_dataset(
         ) from None
     written.take(db.datasets.name, [dataset.id])
     return True
+
+
+def _require_there(db: Database, dataset: Dataset, members: list[DatasetMember]) -> None:
+    """Since the activity began nothing is taken back, but it was read before that.
+
+    Raises:
+        InputError: records that the dataset names are not there any more.
+    """
+    named: dict[str, set[str]] = {db.calculations.name: {m.calculation for m in members}}
+    for edge in dataset.provenance.edges:
+        named.setdefault(edge.collection, set()).add(edge.record)
+    for name, ids in named.items():
+        if missing := sorted(db.collection(name).missing(ids)):
+            raise InputError(
+                f"{len(missing)} {name} of dataset {dataset.title} were taken back while it was "
+                f"curated, {missing[0][:10]} among them: it was not written.",
+                hint="Build it again, of what is there now.",
+            )
 
 
 def _is_there(db: Database, dataset: Dataset, written: Written) -> bool:

@@ -114,8 +114,13 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
                 report.unknown.append(name)
             return
         activity = _activity(db, job, output)
-        report.add(batch.write(db, activity))
-        give_name(db, job, batch)
+        unnamed: list[str] = []
+
+        def name_model() -> None:
+            unnamed.extend(filter(None, [give_name(db, job, activity.id, batch)]))
+
+        report.add(batch.write(db, activity, before_end=name_model))
+        report.notes += [(name, why) for why in unnamed]
         report.findings += activity.messages
         report.notes += [(name, note) for note in batch.notes]
         report.jobs += 1

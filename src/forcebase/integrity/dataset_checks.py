@@ -15,6 +15,10 @@ from forcebase.records import DatasetMember
 from forcebase.records.dataset import DROPPED, SPLITS
 
 RESTORE = "Restore the members from a backup, or curate the dataset again."
+LEFT_MEMBERS = (
+    "A killed process left them. The same `forcebase dataset build` again completes a dataset that "
+    "it was to write; the next `forcebase forget`, as of the unfinished build, removes them."
+)
 
 
 def check_dataset(db: Database, dataset: dict[str, Any]) -> Iterator[Finding]:
@@ -88,7 +92,7 @@ def check_orphan_members(db: Database) -> Iterator[Finding]:
                 "dataset_members",
                 str(group["_id"]),
                 f"{group['n']} members of a dataset that is not there",
-                "Run `forcebase collect`: the curation that a killed run left is finished.",
+                LEFT_MEMBERS,
             )
 
 

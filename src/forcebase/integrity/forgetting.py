@@ -37,6 +37,8 @@ from forcebase.records.kinds import kind_of, kinds
 KIND = "forgetting"
 FREED = "freed"
 """Setting of the act: digests of the blobs that go, 32 bytes each."""
+MADE_BY = "made_by"
+"""Setting of the act: the act that made what goes, which then says what is left of it."""
 IN_ONE = 20_000
 """Documents that one transaction takes away; MongoDB's cache holds three times as many."""
 
@@ -108,7 +110,8 @@ def forget(db: Database, subject: Subject) -> Forgetting:
 
     A job's output goes from the JobStore too, or the next `collect` would bring it back. One
     process at a time does it, and while none writes: records that are being written may name the
-    records and blobs that go. Who begins to write meanwhile waits.
+    records and blobs that go. Who begins to write meanwhile waits. Members of datasets that are
+    not there go too: a build or a forgetting that was killed left them.
 
     Raises:
         InputError: as of `plan_forgetting`; or another process is writing.
@@ -125,6 +128,7 @@ def forget(db: Database, subject: Subject) -> Forgetting:
                 f"{other.get('kind')} {other.get('name')} is being written: nothing was forgotten.",
                 hint="Wait for its end: it may need what would go.",
             )
+        _remove_members_of_none(db)
         if (left := finish_killed(db).get(subject.record)) is not None:
             return left
         return _forget(db, plan_forgetting(db, subject))
@@ -134,16 +138,13 @@ def finish_killed(db: Database) -> dict[str, Forgetting]:
     """Free what killed processes had taken back already; whoever calls it holds the lock.
 
     Where their records were too many for one transaction, some are left, and go when the same is
-    forgotten again. Members of a dataset that is gone, blobs that no record names any more, and a
-    job's output, go now.
+    forgotten again. Blobs that no record names any more, and a job's output, go now.
 
     Returns:
         Id of each act that was not finished -> what went now.
     """
     done = {}
     rows = list(db.activities.raw.find({"kind": KIND, "run.state": STARTED}))
-    if rows:
-        _remove_members_of_none(db)
     for row in rows:
         act = db.activities.get(row["_id"])
         said = act.settings
@@ -157,6 +158,8 @@ def finish_killed(db: Database) -> dict[str, Forgetting]:
         with refusals_told(db.raw):
             if is_gone:
                 _remove_output(db, found)
+            if maker := said.get(MADE_BY):
+                count_anew(db, str(maker), said.get("records") or {})
             for sha256 in found.blobs:
                 db.blobs.remove(sha256)
             if is_gone or said.get("kept"):
@@ -176,6 +179,7 @@ def _forget(db: Database, found: Forgetting) -> Forgetting:
         settings={
             **{name: value for name, value in found.as_dict().items() if value is not None},
             FREED: b"".join(map(packed, found.blobs)),
+            **({MADE_BY: maker} if (maker := _maker(db, found.subject)) else {}),
         },
     )
     announce(db, act)
@@ -191,6 +195,13 @@ def _forget(db: Database, found: Forgetting) -> Forgetting:
             db.blobs.remove(sha256)
     finish(db, act, {})
     return found
+
+
+def _maker(db: Database, subject: Subject) -> str | None:
+    if subject.collection == db.activities.name:
+        return subject.record
+    row = db.collection(subject.collection).raw.find_one({"_id": subject.record}, {"provenance": 1})
+    return ((row or {}).get("provenance") or {}).get("activity")
 
 
 def _of_act(db: Database, subject: Subject) -> Forgetting:

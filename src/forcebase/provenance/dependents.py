@@ -43,9 +43,15 @@ def dependents(db: Database, collection: str, ids: Iterable[str]) -> Iterator[tu
 
 
 def _of_calculations(db: Database, wanted: list[str]) -> Iterator[tuple[str, Named]]:
+    """Members whose dataset is not there were left by a killed process, and hold nothing."""
+    there: dict[str, bool] = {}
     for piece in in_pieces({"calculation": {"$in": wanted}}):
         for row in db.members.raw.find(piece, {"calculation": 1, "dataset": 1}):
-            yield row["calculation"], ("datasets", row["dataset"])
+            dataset = row["dataset"]
+            if dataset not in there:
+                there[dataset] = not db.datasets.missing([dataset])
+            if there[dataset]:
+                yield row["calculation"], ("datasets", dataset)
     asked = packed_ids(wanted)
     names = dict(zip(asked.tolist(), wanted, strict=True))
     for row in db.validations.raw.find({"kind": "labels"}, FIELDS_OF_COMPARISONS):

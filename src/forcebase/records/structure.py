@@ -179,11 +179,11 @@ def defect_as_field(document: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         document: a stored structure, or one that a job made; where its recipe holds no defect it
-            is given as it is.
+            is given as it is, and so is a recipe of somebody's own that calls something else so.
     """
     recipe = document.get("recipe")
     parameters = recipe.get("parameters") if isinstance(recipe, Mapping) else None
-    if not isinstance(parameters, Mapping) or "defect" not in parameters:
+    if not isinstance(parameters, Mapping) or not isinstance(parameters.get("defect"), Mapping):
         return dict(document)
     left = {name: value for name, value in parameters.items() if name != "defect"}
     return {

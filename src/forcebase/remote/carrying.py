@@ -61,6 +61,7 @@ def collect_from(
     """Collect, after what flows of this database gave in a project's queue is brought here.
 
     Of the database's own project nothing needs to be brought. Repeating it brings nothing twice.
+    An output whose heavy parts are lost is told as failed, and the others come.
 
     Args:
         db: the database.
@@ -73,11 +74,15 @@ def collect_from(
     if project.own:
         return collect(db, on_job)
     controller = project.controller()
+    lost: list[tuple[str, str]] = []
     try:
         uuids = list(_our_jobs(db, controller))
         with _open_store(project) as store:
             for uuid, index in _completed(controller, uuids):
-                _bring(store, db, uuid, index)
+                try:
+                    _bring(store, db, uuid, index)
+                except IntegrityError as error:
+                    lost.append((f"job {uuid[:8]}", str(error)))
         failures = [
             activity
             for piece in in_pieces({"uuid": {"$in": uuids}})
@@ -86,6 +91,7 @@ def collect_from(
     finally:
         controller.close()
     report = collect(db, on_job)
+    report.failed += lost
     report.failures += [(activity.name, activity.reason) for activity in failures]
     return report
 
@@ -182,8 +188,9 @@ def _carry_blobs(source: JobStore, target: JobStore, document: dict[str, Any]) -
     froms: Any = source.additional_stores  # type: ignore[has-type]
     to: Any = target.additional_stores[DATA_STORE]  # type: ignore[has-type]
     for part in parts:
-        found = froms[part["store"]].query_one({"blob_uuid": part["blob_uuid"]})
-        if found is None:
+        place = froms.get(part.get("store"))
+        found = place and place.query_one({"blob_uuid": part["blob_uuid"]})
+        if not found or "data" not in found:
             raise IntegrityError(
                 f"A heavy part of the output of job {document.get('name')!r} is lost from the "
                 "JobStore that it is in.",

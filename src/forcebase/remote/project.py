@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 from forcebase.database.access import access_of, require_writing
 from forcebase.database.connection import open_client, server_uri
 from forcebase.errors import AccessError, InputError, NotFoundError
+from forcebase.provenance.references import value_at
 from forcebase.remote.template import PROJECT, fill, server_name
 from forcebase.settings import Settings
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from jobflow_remote.jobs.jobcontroller import JobController
 
 INIT = "Run: forcebase remote init"
+QUEUE_URI = "queue.store.uri"
 AUXILIARY = "jf_auxiliary"
 READERS: dict[str, Callable[[str], Any]] = {
     ".yaml": lambda text: YAML(typ="safe").load(text),
@@ -77,7 +79,7 @@ class RemoteProject:
             where = ".".join(str(part) for part in wrong["loc"])
             raise InputError(
                 f"{self.path} is not a project of jobflow-remote: {where}: {wrong['msg']}.",
-                hint=f"Correct it, or start anew: forcebase remote init --name {self.name} --force",
+                hint=_corrected(self),
             ) from None
 
     def controller(self) -> JobController:
@@ -117,6 +119,12 @@ def init_project(
             raise InputError(
                 f"{path} is there already, for another database.",
                 hint="Choose another name: forcebase remote init --name NAME, or --force.",
+            )
+        other = next((p for p in _projects() if p.name == name and p.path != path), None)
+        if other is not None:  # jobflow-remote would find neither of two
+            raise InputError(
+                f"{other.path} is a project {name!r} already.",
+                hint="Choose another name: forcebase remote init --name NAME",
             )
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         work_dir = folder / name / "jobs"
@@ -190,10 +198,11 @@ def _named(name: str) -> RemoteProject | None:
     found = next((project for project in _projects() if project.name == name), None)
     if found is None:
         return None
-    mark = (found.content.get("metadata") or {}).get("forcebase")
+    mark = value_at(found.content, "metadata.forcebase")
     if mark:
+        of = value_at(found.content, "metadata.forcebase.database")
         raise InputError(
-            f"Project {name!r} is that of another database of forcebase, {mark.get('database')!r}.",
+            f"Project {name!r} is that of another database of forcebase, {of!r}.",
             hint="Records of its jobs would go there: set FORCEBASE_DATABASE, or name another.",
         )
     return replace(found, own=False)
@@ -204,34 +213,49 @@ def _projects() -> Iterator[RemoteProject]:
         if path.suffix not in READERS:
             continue
         content = _read(path)
-        if content and "name" in content:
+        if content and isinstance(content.get("name"), str):
             yield RemoteProject(path, content)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         content = READERS[path.suffix](path.read_text())
-    except (YAMLError, OSError, ValueError):
+    except (YAMLError, OSError, ValueError, RecursionError):
         return None  # other projects are no matter of ours
     return content if isinstance(content, dict) else None
 
 
 def _is_of(settings: Settings, content: dict[str, Any]) -> bool:
     """By the mark that `init` leaves, or by the same address in a file made by hand."""
-    mark = (content.get("metadata") or {}).get("forcebase")
+    mark = value_at(content, "metadata.forcebase")
     if mark:
-        return mark == {"database": settings.database, "server": server_name(settings)}
-    store = (content.get("queue") or {}).get("store") or {}
-    return store.get("database") == settings.database and store.get("uri") == server_uri(settings)
+        return bool(mark == {"database": settings.database, "server": server_name(settings)})
+    database, uri = value_at(content, "queue.store.database"), value_at(content, QUEUE_URI)
+    return bool(database == settings.database and uri == server_uri(settings))
 
 
 def _with_address_of(settings: Settings, project: RemoteProject) -> RemoteProject:
-    """Put a port or password that changed into the file; all else stays as the user left it."""
-    old, now = project.content["queue"]["store"]["uri"], server_uri(settings)
+    """Put a port or password that changed into the file; all else stays as the user left it.
+
+    Raises:
+        InputError: the file has no address of a queue.
+    """
+    old, now = value_at(project.content, QUEUE_URI), server_uri(settings)
+    if not (isinstance(old, str) and old.startswith("mongodb")):  # else all text like it changes
+        raise InputError(
+            f"{project.path} has no address of the queue, {QUEUE_URI}.", hint=_corrected(project)
+        )
     if old == now:
         return project
     write_secret(project.path, project.path.read_text().replace(old, now))
     return RemoteProject(project.path, _read(project.path) or {})
+
+
+def _corrected(project: RemoteProject) -> str:
+    """What to do about a file that is of no use."""
+    if not project.own:
+        return "It is not forcebase's: whoever wrote it is to mend it."
+    return f"Correct it, or start anew: forcebase remote init --name {project.name} --force"
 
 
 def _require_rights(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,3 +29,7 @@ class CodeReader:
     is_text: bool = True
     has_files_beside: bool = False
     looks_beside_itself: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise re.error where the sign is no regular expression, as it is made."""
+        re.compile(self.sign)
