@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from forcebase.errors import InputError
-from forcebase.physics.band_path import band_path, layer_path
+from forcebase.physics.band_path import band_path
 
 DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw"
 IN_Z = (False, False, True)
@@ -20,7 +20,7 @@ def wave_vectors(path, cell):
 
 def test_path_of_the_dft_unit_cell():
     cell = ase.io.read(DATA / "wse2_gpaw_unitcell.extxyz").cell.array
-    path = layer_path(cell, IN_Z)
+    path = band_path(cell, IN_Z)
     assert path.labels == ("G", "M", "K", "G")
     special = path.q_points[list(path.label_indices)]
     expected = [[0, 0, 0], [1 / 2, 0, 0], [1 / 3, 1 / 3, 0], [0, 0, 0]]
@@ -30,7 +30,7 @@ def test_path_of_the_dft_unit_cell():
 
 @pytest.mark.parametrize("cell", [ANGLE_120, ANGLE_60], ids=["120", "60"])
 def test_hexagonal_corners_are_where_theory_has_them(cell):
-    path = layer_path(cell, IN_Z)
+    path = band_path(cell, IN_Z)
     m, k = (wave_vectors(path, cell)[i] for i in path.label_indices[1:3])
     g_m, m_k, k_g = 2 * np.pi / (np.sqrt(3) * A), 2 * np.pi / (3 * A), 4 * np.pi / (3 * A)
     assert np.linalg.norm(m) == pytest.approx(g_m)
@@ -52,14 +52,14 @@ def test_hexagonal_corners_are_where_theory_has_them(cell):
     ids=["square", "rectangular", "oblique"],
 )
 def test_other_layers(cell, labels):
-    path = layer_path(cell, IN_Z)
+    path = band_path(cell, IN_Z)
     assert "".join(path.labels).startswith(labels)
     assert not path.q_points[:, 2].any()
 
 
 def test_vacuum_may_lie_along_any_axis():
     turned = ANGLE_120[[2, 0, 1]]
-    path = layer_path(turned, (True, False, False))
+    path = band_path(turned, (True, False, False))
     assert path.labels == ("G", "M", "K", "G")
     assert not path.q_points[:, 0].any()
 
@@ -68,13 +68,13 @@ def test_vacuum_may_lie_along_any_axis():
 def test_a_relaxed_layer_slightly_off_is_still_hexagonal_and_a_strained_one_is_not(size):
     strain = np.array([[2e-4, 1e-4, 0], [1e-4, -1e-4, 0], [0, 0, 0]])
     cell = np.diag([size, size, 1]) @ ANGLE_120
-    assert layer_path(cell @ (np.eye(3) + strain), IN_Z).labels == ("G", "M", "K", "G")
-    assert layer_path(cell @ (np.eye(3) + 50 * strain), IN_Z).labels != ("G", "M", "K", "G")
+    assert band_path(cell @ (np.eye(3) + strain), IN_Z).labels == ("G", "M", "K", "G")
+    assert band_path(cell @ (np.eye(3) + 50 * strain), IN_Z).labels != ("G", "M", "K", "G")
 
 
 @pytest.mark.parametrize("density", [5.0, 40.0, 200.0])
 def test_distances_are_lengths_of_path_and_points_lie_as_dense_as_asked(density):
-    path = layer_path(ANGLE_120, IN_Z, density)
+    path = band_path(ANGLE_120, IN_Z, density)
     steps = np.linalg.norm(np.diff(wave_vectors(path, ANGLE_120), axis=0), axis=1)
     np.testing.assert_allclose(np.diff(path.distances), steps, atol=1e-12)
     assert steps.max() < 1.5 / density
@@ -94,9 +94,7 @@ def test_what_has_no_standard_path_is_refused():
     slanted = ANGLE_120.copy()
     slanted[2] = [1, 0, 16]
     with pytest.raises(InputError, match="not normal"):
-        layer_path(slanted, IN_Z)
-    with pytest.raises(InputError, match="one vacuum axis, not 0"):
-        layer_path(ANGLE_120, (False, False, False))
+        band_path(slanted, IN_Z)
     with pytest.raises(InputError, match="molecule"):
         band_path(ANGLE_120, (True, True, True))
     with pytest.raises(InputError, match="no volume"):

@@ -138,6 +138,18 @@ def test_random_vectors_are_right_within_their_own_error(pristine):
     assert np.abs(other.groups["all"] - few.groups["all"]).max() > 1e-3
 
 
+def test_a_grid_to_the_end_of_the_interval_holds_all_states_and_no_more(matrix, groups):
+    """At the very end the weight diverges: rounding must not make a spike of it."""
+    interval = spectral_interval(matrix)
+    for last in interval.high * np.array([1 - 1e-15, 1.0, 1 + 1e-15]):
+        grid = np.linspace(0.0, np.sqrt(last) * ROOT_TO_THZ, 2001)[1:]
+        found = kernel_dos(matrix, groups, grid, n_moments=400, n_vectors=24)
+        for name, mask in groups.items():
+            states = found.groups[name].sum() * grid[0] + found.imaginary[name]
+            assert states == pytest.approx(mask.sum(), rel=2e-3)
+            assert found.groups[name][-1] < 0.01 * found.groups[name].max()
+
+
 def test_more_moments_resolve_more(matrix):
     interval = spectral_interval(matrix)
     coarse, fine = (resolution(interval, n, FREQUENCIES) for n in (200, 400))

@@ -116,19 +116,6 @@ def band_path(
     return _sample(path, reciprocal, density, polar)
 
 
-def layer_path(cell: ArrayLike, vacuum_axes: Sequence[bool], density: float = DENSITY) -> BandPath:
-    """Path of a layer: G-M-K-G (hexagonal), G-X-M-G (square), G-X-S-Y-G (rectangular).
-
-    Arguments as in `band_path`. Raises InputError for what is not a layer.
-    """
-    if sum(vacuum_axes) != 1:
-        raise InputError(
-            f"A layer has one vacuum axis, not {sum(vacuum_axes)}.",
-            hint="Use `band_path` for bulk crystals and chains.",
-        )
-    return band_path(cell, vacuum_axes, density)
-
-
 def _check_vacuum(lattice: Cell, vacuum_axes: Sequence[bool]) -> None:
     if all(vacuum_axes):
         raise InputError("A molecule has no bands: all three directions are vacuum.")

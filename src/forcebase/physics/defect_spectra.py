@@ -10,7 +10,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from forcebase.errors import InputError
-from forcebase.physics.band_path import DENSITY, BandPath, layer_path
+from forcebase.physics.band_path import DENSITY, BandPath, band_path
 from forcebase.physics.flexural import flexural_branch
 from forcebase.physics.folding import folded_frequencies, folded_mesh
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, as_atoms, bare_phonopy
@@ -157,7 +157,8 @@ def defect_spectra(
         shells: around it.
         sigma: of the Gaussians, THz.
         q_spacing: of the mesh, 1/angstrom.
-        n_path: about so many q-points of bands along the layer's path; None leaves them out.
+        n_path: about so many q-points of bands, along the usual path of the lattice; None
+            leaves them out.
         on_step: told of (stage, q-points done, in all).
 
     Raises:
@@ -255,8 +256,8 @@ def _bands(
 ) -> LocalBands:
     lattice = defective.primitive_cell
     vacuum = vacuum_axes(lattice, defective.primitive_atoms.positions)
-    usual = layer_path(lattice, vacuum)
-    path = layer_path(lattice, vacuum, DENSITY * n_path / len(usual.q_points))
+    usual = band_path(lattice, vacuum)
+    path = band_path(lattice, vacuum, DENSITY * n_path / len(usual.q_points))
     normal = layer_normal(defective.primitive_atoms)
     frequencies, weights = [], []
     for done, modes in enumerate(solve(defective, path.q_points)):

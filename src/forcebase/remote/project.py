@@ -254,7 +254,7 @@ def _with_address_of(settings: Settings, project: RemoteProject) -> RemoteProjec
 def _corrected(project: RemoteProject) -> str:
     """What to do about a file that is of no use."""
     if not project.own:
-        return "It is not forcebase's: whoever wrote it is to mend it."
+        return "It is not forcebase's: ask whoever wrote it."
     return f"Correct it, or start anew: forcebase remote init --name {project.name} --force"
 
 
