@@ -185,7 +185,8 @@ def test_a_model_that_does_not_reproduce_itself_is_told_wherever_it_is_looked_at
         stress=found.stresses[0],
     )
     Batch(calculations=[first]).write(db, Activity(id="job:1", kind="job", name="predict"))
-    asked = ("predict", model.id, "--structure", structure.id)
+    db.labels.tag("a-cell", "calculations", first.id)
+    asked = ("predict", model.id, "--structure", "a-cell")  # of the calculation with the structure
     code, out, errors = run(*asked)
     assert code == 0
     assert "does not reproduce" not in errors

@@ -11,9 +11,13 @@ import time
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from tests.ingest.test_collect import put
 
 from forcebase.actions.datasets import build_dataset
+from forcebase.actions.models import add_model
+from forcebase.actions.phonons import compute_phonon
 from forcebase.comparison import compare
 from forcebase.database.acts import FORGETTING, announce
 from forcebase.database.lease import held
@@ -26,6 +30,7 @@ from forcebase.integrity import forgetting
 from forcebase.integrity.findings import FindingKind
 from forcebase.integrity.forgetting import forget, plan_forgetting
 from forcebase.integrity.verify import verify
+from forcebase.models.sources import Source
 from forcebase.provenance.history import history
 from forcebase.provenance.subject import Subject, find_subject
 from forcebase.provenance.taint import set_taint
@@ -156,6 +161,35 @@ def test_a_job_goes_with_its_output_and_does_not_come_back(db, data_folder):
     assert db.raw["outputs"].count_documents({}) == 0
     assert collect(db).added == {}
     assert sizes(db, "meta") == {}
+    assert verify(db, models=False).is_sound
+
+
+EMT_METHOD = """\
+method: {code: ase, functional: EMT, basis: {type: none}, pseudopotentials: {type: none},
+         smearing: {type: none}, spin: none, dispersion: none, spin_orbit: false}
+files: {cell.extxyz: {tags: [cell]}}
+"""
+
+
+def test_the_only_record_of_a_job_goes_with_its_output_and_does_not_come_back(db, tmp_path):
+    cell = bulk("Cu", a=3.6)
+    cell.calc = EMT()
+    cell.get_forces()
+    cell.get_stress()
+    cell.write(tmp_path / "cell.extxyz")
+    (tmp_path / "method.yaml").write_text(EMT_METHOD)
+    import_paths(db, [tmp_path])
+    model = add_model(db, Source("ase", "ase.calculators.emt:EMT", elements=("Cu",)))
+    phonon = compute_phonon(db, model, db.require_structure("cell"), np.eye(3, dtype=int).tolist())
+    job = phonon.provenance.activity
+    relaxations = db.calculations.find(method=model.id)
+    outputs = db.raw["outputs"].count_documents({})
+    forget(db, Subject("phonons", phonon.id))
+    assert collect(db).added == {}
+    assert db.raw["phonons"].count_documents({}) == 0
+    assert db.raw["activities"].find_one({"_id": job}) is None
+    assert db.raw["outputs"].count_documents({}) == outputs - 1
+    assert [c.id for c in db.calculations.find(method=model.id)] == [c.id for c in relaxations]
     assert verify(db, models=False).is_sound
 
 

@@ -144,6 +144,18 @@ def test_a_model_of_another_package_is_asked_by_its_own(db, monkeypatch):
         assert report.is_sound == (opening is missing)
 
 
+def test_a_kind_of_model_whose_package_is_not_installed_is_no_damage(db, monkeypatch):
+    from forcebase.actions.models import add_model
+    from forcebase.models.sources import Source
+
+    model = add_model(db, Source("ase", "ase.calculators.emt:EMT", elements=("Cu", "Au")))
+    monkeypatch.setattr("forcebase.integrity.model_checks.names", lambda group: ("CHGNet",))
+    report = verify(db)
+    assert [(f.kind, f.record) for f in report.findings] == [(FindingKind.NOT_CHECKED, model.id)]
+    assert "'ASE'" in report.findings[0].message
+    assert report.is_sound
+
+
 def test_a_parent_that_was_never_here_is_told_and_no_damage(db, data_folder):
     from forcebase.ingest.importing import import_paths
 

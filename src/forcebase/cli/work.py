@@ -227,7 +227,7 @@ def predict(
         check_place(db, where)
         method = db.require_model(model)
         warn_if_stale(db, ("methods", method.id))
-        ids = [db.resolve(text, "structures")[1].id for text in structure or []]
+        ids = [db.require_structure(text).id for text in structure or []]
         if dataset:
             ids += structures_of(db, db.resolve(dataset, "datasets")[1], split)  # type: ignore[arg-type]
         if not ids:

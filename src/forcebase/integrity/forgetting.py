@@ -52,7 +52,8 @@ class Forgetting:
         title: of it, in words.
         records: collection -> ids of the records that go.
         kept: collection -> ids of records of the act that others depend on.
-        activity: id of the act that goes with its last record; None where it stays.
+        activity: id of the act that goes with its last record, of a job with its stored output;
+            None where it stays.
         blobs: digests of the blobs that nothing names any more.
         n_bytes: what these blobs and the job's stored output fill.
     """
@@ -102,6 +103,7 @@ def plan_forgetting(db: Database, subject: Subject) -> Forgetting:
         raise _depends(f"{subject.collection} {subject.record[:10]}", other)
     title = str(getattr(record, "title", "") or f"{subject.collection} {subject.record[:10]}")
     found = Forgetting(subject, title, {subject.collection: [subject.record]})
+    found.activity = _job_of(db, str(getattr(record.provenance, "activity", "") or ""))
     return _with_blobs(db, found)
 
 
@@ -232,6 +234,14 @@ def _of_act(db: Database, subject: Subject) -> Forgetting:
     return _with_blobs(db, found)
 
 
+def _job_of(db: Database, activity: str) -> str | None:
+    """The job of a record that is all it made: it goes too, or `collect` would bring it back."""
+    if not activity.rpartition(":")[2].isdigit():
+        return None
+    made = [place.raw.count_documents(_by(activity)) for place in db.record_collections.values()]
+    return activity if sum(made) == 1 else None
+
+
 def _parted(
     db: Database, made: dict[str, list[str]], title: str
 ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
@@ -350,7 +360,7 @@ def _remove_members_of_none(db: Database) -> None:
 def _remove_output(db: Database, found: Forgetting) -> None:
     """A job's output, document first: what is left of a kill is not a job that `collect` finds."""
     parts = [part["_id"] for part in _heavy(db, found)]
-    if found.activity and found.subject.collection == db.activities.name:
+    if found.activity:
         uuid, _, index = found.activity.rpartition(":")
         if index.isdigit():
             db.raw[OUTPUTS].delete_one({"uuid": uuid, "index": int(index)})

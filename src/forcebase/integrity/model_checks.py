@@ -14,6 +14,7 @@ from forcebase.database.trust import may_run
 from forcebase.errors import ForcebaseError, MissingDependencyError
 from forcebase.integrity.findings import Finding, FindingKind
 from forcebase.outputs import MACE
+from forcebase.plugins import Group, names
 from forcebase.records import ModelMethod
 
 
@@ -42,6 +43,11 @@ def check_model(db: Database, model_id: str) -> Iterator[Finding]:
     if model.kind == MACE and not model.neutral:
         words = "it has no neutral form, and its file may run code: it is not opened unasked"
         hint = f"If you trust where it came from: `forcebase model convert {model_id[:10]}`."
+        yield _finding(FindingKind.NOT_CHECKED, model_id, words, hint)
+        return
+    if model.kind != MACE and model.kind not in names(Group.MODELS):
+        words = f"no package that is installed here registers the kind of model {model.kind!r}"
+        hint = "Install the package that brings it, and verify again."
         yield _finding(FindingKind.NOT_CHECKED, model_id, words, hint)
         return
     try:
