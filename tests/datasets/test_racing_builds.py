@@ -159,7 +159,7 @@ def test_a_dataset_is_not_written_of_what_was_taken_back_meanwhile(imported, set
 
     with monkeypatch.context() as patched:
         patched.setattr(forcebase.actions.datasets, "curate", beside)
-        with pytest.raises(InputError, match="1 calculations of dataset d@1 were taken back"):
+        with pytest.raises(InputError, match="1 calculations that it needs were taken back"):
             build_dataset(imported, "d", FILTERS)
     assert verify(imported, models=False).is_sound
     assert build_dataset(imported, "d", FILTERS).version == 1

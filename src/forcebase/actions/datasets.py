@@ -127,9 +127,14 @@ def _curated(db: Database, frames: Frames, recipe: CurationRecipe) -> Dataset:
 
     Raises:
         VersionTakenError: another one of this number came first.
+        InputError: a candidate, or what else it names, was taken back meanwhile.
     """
     output = curate(frames, recipe, _parent(db, latest(db, recipe.name)))
     batch = curation_batch(db, output)
+    ((dataset, members),) = batch.datasets
+    batch.needed[db.calculations.name] = {member.calculation for member in members}
+    for edge in dataset.provenance.edges:
+        batch.needed.setdefault(edge.collection, set()).add(edge.record)
     activity = Activity(
         id=content_digest({"curated": recipe.name, "query": recipe.query}),
         kind="job",
@@ -137,7 +142,7 @@ def _curated(db: Database, frames: Frames, recipe: CurationRecipe) -> Dataset:
         wall_time=output["wall_time"],
     )
     batch.write(db, activity)
-    return db.datasets.get(batch.datasets[0][0].id)
+    return db.datasets.get(dataset.id)
 
 
 def _finish_killed(db: Database, dataset: Dataset) -> None:

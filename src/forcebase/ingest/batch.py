@@ -63,6 +63,8 @@ class Batch:
     """What is to be known of it before it is used, to be said."""
     others: list[Record] = field(default_factory=list)
     """Records of further kinds, which name none of each other."""
+    needed: dict[str, set[str]] = field(default_factory=dict)
+    """Collection -> ids of what it was made from long before, that must be there still."""
 
     def write(
         self,
@@ -99,6 +101,7 @@ class Batch:
         return added
 
     def _write(self, db: Database, activity: Activity, written: Written) -> dict[str, int]:
+        _require_there(db, self.needed)
         again = MadeAgain(db, activity.id)
         calculations = again.new_calculations(self.calculations)
         labels = [again.new_rows(table) for table in self.label_tables]
@@ -170,13 +173,12 @@ def _write_dataset(
 
     Raises:
         VersionTakenError: another dataset has this name and version.
-        InputError: a member is not valid, or what the dataset names was taken back meanwhile.
+        InputError: a member is not valid.
         DatabaseError: the head is over 16 MB, or the server refused.
     """
     if _is_there(db, dataset, written):
         return False
     head = db.datasets.checked(dataset)
-    _require_there(db, dataset, members)
     db.members.add(members)
     try:
         db.datasets.raw.insert_one(head)
@@ -201,21 +203,18 @@ def _write_dataset(
     return True
 
 
-def _require_there(db: Database, dataset: Dataset, members: list[DatasetMember]) -> None:
+def _require_there(db: Database, needed: dict[str, set[str]]) -> None:
     """Since the activity began nothing is taken back, but it was read before that.
 
     Raises:
-        InputError: records that the dataset names are not there any more.
+        InputError: some are not there any more.
     """
-    named: dict[str, set[str]] = {db.calculations.name: {m.calculation for m in members}}
-    for edge in dataset.provenance.edges:
-        named.setdefault(edge.collection, set()).add(edge.record)
-    for name, ids in named.items():
+    for name, ids in needed.items():
         if missing := sorted(db.collection(name).missing(ids)):
             raise InputError(
-                f"{len(missing)} {name} of dataset {dataset.title} were taken back while it was "
-                f"curated, {missing[0][:10]} among them: it was not written.",
-                hint="Build it again, of what is there now.",
+                f"{len(missing)} {name} that it needs were taken back meanwhile, "
+                f"{missing[0][:10]} among them: nothing was written.",
+                hint="Run the same again, with what is there now.",
             )
 
 
