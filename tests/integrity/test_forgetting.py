@@ -171,6 +171,21 @@ files: {cell.extxyz: {tags: [cell]}}
 """
 
 
+def test_a_job_that_found_all_there_is_read_once_after_something_was_forgotten(db, data_folder):
+    first, second = sorted((data_folder.parent / "wse2_gpaw_new").glob("*.json"))[:2]
+    for path, n in ((first, 2), (second, 1)):
+        job = json.loads(path.read_text())
+        for _ in range(n):
+            put(db, job["output"], "static", job["metadata"])
+    assert collect(db).jobs == 3
+    assert [a.run.written for a in db.activities.find(kind="job")].count({}) == 1
+    [other] = [a for a in db.activities.find(kind="job") if len(a.run.written) and a.n_records][-1:]
+    forget(db, Subject("activities", other.id))
+    assert collect(db).jobs == 1
+    assert collect(db).jobs == 0
+    assert verify(db, models=False).is_sound
+
+
 def test_the_only_record_of_a_job_goes_with_its_output_and_does_not_come_back(db, tmp_path):
     cell = bulk("Cu", a=3.6)
     cell.calc = EMT()

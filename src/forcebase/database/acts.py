@@ -89,6 +89,7 @@ def finish(db: Database, activity: Activity, written: Mapping[str, Any]) -> None
     activity.run.written = dict(written)
     if not keep(db, activity):
         count_anew(db, activity.id, written)
+        _note_repetition(db, activity.id)
 
 
 def fail(db: Database, activity: Activity, reason: str) -> None:
@@ -147,6 +148,15 @@ def count_anew(
         db.activities.raw.update_one({"_id": activity}, change, session=session)
 
 
+def _note_repetition(db: Database, activity: str) -> None:
+    """Say when an act that wrote nothing itself was done again: not before the next forgetting."""
+    row = db.activities.raw.find_one({"_id": activity}, {"run": 1})
+    run = dict((row or {}).get("run") or {})
+    if run.get("state") == FINISHED and not run.get("written"):
+        change = {"$set": {"run": sealed_run({**run, "repeated_at": utc_now()})}}
+        db.activities.raw.update_one({"_id": activity, "run": row and row["run"]}, change)
+
+
 def keep_raw(db: Database, activity: str, sha256: str) -> None:
     """Say that a blob is the file of an import that is finished; said before, nothing changes.
 
@@ -173,7 +183,7 @@ def done_among(db: Database, ids: Iterable[str], whole: bool = True) -> set[str]
         whole: only those whose records are all there still, counted: nobody removed one by hand,
             and nobody took back what one found there that another had written.
     """
-    names = ("run.state", "run.written", "run.started_at", "n_records")
+    names = ("run.state", "run.written", "run.started_at", "run.repeated_at", "n_records")
     found = list(db.activities.by_ids(ids, dict.fromkeys(names, 1)))
     done = {
         row["_id"]: (row.get("run") or {}).get("written") or {}
@@ -196,9 +206,13 @@ def _emptied(db: Database, rows: Iterable[Mapping[str, Any]]) -> set[str]:
         for row in rows
         if row.get("n_records")
         and not (row.get("run") or {}).get("written")
-        and (began := (row.get("run") or {}).get("started_at")) is not None
+        and (began := _last_begun(row.get("run") or {})) is not None
         and began <= last["run"]["started_at"]
     }
+
+
+def _last_begun(run: Mapping[str, Any]) -> datetime | None:
+    return run.get("repeated_at") or run.get("started_at")
 
 
 def _lacking(db: Database, written: Mapping[str, Mapping[str, Any]]) -> set[str]:

@@ -38,6 +38,9 @@ class Run(EmbeddedDocument):
     raw_file = StringField(
         regex=DIGEST_PATTERN, help_text="blob of the imported file itself, compressed"
     )
+    repeated_at = DateTimeField(
+        help_text="UTC; when it was last done again, after others had taken back what it had found"
+    )
     counted = StringField(
         choices=(WHEN_WRITTEN, AT_MIGRATION, FROM_ARCHIVE), help_text="when `written` was made"
     )
