@@ -118,6 +118,18 @@ def test_ids_and_numbers_in_tables_are_not_broken(monkeypatch, capsys):
     assert max(map(len, printed.splitlines())) <= 40
 
 
+def test_units_stand_below_their_headings_where_there_is_no_room(monkeypatch, capsys):
+    columns = ["id", "formula", "energy (eV)", "max_F (eV/A)"]
+    rows = [["0123456789", "W4Se7", -123.457, 0.553179]]
+    for width, lines in (("40", 2), ("80", 1)):
+        monkeypatch.setenv("COLUMNS", width)
+        print_table("", columns, rows)
+        printed = capsys.readouterr().out
+        assert ("max_F (eV/A)" in printed) == (lines == 1)
+        assert all(text in printed for text in ("max_F", "(eV/A)", "-123.457", "0.553179"))
+        assert max(map(len, printed.splitlines())) <= int(width)
+
+
 def test_a_table_of_many_numbers_loses_none_of_them(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "40")
     numbers = [1.23456 * 10**power for power in range(8)]

@@ -153,6 +153,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
+    columns = _headings(columns, rows)
     whole = _kept_whole(columns, rows)
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
@@ -164,6 +165,17 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     console.print(table)
 
 
+def _headings(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Units go into a line of their own where the terminal is too narrow for all."""
+    widths = [
+        max(map(len, [plain(name), *(cell(row[index]).plain for row in rows)]))
+        for index, name in enumerate(columns)
+    ]
+    if sum(widths) + len(GAP) * (len(columns) + 1) <= console.width:
+        return list(columns)
+    return [name.replace(" (", "\n(") for name in columns]
+
+
 def _kept_whole(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> set[int]:
     """Columns to keep as wide as they are: ids and numbers, then the shortest, while there is room.
 
@@ -171,7 +183,9 @@ def _kept_whole(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> set[in
     one line has no room for would not be printed at all.
     """
     texts = [[cell(row[index]).plain for row in rows] for index in range(len(columns))]
-    widths = [max(map(len, [plain(name), *texts[i]])) for i, name in enumerate(columns)]
+    widths = [
+        max(map(len, [*plain(name).split("\n"), *texts[i]])) for i, name in enumerate(columns)
+    ]
 
     def rank(index: int) -> tuple[bool, int]:
         copied = all(map(ID_OR_NUMBER.fullmatch, texts[index]))

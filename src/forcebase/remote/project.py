@@ -157,10 +157,11 @@ def find_project(settings: Settings, name: str | None = None) -> RemoteProject:
         return other
     if found is None:
         named = f" named {name!r}" if name else ""
+        there = ", ".join(project.name for project in _projects())
         raise NotFoundError(
             f"{projects_folder()} has no jobflow-remote project{named} for database "
             f"{settings.database!r}.",
-            hint=INIT,
+            hint=f"There are: {there}." if name and there else INIT,
         )
     return _with_address_of(settings, found)
 
