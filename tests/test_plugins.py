@@ -20,6 +20,7 @@ from documents import blocks_of
 from forcebase import plugins
 from forcebase.database.database import Database
 from forcebase.errors import InputError
+from forcebase.models.sources import Source, read_source
 from forcebase.plugins import Group
 
 ROOT = Path(__file__).parents[1]
@@ -245,6 +246,15 @@ def test_what_a_package_brings_ends_no_command(tmp_path, registered, caplog, sou
     for group in Group:
         with pytest.raises(InputError, match=r"'odd' of odd-one 1\.0 cannot be imported"):
             plugins.load(group, "odd")
+
+
+def test_a_kind_that_brings_no_models_is_given_files(tmp_path, registered):
+    a_package(tmp_path, "files-only", "[forcebase.models]\nfiles = files_only\n")
+    text = 'PACKAGE = "ase"\n\n\ndef open_engine(weights, dtype, arguments): ...\n'
+    (tmp_path / "files_only.py").write_text(text)
+    registered(tmp_path)
+    with pytest.raises(InputError, match="small is not there, and files brings no models"):
+        read_source(Source("files", "small"))
 
 
 @pytest.mark.parametrize("name", ["stratified", "theirs"])

@@ -172,7 +172,13 @@ def _file_or_bundled(source: Source) -> bytes:
         return path.read_bytes()
     python = python_of(source.kind)
     if python is None:
-        return engine_module(source.kind).bundled(source.source)  # type: ignore[no-any-return]
+        bundled = getattr(engine_module(source.kind), "bundled", None)
+        if bundled is None:
+            raise InputError(
+                f"{source.source} is not there, and {source.kind} brings no models of its own.",
+                hint="Give the path of a file.",
+            )
+        return bundled(source.source)  # type: ignore[no-any-return]
     process = EngineProcess(python)
     try:
         return process.bundled(source.kind, source.source)
