@@ -78,7 +78,7 @@ MODELS = Path(__file__).parents[1] / "data" / "models"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("pickle", "x"), "MACE, SevenNet, CHGNet, ASE"),
+        (("pickle", "x"), "MACE, ASE, CHGNet, SevenNet"),
         (("mace", "nowhere.model"), "nowhere.model"),
         (("mace", MODELS / "two_heads.model"), "has 2 readout heads"),
         (("mace", MODELS / "checkpoint.pt"), "It is a checkpoint of epoch 3"),

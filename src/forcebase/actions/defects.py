@@ -45,6 +45,8 @@ def defect_flow(
     supercells: Sequence[Matrix],
     defect: str,
     maker: PhononMaker | None = None,
+    *,
+    here: bool = False,
 ) -> Flow:
     """Make one flow of all that is still missing; outputs of an interrupted run are used.
 
@@ -58,10 +60,12 @@ def defect_flow(
         supercells: (3, 3) matrices of diagonal form.
         defect: see `forcebase.physics.defect.read_defect`; read anew in each supercell.
         maker: how phonons are computed.
+        here: they will run in this process, so that the model's package is needed.
 
     Raises:
         InputError: the defect does not fit one of the supercells.
         ModelError: the model does not know an element.
+        MissingDependencyError: the model's package is not installed here.
     """
     maker = maker or PhononMaker()
     atoms = unit_cell.to_atoms()
@@ -77,6 +81,8 @@ def defect_flow(
     ]
     if not todo:
         return Flow([], name=name)
+    if here:
+        require_package(model.kind)
     published = publish_model(db, model)
     relaxed = find_relaxation(db, model, unit_cell.id, maker)
     jobs: list[Flow | Job] = []
@@ -142,9 +148,8 @@ def compute_defect_phonons(
         MissingDependencyError: the model's package is not installed here, where it is to run.
     """
     maker = maker or PhononMaker()
-    flow = defect_flow(db, model, unit_cell, [supercell_matrix], defect, maker)
-    if flow.jobs and where is None:
-        require_package(model.kind)
+    here = where is None
+    flow = defect_flow(db, model, unit_cell, [supercell_matrix], defect, maker, here=here)
 
     def answer(report: CollectReport) -> DefectPhonons:
         found = find_defect_phonons(db, model, unit_cell, supercell_matrix, defect, maker)

@@ -72,9 +72,7 @@ def compute_phonon(
         MissingDependencyError: the model's package is not installed here, where it is to run.
     """
     maker = maker or PhononMaker()
-    flow = phonon_flow(db, model, structure, supercell_matrix, maker)
-    if flow.jobs and where is None:
-        require_package(model.kind)
+    flow = phonon_flow(db, model, structure, supercell_matrix, maker, here=where is None)
 
     def answer(report: CollectReport) -> Phonon:
         found = find_phonon(db, model, structure.id, supercell_matrix, maker)
@@ -89,17 +87,30 @@ def phonon_flow(
     structure: Structure,
     supercell_matrix: Sequence[Sequence[int]],
     maker: PhononMaker,
+    *,
+    here: bool = False,
 ) -> Flow:
     """Make the flow of what is missing of a phonon; outputs of an interrupted run are used.
 
+    Args:
+        db: the database.
+        model: whose energy surface.
+        structure: where the relaxation begins.
+        supercell_matrix: (3, 3).
+        maker: how the phonon is computed.
+        here: it will run in this process, so that the model's package is needed.
+
     Raises:
         ModelError: the model does not know an element.
+        MissingDependencyError: the model's package is not installed here.
     """
     collect(db)  # what a killed run left
     matrix = [[int(n) for n in row] for row in supercell_matrix]
     if find_phonon(db, model, structure.id, matrix, maker) is not None:
         return Flow([], name=f"phonon of {structure.formula}")
     check_phonon(model, structure.elements, maker)
+    if here:
+        require_package(model.kind)
     return maker.make(
         publish_model(db, model),
         structure.to_pymatgen(),
