@@ -150,11 +150,17 @@ def test_every_commented_worker_becomes_one_by_taking_the_signs_away(settings, p
 def test_a_file_of_another_shape_is_no_project_of_ours(settings, db, projects, content):
     projects.mkdir()
     (projects / "a.json").write_text(json.dumps({"name": "a", **content}))
+    with pytest.raises(NotFoundError, match="forcebase remote init"):
+        find_project(settings)
+    assert init_project(settings)[1]
+
+
+def test_files_deeper_than_python_recurses_are_no_projects_of_ours(settings, projects):
+    projects.mkdir()
     for deep in ("json", "yaml", "toml"):
         (projects / f"deep.{deep}").write_text("a = " * (deep == "toml") + "[" * 5_000)
     with pytest.raises(NotFoundError, match="forcebase remote init"):
         find_project(settings)
-    assert init_project(settings)[1]
 
 
 @pytest.mark.parametrize("address", ["", "5"])

@@ -18,6 +18,7 @@ from forcebase.database.connection import open_client, server_uri
 from forcebase.errors import AccessError, InputError, NotFoundError
 from forcebase.provenance.references import value_at
 from forcebase.remote.template import PROJECT, fill, server_name
+from forcebase.safety.recursion import usual_recursion_limit
 from forcebase.settings import Settings
 
 if TYPE_CHECKING:
@@ -220,7 +221,8 @@ def _projects() -> Iterator[RemoteProject]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content = READERS[path.suffix](path.read_text())
+        with usual_recursion_limit():
+            content = READERS[path.suffix](path.read_text())
     except (YAMLError, OSError, ValueError, RecursionError):
         return None  # other projects are no matter of ours
     return content if isinstance(content, dict) else None
