@@ -69,8 +69,8 @@ def compare(
 ) -> None:
     """Hold a model to a reference: energies, forces and stress, or two phonons.
 
-    With --reference, all models given are held to each reference, on the structures common to
-    all. With --host, errors of forces are told by distance from the defect. With --fill --remote
+    With --reference, all models given are compared with each reference, on the structures common to
+    all. With --host, errors of forces are given by distance from the defect. With --fill --remote
     workers label what is missing; once that is collected, the same command compares.
 
     Examples:

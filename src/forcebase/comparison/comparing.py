@@ -25,7 +25,7 @@ from forcebase.records import Dataset, Method, Phonon, Validation
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One record held to another, with all that was computed for it.
+    """One record compared with another, with all that was computed for it.
 
     Attributes:
         validation: the record, found or made.
