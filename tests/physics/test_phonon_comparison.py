@@ -6,7 +6,7 @@ import pytest
 from small_phonons import from_phonopy_yaml
 
 from forcebase.errors import InputError
-from forcebase.physics.band_path import layer_path
+from forcebase.physics.band_path import band_path
 from forcebase.physics.harmonic_crystal import symmetrize
 from forcebase.physics.phonon_comparison import compare_bands, compare_dos
 from forcebase.physics.vibrations import Bands, bands, density_of_states, frequency_grid
@@ -28,7 +28,7 @@ def stiffer(crystal):
 
 @pytest.fixture(scope="module")
 def path(crystal):
-    return layer_path(crystal.primitive_cell, (False, False, True))
+    return band_path(crystal.primitive_cell, (False, False, True))
 
 
 def test_a_tenth_stiffer_is_a_tenth_off(crystal, stiffer, path):
@@ -86,7 +86,7 @@ def test_comparisons_are_even_handed(crystal, stiffer, path):
 
 def test_unlike_q_points_grids_and_elements_are_refused(crystal, path):
     found = bands(crystal, path)
-    other = layer_path(crystal.primitive_cell, (False, False, True), density=20)
+    other = band_path(crystal.primitive_cell, (False, False, True), density=20)
     with pytest.raises(InputError, match="q-points"):
         compare_bands(found, bands(crystal, other))
     with pytest.raises(InputError, match="9 bands cannot be held to 8"):

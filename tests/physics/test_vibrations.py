@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from small_phonons import from_phonopy_yaml, gamma_frequencies
 
 from forcebase.errors import InputError
-from forcebase.physics.band_path import layer_path
+from forcebase.physics.band_path import band_path
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, symmetrize
 from forcebase.physics.vibrations import (
     bands,
@@ -63,7 +63,7 @@ def test_frequencies_of_the_dft_phonon_at_gamma_m_and_k():
     dft = from_phonopy_yaml(YAML)
     optical = gamma_frequencies(dft)[3:] * THZ_TO_CM1
     np.testing.assert_allclose(optical, [168.6, 168.6, 239.7, 239.7, 242.5, 300.1], atol=0.05)
-    found = bands(dft, layer_path(dft.primitive_cell, (False, False, True)))
+    found = bands(dft, band_path(dft.primitive_cell, (False, False, True)))
     m, k = (found.frequencies[i] * THZ_TO_CM1 for i in found.path.label_indices[1:3])
     np.testing.assert_allclose(m[[0, -1]], [98.6, 256.1], atol=0.05)
     np.testing.assert_allclose(k[[0, -1]], [95.2, 249.8], atol=0.05)
