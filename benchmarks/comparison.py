@@ -53,7 +53,7 @@ from forcebase.settings import Settings
 from machine import Conditions
 
 N_ATOMS = 12
-AT_ONCE = 20_000
+RECORDS_AT_ONCE = 20_000
 NUMBERS = np.array([74] * 4 + [34] * 8)
 ONE_BY_ONE = 1000
 LOOKUPS = 200
@@ -164,8 +164,8 @@ def insert(
     structures_s = labels_s = 0.0
     written = 0
     reset_peak_memory()
-    for start in range(0, arguments.records, AT_ONCE):
-        n = min(AT_ONCE, arguments.records - start)
+    for start in range(0, arguments.records, RECORDS_AT_ONCE):
+        n = min(RECORDS_AT_ONCE, arguments.records - start)
         if done_among(db, [activity(f"labels {start}").id]):
             continue  # by an earlier run in this folder
         frames = frames_of(n, start, "random")
@@ -226,7 +226,7 @@ def compare_sums(
     found: dict[str, Any] = {"first_pairs_per_s": n / (time.perf_counter() - started)}
     peers = {"ase_db": AseDb(folder), "extxyz": ExtXyz(folder)}
     m = min(n, arguments.peer_records)
-    frames = frames_of(min(n, AT_ONCE), 0, "random")  # the first that were written
+    frames = frames_of(min(n, RECORDS_AT_ONCE), 0, "random")  # the first that were written
     sides = (frames.take(range(m)), as_model(frames, 0).take(range(m)))
     for name, peer in peers.items():
         begun = time.perf_counter()

@@ -36,7 +36,7 @@ from jobflow import Flow
 import killed_commands
 from forcebase.actions.flow_files import load_flow
 from forcebase.actions.running_here import run_here
-from forcebase.curation.pipeline import CurationRecipe
+from forcebase.curation.pipeline import Curation
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames, publish_model
 from forcebase.database.reading import read_frames
@@ -234,12 +234,12 @@ def prepare(db: Database) -> None:
     """DFT records, and a model of seconds."""
     import_paths(db, [DATA])
     frames = publish_frames(db, read_frames(db, {"n_atoms": 3}))
-    curating = CurateMaker(recipe=CurationRecipe("quick")).make(frames)
+    curating = CurateMaker(recipe=Curation("quick")).make(frames)
     training = MACETrainMaker(settings=QUICK).make(frames, curating.output)
     run_here(db, Flow([curating, training]))
     model = db.methods.one(kind="MACE")
     assert model is not None
-    db.labels.name("quick", "methods", model.id)
+    db.names.name("quick", "methods", model.id)
 
 
 def imports_of_a_job() -> float:
@@ -253,7 +253,7 @@ def flow(db: Database, k: int) -> Flow:
     """The k-th flow of the stream."""
     frames = read_frames(db, {"method_class": "dft", "n_atoms": 3})
     drawing = load_flow(db, SPREADING, {"seed": str(10 * k)})
-    recipe = CurationRecipe(f"stream-{k}", seed=k)
+    recipe = Curation(f"stream-{k}", seed=k)
     jobs = [drawing, CurateMaker(recipe=recipe).make(publish_frames(db, frames))]
     if k % 4 == 0:
         some = publish_frames(db, frames.take([k % len(frames), (k + 1) % len(frames)]))

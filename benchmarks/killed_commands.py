@@ -149,9 +149,9 @@ def prepare(sides: Sides, n: int) -> None:
     drawn = [atoms for k in range(n) for atoms in _moved(-k - 1)]
     write(folder / POOL, drawn, format="extxyz")
     import_paths(db, [DATA / "wse2_gpaw_pbe.extxyz", folder / POOL])
-    db.labels.name("pbe", "methods", db.calculations.one(method_class="dft").method)
+    db.names.name("pbe", "methods", db.calculations.one(method_class="dft").method)
     dataset = build_dataset(db, "base", {"n_atoms": 3})
-    db.labels.name("quick", "methods", train_model(db, dataset, QUICK).id)
+    db.names.name("quick", "methods", train_model(db, dataset, QUICK).id)
     for name in COPIED:
         if rows := list(db.raw[name].find()):
             sides.undisturbed.raw[name].insert_many(rows)

@@ -21,7 +21,7 @@ import numpy as np
 from force_constants import load, peak_memory, reset_peak_memory, structure
 from forcebase.models.force_constants import compute_force_constants
 from forcebase.physics.harmonic_crystal import HarmonicCrystal
-from forcebase.physics.mesh_modes import AT_ONCE, irreducible_mesh, solve
+from forcebase.physics.mesh_modes import BLOCKS_AT_ONCE, irreducible_mesh, solve
 from machine import Conditions
 
 
@@ -84,7 +84,7 @@ def compare(crystal: HarmonicCrystal, mesh: list[int]) -> dict[str, Any]:
         "seconds_dynamical_matrices": matrices,
         "seconds_values_alone": values_alone,
         "seconds_real_at_gamma": real,
-        "at_once": AT_ONCE,
+        "at_once": BLOCKS_AT_ONCE,
         **conditions.as_dict(),
     }
 

@@ -28,8 +28,8 @@ from forcebase.digest import bytes_digest
 from forcebase.frames import Frames
 from forcebase.models.conversion import convert_mace
 from forcebase.models.evaluation import evaluate
-from forcebase.models.foreign.engine import Labels
 from forcebase.models.mace_calculator import LoadedModel, load_mace
+from forcebase.models.third_party.engine import Labels
 from machine import Conditions
 
 UNIT_CELL = Path(__file__).parents[1] / "data" / "wse2_gpaw" / "wse2_gpaw_unitcell.extxyz"

@@ -80,7 +80,7 @@ def fill(settings: Settings) -> str:
     try:
         import_paths(db, [DATA])
         build_dataset(db, "d", {"elements": ["Se", "W"]})
-        db.labels.name("gpaw-pbe", "methods", db.methods.one().id)
+        db.names.name("gpaw-pbe", "methods", db.methods.one().id)
         compare(db, "gpaw-pbe", "gpaw-pbe", "d@1:test")
         compare(db, "wse2-dft-phonon", "wse2-dft-phonon")
         return db.calculations.raw.find_one({"kind": "pristine-2x2"})["_id"]

@@ -181,7 +181,7 @@ def prepare(
     db = Database(owner)
     files = ["wse2_gpaw_pbe.extxyz", "wse2_gpaw_unitcell.extxyz", "phonopy_wse2_gpaw_3x3.yaml"]
     import_paths(db, [DATA / name for name in files])
-    db.labels.name("pbe", "methods", db.calculations.one(method_class="dft").method)
+    db.names.name("pbe", "methods", db.calculations.one(method_class="dft").method)
     described = yaml.safe_load((DATA / "method.yaml").read_text())
     (folder / "method.yaml").write_text(yaml.safe_dump({"method": described["method"]}))
     backup, _ = write_backup(db, folder / "before.zip")

@@ -22,7 +22,7 @@ from pymatgen.io.ase import AseAtomsAdaptor
 from forcebase.digest import structure_digest
 from forcebase.makers.gpaw import GPAWStaticMaker
 from forcebase.makers.sampling import LabelStructuresMaker
-from forcebase.outputs import Recipe, StructureOutput
+from forcebase.outputs import StructureOrigin, StructureOutput
 from forcebase.physics.periodicity import vacuum_axes
 from forcebase.physics.sampling import rattle
 from forcebase.remote.placement import place
@@ -73,7 +73,7 @@ def strained_cells(
         atoms = displaced.copy()
         scale = np.where(vacuum, 1.0, 1.0 + e)[:, None]
         atoms.set_cell(displaced.cell.array * scale, scale_atoms=True)
-        recipe = Recipe(
+        recipe = StructureOrigin(
             operation="rattle+strain",
             parameters={"rattle_std": displacement, "strain": e},
             seed=seed,

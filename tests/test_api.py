@@ -59,7 +59,7 @@ def test_methods_have_no_atoms(connected):
 
 def test_compare_opens_its_own_database_or_takes_one(connected):
     method = connected.methods.one()
-    connected.labels.name("gpaw-pbe", "methods", method.id)
+    connected.names.name("gpaw-pbe", "methods", method.id)
     alone = fb.compare("gpaw-pbe", method.id[:8], on={"kind": "pristine-1x1"}).validation
     given = fb.compare("gpaw-pbe", "gpaw-pbe", on={"kind": "pristine-1x1"}, db=connected).validation
     assert alone.id == given.id
@@ -72,7 +72,7 @@ def test_what_is_not_there_says_so(connected):
     with pytest.raises(NotFoundError, match="Nothing answers to 'nothing'"):
         fb.compare("nothing", "gpaw-pbe")
     for structure in connected.structures.find(limit=2):
-        connected.labels.tag("t", "structures", structure.id)
+        connected.names.tag("t", "structures", structure.id)
     with pytest.raises(NotFoundError, match="more than one"):
         connected.resolve("t")
 

@@ -11,15 +11,15 @@ SRC = Path(__file__).parents[1] / "src"
 ALLOWED = {
     "exec_module": {"forcebase.actions.flow_files"},  # a flow file, which the user named
     "import_module": {
-        "forcebase.models.foreign.ase_calculator",  # a calculator, which the user trusted
-        "forcebase.models.foreign.engine",  # of a registered kind, in an environment of its own
+        "forcebase.models.third_party.ase_calculator",  # a calculator, which the user trusted
+        "forcebase.models.third_party.engine",  # of a registered kind, in an environment of its own
     },
     "entry_points": {"forcebase.plugins"},  # what installed packages registered, by name
     "torch.load": {
         "forcebase.models.mace_conversion",  # a file that the user named, in a confined process
-        "forcebase.models.foreign.chgnet",  # weights that may run, after their digest
+        "forcebase.models.third_party.chgnet",  # weights that may run, after their digest
     },
-    "load_checkpoint": {"forcebase.models.foreign.sevennet"},
+    "load_checkpoint": {"forcebase.models.third_party.sevennet"},
     "MontyDecoder": {
         "forcebase.remote.submission",  # resources of a job that this process just made
     },

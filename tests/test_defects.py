@@ -50,7 +50,7 @@ def study(db, quick_model, data_folder, imported):
     output = {**quick_model.output, "dataset": None, "dataset_job": None}
     batch = model_batch(db, output)
     batch.write(db, Activity(id="training:1", kind="job", name="train"))
-    db.labels.name("quick", "methods", batch.methods[0].id)
+    db.names.name("quick", "methods", batch.methods[0].id)
     return db, db.require_model("quick"), db.require_structure("wse2-unit-cell")
 
 

@@ -80,8 +80,8 @@ def test_words_and_who_said_them(db, settings, data_folder, monkeypatch, capsys)
     import_paths(db, [data_folder / "wse2_gpaw_unitcell.extxyz"])
     record = db.calculations.one().id
     set_taint(db, "calculations", record, "too coarse")
-    db.labels.name("cell", "calculations", record)
-    db.labels.tag("some", "structures", *(s.id for s in db.structures.find()))
+    db.names.name("cell", "calculations", record)
+    db.names.tag("some", "structures", *(s.id for s in db.structures.find()))
     remove_taint(db, record)
     found = {h.kind: h for h in history(db)}
     assert sorted(found) == ["import", "name", "tag", "taint", "untaint"]

@@ -131,10 +131,10 @@ def check_page(out, metrics):
 def named(db, metrics):
     """What the demo's names stand for."""
     records = metrics["records"]
-    assert db.labels.named("gpaw-pbe") == ("methods", records["reference"])
-    assert db.labels.named("wse2-mace-3-epochs") == ("methods", records["model"])
-    assert db.labels.named("wse2-mace-3-epochs-phonon") == ("phonons", records["phonon"])
-    return db.labels.named("wse2-mace-3-epochs-phonon-v_Se-2x2x1")
+    assert db.names.named("gpaw-pbe") == ("methods", records["reference"])
+    assert db.names.named("wse2-mace-3-epochs") == ("methods", records["model"])
+    assert db.names.named("wse2-mace-3-epochs-phonon") == ("phonons", records["phonon"])
+    return db.names.named("wse2-mace-3-epochs-phonon-v_Se-2x2x1")
 
 
 @pytest.mark.training
@@ -173,7 +173,7 @@ def do_what_people_do(db, tmp_path):
     build_dataset(db, "wse2-pbe", {"elements": ["Se", "W"], "method_class": "dft"})
     build_dataset(db, "another", {"id": [c.id for c in db.calculations.find(method_class="dft")]})
     for name in ("gpaw-pbe", "wse2-mace-3-epochs"):
-        db.labels.name(name, "methods", db.methods.one().id)
+        db.names.name(name, "methods", db.methods.one().id)
     calculation = db.calculations.one(method_class="dft")
     set_taint(db, "calculations", calculation.id, "looked at again")
     remove_taint(db, calculation.id)
@@ -225,7 +225,7 @@ def test_a_bad_model_ends_with_a_report_that_says_what_it_does_not_allow(
     monkeypatch.setenv("FORCEBASE_HOME", str(settings.home))
     monkeypatch.setenv("FORCEBASE_DATABASE", settings.database)
     monkeypatch.setenv("COLUMNS", "200")
-    db.labels.name("wse2-mace-phonon", "phonons", "0" * 64)
+    db.names.name("wse2-mace-phonon", "phonons", "0" * 64)
     done = CliRunner().invoke(app, ["demo", "--out", str(tmp_path)])
     assert done.exit_code == 0, done.output
     what = "phonons, WSe2 in 3x3x1"
@@ -241,7 +241,7 @@ def test_a_bad_model_ends_with_a_report_that_says_what_it_does_not_allow(
     page = (tmp_path / "report.html").read_text()
     assert f"Not compared: {what}.</b>" in page
     assert not (tmp_path / "bands.png").exists()
-    assert db.labels.named("wse2-mace-phonon") == ("phonons", metrics["records"]["phonon"])
+    assert db.names.named("wse2-mace-phonon") == ("phonons", metrics["records"]["phonon"])
 
     answer = run_main_job(db, bad, tmp_path)
     assert answer.missing == metrics["missing"]

@@ -26,9 +26,9 @@ from forcebase.errors import (
 )
 from forcebase.frames import Frames
 from forcebase.ingest.batch import Batch
-from forcebase.models.foreign.environments import python_of
-from forcebase.models.foreign.model import _engine, load_foreign
 from forcebase.models.sources import Source
+from forcebase.models.third_party.environments import python_of
+from forcebase.models.third_party.model import _engine, load_third_party
 from forcebase.records import Activity, Structure
 
 EMT = Source("ase", "ase.calculators.emt:EMT", elements=("Cu", "Au"))
@@ -148,7 +148,7 @@ def test_changed_weights_are_not_loaded(db):
     model = add_model(db, EMT)
     assert open_model(db, model).weights_sha256 == model.weights
     with pytest.raises(IntegrityError, match="not loaded"):
-        load_foreign("ASE", b"changed", model.weights, "float64", model.arguments, ["Cu"])
+        load_third_party("ASE", b"changed", model.weights, "float64", model.arguments, ["Cu"])
 
 
 def test_what_cannot_be_added_is_named(db, tmp_path):

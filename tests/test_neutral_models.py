@@ -158,7 +158,7 @@ def test_no_pickle_is_opened_by_predict_phonon_and_verify(db, model, settings, q
     from forcebase.database.server import EmbeddedServer
     from forcebase.records import Structure
 
-    db.labels.name("quick", "methods", model.id)
+    db.names.name("quick", "methods", model.id)
     cells = [atoms for atoms in quick_model.frames.atoms() if len(atoms) == 3][:2]
     found = [Structure.from_atoms(atoms, family="f" * 64, kind="test") for atoms in cells]
     Batch(structures=found).write(db, Activity(id="test", kind="import", name="test"))

@@ -270,7 +270,7 @@ def test_a_name_twice_is_taken_from_neither(tmp_path, registered, name):
 
 
 def test_a_step_must_call_itself_as_it_is_registered(tmp_path, registered):
-    from forcebase.curation.plan import step_named
+    from forcebase.curation.recipe import step_named
 
     entries = "[forcebase.curation_steps]\nother = forcebase.curation.alike:Alike\n"
     a_package(tmp_path, "renaming", entries)

@@ -77,8 +77,8 @@ def filled(server_home, data_folder, quick_model):
     structure = db.structures.get(reference.structure)
     label = Calculation.of(structure, model, energy=reference.energy, forces=reference.forces)
     Batch(calculations=[label]).write(db, Activity(id="prediction:1", kind="job", name="predict"))
-    db.labels.name("mace", "methods", model.id)
-    db.labels.name("pbe", "methods", reference.method)
+    db.names.name("mace", "methods", model.id)
+    db.names.name("pbe", "methods", reference.method)
     yield db
     db.client.drop_database(settings.database)
     db.close()

@@ -17,7 +17,7 @@ MACE = "MACE"
 """The kind of models that are trained here, and that need no package's pickle."""
 
 
-class Recipe(TypedDict, total=False):
+class StructureOrigin(TypedDict, total=False):
     """How a structure was made."""
 
     operation: str
@@ -34,7 +34,7 @@ class StructureOutput(TypedDict):
     structure: dict[str, Any]
     family: str
     kind: str
-    recipe: Recipe
+    recipe: StructureOrigin
     defect: NotRequired[DefectDescription]
     """Of a made cell."""
 

@@ -29,7 +29,7 @@ class Group(StrEnum):
     """Readers of codes' outputs: `forcebase.ingest.codes.reader.CodeReader`."""
     MODELS = "forcebase.models"
     """Kinds of models: modules with `PACKAGE`, `open_engine` and `bundled`, see
-    `forcebase.models.foreign.engine`."""
+    `forcebase.models.third_party.engine`."""
     STATIC_MAKERS = "forcebase.static_makers"
     """Makers of jobs that label one structure: subclasses of jobflow's `Maker`."""
     CURATION_STEPS = "forcebase.curation_steps"

@@ -39,11 +39,11 @@ def shelf(new_database, quick_model, imported):
     made.write(db, Activity(id="training:1", kind="job", name="train"))
     [model] = made.methods
     _predict(db, model, dataset)
-    db.labels.name("mace", "methods", model.id)
-    db.labels.name("gpaw-pbe", "methods", dataset.method)
-    db.labels.tag("good", "datasets", dataset.id)
+    db.names.name("mace", "methods", model.id)
+    db.names.name("gpaw-pbe", "methods", dataset.method)
+    db.names.tag("good", "datasets", dataset.id)
     validation = compare(db, "mace", "gpaw-pbe", "d:test").validation
-    db.labels.name("judged", "validations", validation.id)
+    db.names.name("judged", "validations", validation.id)
     compare(db, "mace", "gpaw-pbe")
     set_taint(db, "phonons", db.phonons.one().id, "too small a supercell")
     return db

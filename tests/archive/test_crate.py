@@ -57,10 +57,10 @@ def test_the_descriptor_and_the_root_are_those_of_the_specification(described):
     assert root["@type"] == "Dataset"
     assert (root["name"], root["description"]) == ("Judged", "A test <b>.")
     assert datetime.fromisoformat(root["datePublished"])
-    licence = entities[root["license"]["@id"]]
-    assert licence["@id"].endswith("CC-BY-4.0")
-    assert licence["name"]
-    assert licence["description"]
+    license = entities[root["license"]["@id"]]
+    assert license["@id"].endswith("CC-BY-4.0")
+    assert license["name"]
+    assert license["description"]
     [author] = root["author"]
     assert entities[author["@id"]] == {"@id": author["@id"], "@type": "Person", "name": "A. B."}
 
@@ -127,7 +127,7 @@ def test_the_preview_is_a_page_that_runs_nothing(described):
     assert not {"script", "b"} & set(page.tags)
 
 
-def test_a_licence_that_nobody_gave_is_not_made_up(judged):
+def test_a_license_that_nobody_gave_is_not_made_up(judged):
     entities = _entities(_metadata(judged[0]))
     root = entities["./"]
     assert entities[root["license"]["@id"]]["name"] == "none given"

@@ -56,7 +56,7 @@ def brought(request, db, second, quick_model, tmp_path):
     mark = tmp_path / "ran"
     batch, model = evil_model(request.param, mark, quick_model.output["golden_probe"])
     batch.write(db, Activity(id="evil", kind="import", name="evil"))
-    db.labels.name("theirs", "methods", model.id)
+    db.names.name("theirs", "methods", model.id)
     path, _ = write_archive(db, [("methods", model.id)], tmp_path / "theirs.zip")
     read_archive(second, path)
     return second.require_model("theirs"), mark

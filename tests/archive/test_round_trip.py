@@ -104,14 +104,14 @@ def test_the_same_records_give_the_same_bytes_wherever_they_are(shelf, second, j
 
 def test_known_records_and_names_stay_as_they_are(shelf, second, judged):
     other = shelf.structures.one().id
-    second.labels.name("judged", "structures", other)
+    second.names.name("judged", "structures", other)
     first = read_archive(second, judged[0])
     before = contents(second)
     report = read_archive(second, judged[0])
     assert contents(second) == before
     assert report.added == {}
     assert first.kept_names == report.kept_names == ["judged"]
-    assert second.labels.named("judged") == ("structures", other)
+    assert second.names.named("judged") == ("structures", other)
     assert sum(report.known.values()) == sum(first.added.values())
 
 

@@ -135,7 +135,7 @@ def test_a_model_of_an_archive_is_trusted_by_name(
     bare = {"dataset": None, "dataset_job": None, "neutral": None}  # as before schema version 7
     batch = model_batch(with_dataset, quick_model.output | bare)
     batch.write(with_dataset, Activity(id="model", kind="import", name="model"))
-    with_dataset.labels.name("theirs", "methods", batch.methods[0].id)
+    with_dataset.names.name("theirs", "methods", batch.methods[0].id)
     run("export", "theirs", "--out", tmp_path / "m.zip")
     elsewhere()
     code, _, errors = run("import", tmp_path / "m.zip")

@@ -38,11 +38,11 @@ def filled(server_home, data_folder):
     files = [data_folder / f"wse2_{name}" for name in names]
     import_paths(db, [*files, data_folder / "phonopy_wse2_gpaw_3x3.yaml"])
     build_dataset(db, "d", {"elements": ["Se", "W"]})
-    db.labels.name("pbe", "methods", db.methods.one().id)
+    db.names.name("pbe", "methods", db.methods.one().id)
     lj = Source("ase", "ase.calculators.lj:LennardJones", elements=["Se", "W"])
     emt = Source("ase", "ase.calculators.emt:EMT", elements=["Cu", "Au"])
     for name, source in (("lj", lj), ("emt", emt)):
-        db.labels.name(name, "methods", add_model(db, source).id)
+        db.names.name(name, "methods", add_model(db, source).id)
     yield db
     db.client.drop_database(settings.database)
     db.close()

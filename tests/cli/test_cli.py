@@ -42,7 +42,7 @@ def filled(new_database, imported):
     db = new_database()
     imported(db, *FILES)
     build_dataset(db, "d", {"elements": ["Se", "W"]})
-    db.labels.name("gpaw-pbe", "methods", db.methods.one().id)
+    db.names.name("gpaw-pbe", "methods", db.methods.one().id)
     compare(db, "gpaw-pbe", "gpaw-pbe", "d@1:test")
     return db
 

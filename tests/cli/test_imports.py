@@ -62,7 +62,7 @@ def filled(new_database, imported):
     db = new_database()
     imported(db, "wse2_gpaw_unitcell.extxyz", "wse2_gpaw_pbe.extxyz", "phonopy_wse2_gpaw_3x3.yaml")
     build_dataset(db, "d", {"elements": ["Se", "W"]})
-    db.labels.name("gpaw-pbe", "methods", db.methods.one().id)
+    db.names.name("gpaw-pbe", "methods", db.methods.one().id)
     compare(db, "gpaw-pbe", "gpaw-pbe", "d@1:test")
     compare(db, "wse2-dft-phonon", "wse2-dft-phonon")
     return db

@@ -185,7 +185,7 @@ def test_a_model_that_does_not_reproduce_itself_is_told_wherever_it_is_looked_at
         stress=found.stresses[0],
     )
     Batch(calculations=[first]).write(db, Activity(id="job:1", kind="job", name="predict"))
-    db.labels.tag("a-cell", "calculations", first.id)
+    db.names.tag("a-cell", "calculations", first.id)
     asked = ("predict", model.id, "--structure", "a-cell")  # of the calculation with the structure
     code, out, errors = run(*asked)
     assert code == 0

@@ -12,7 +12,7 @@ import typer
 
 from forcebase.bounds import Bounds
 from forcebase.cli.main import app, main
-from forcebase.curation.plan import Plan, parse_step, plan_of
+from forcebase.curation.recipe import CurationRecipe, parse_step, recipe_from
 from forcebase.errors import InputError
 from forcebase.ingest.options import ImportOptions
 from forcebase.makers.gpaw import GPAWStaticMaker
@@ -176,10 +176,10 @@ def test_settings_of_makers_and_imports(made, name):
         lambda: SamplingPlan(cells=(), seed=-1),
         lambda: SamplingPlan(cells=(), rattle=(0.1, math.nan, 0.2)),
         lambda: SamplingPlan(cells=(), rattle=(0.3, 0.2, 0.1)),
-        lambda: Plan(seed=-1),
-        lambda: plan_of({"seed": math.inf}),
-        lambda: plan_of({"seed": 1.7}),
-        lambda: plan_of({"e0s": {"W": math.nan}}),
+        lambda: CurationRecipe(seed=-1),
+        lambda: recipe_from({"seed": math.inf}),
+        lambda: recipe_from({"seed": 1.7}),
+        lambda: recipe_from({"e0s": {"W": math.nan}}),
         lambda: parse_step("minimum-distance:fraction=-1"),
         lambda: parse_step("near-duplicates:cutoff=.inf"),
         lambda: parse_step("stratified:n=5,seed=-1"),

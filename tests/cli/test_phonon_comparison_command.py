@@ -51,7 +51,7 @@ def store(db, dft, name, factor, length):
         {"displacement_A": length, "symmetrized": True, "drift_removed": True},
     )
     db.phonons.add([made])
-    db.labels.name(name, "phonons", made.id)
+    db.names.name(name, "phonons", made.id)
 
 
 def test_errors_with_their_floor_and_a_picture(run, tmp_path):

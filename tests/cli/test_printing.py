@@ -202,13 +202,13 @@ def test_what_a_job_said_breaks_no_command(filled, run, text):
 @example(text=named(ALL))
 def test_a_name_breaks_no_command(filled, run, text):
     record = filled.structures.one().id
-    filled.labels.name(text, "structures", record)
+    filled.names.name(text, "structures", record)
     try:
         shown = json.dumps(text, ensure_ascii=False)  # as in a list, cut off where it is long
         assert bare(plain(shown))[:40] in bare(run("show", record))
         run("ls", "structures")
     finally:
-        filled.labels.unname(text)
+        filled.names.unname(text)
 
 
 def test_a_file_whose_name_is_markup(run, data_folder, tmp_path):

@@ -31,7 +31,7 @@ def a_model(db, name, **fields):
     fields = {"dtype": "float64", "weights": Blob(name.encode()).sha256, **fields}
     model = ModelMethod(kind="MACE", elements=["Se", "W"], **fields).sealed()
     db.methods.add([model])
-    db.labels.name(name, "methods", model.id)
+    db.names.name(name, "methods", model.id)
     return model
 
 
@@ -217,7 +217,7 @@ def test_labels_read_in_parts_give_the_same_comparison(db, dft, monkeypatch):
     answer(db, a_model(db, "m"), every, SHIFTS, 0.01)
     told = []
     whole = compare(db, "m", dft.id, align="composition", host=None).validation
-    monkeypatch.setattr("forcebase.comparison.joining.AT_ONCE", 7)
+    monkeypatch.setattr("forcebase.comparison.joining.PAIRS_AT_ONCE", 7)
     again = compare(
         db, "m", dft.id, align="composition", recompute=True, progress=lambda *s: told.append(s)
     ).validation

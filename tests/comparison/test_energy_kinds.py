@@ -15,7 +15,7 @@ from forcebase.actions.datasets import build_dataset
 from forcebase.comparison.energies import compared_kind, energies_told, trained_kind
 from forcebase.comparison.joining import join
 from forcebase.comparison.labels import compare_labels
-from forcebase.curation.plan import Plan
+from forcebase.curation.recipe import CurationRecipe
 from forcebase.database.reading import read_frames
 from forcebase.datasets import dataset_frames
 from forcebase.datasets.export import export
@@ -104,25 +104,25 @@ def test_datasets_take_the_free_energy_unless_asked(db, tmp_path):
     take_in(db, tmp_path, metal())
     dataset = build_dataset(db, "copper", {})
     assert dataset.energy_kind == "free"
-    other = build_dataset(db, "other", {}, plan=Plan(energy="extrapolated"))
+    other = build_dataset(db, "other", {}, recipe=CurationRecipe(energy="extrapolated"))
     assert other.energy_kind == "extrapolated"
     gap = dataset_frames(db, other).energies - dataset_frames(db, dataset).energies
     assert gap.min() == pytest.approx(offset(0), abs=1e-7)
     assert recipe_of(other).energy == "extrapolated"
     assert recipe_of(dataset).energy is None
-    assert build_dataset(db, "other", {}, plan=recipe_of(other)).id == other.id
+    assert build_dataset(db, "other", {}, recipe=recipe_of(other)).id == other.id
 
 
 def test_only_known_kinds_can_be_asked_for():
     with pytest.raises(InputError, match="energy"):
-        Plan(energy="total")
+        CurationRecipe(energy="total")
 
 
 def test_a_model_is_compared_with_the_kind_that_it_was_trained_on(db, tmp_path):
     """A perfect model of either kind has no error, and each would have one on the other."""
     dft = take_in(db, tmp_path, metal())
     for name, kind in (("free", None), ("extrapolated", "extrapolated")):
-        dataset = build_dataset(db, name, {}, plan=Plan(energy=kind))
+        dataset = build_dataset(db, name, {}, recipe=CurationRecipe(energy=kind))
         model = model_of(dataset, name[0])
         predicted(db, model, read_frames(db, {"method": dft.id}, EnergyKind(name)))
         assert compared_kind(db, model) == trained_kind(db, model) == name
@@ -146,7 +146,7 @@ def test_unknown_kinds_are_said(db, tmp_path):
 def test_unlike_kinds_are_said(db, tmp_path):
     """A model of extrapolated energies, and DFT that has free ones alone."""
     take_in(db, tmp_path / "both", metal())
-    dataset = build_dataset(db, "copper", {}, plan=Plan(energy="extrapolated"))
+    dataset = build_dataset(db, "copper", {}, recipe=CurationRecipe(energy="extrapolated"))
     model = model_of(dataset)
     predicted(db, model, dataset_frames(db, dataset))
     fields = {**METHOD, "code": "othercode"}

@@ -35,7 +35,7 @@ def a_model(db, name, dataset=None):
         dataset=dataset,
     ).sealed()
     db.methods.add([model])
-    db.labels.name(name, "methods", model.id)
+    db.names.name(name, "methods", model.id)
     return model
 
 

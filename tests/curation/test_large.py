@@ -6,7 +6,7 @@ import bson
 import numpy as np
 from jobflow import run_locally
 
-from forcebase.curation.pipeline import CurationRecipe
+from forcebase.curation.pipeline import Curation
 from forcebase.curation.steps import OneMethod
 from forcebase.database.publishing import publish_dataset, publish_frames
 from forcebase.frames import Frames
@@ -53,7 +53,7 @@ def test_a_dataset_of_eighty_thousand_is_built_kept_published_and_forgotten(db):
         spin_orbit=False,
     ).sealed()
     db.methods.add([method])
-    recipe = CurationRecipe("large", steps=(OneMethod(),))
+    recipe = Curation("large", steps=(OneMethod(),))
     reference = publish_frames(db, candidates(method.id))
     job = CurateMaker(recipe=recipe).make(reference)
     how = {"log": False, "raise_immediately": True, "allow_external_references": True}

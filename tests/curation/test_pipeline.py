@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase.io import read
 
-from forcebase.curation.pipeline import CurationRecipe, Parent, curate
+from forcebase.curation.pipeline import Curation, Parent, curate
 from forcebase.curation.steps import LabelsPresent, NearDuplicates, OneMethod, Reserved
 from forcebase.digest import structure_digest
 from forcebase.errors import InputError, MixedMethodsError
@@ -14,7 +14,7 @@ from forcebase.frames import Frames
 from forcebase.physics.reference_energies import fit_e0s
 
 DATA = Path(__file__).parents[2] / "data" / "wse2_gpaw" / "wse2_gpaw_pbe.extxyz"
-RECIPE = CurationRecipe("wse2", query={"formula": "W*Se*"})
+RECIPE = Curation("wse2", query={"formula": "W*Se*"})
 
 
 @pytest.fixture(scope="module")
@@ -148,4 +148,4 @@ def test_a_recipe_survives_the_road():
     recipe = replace(
         RECIPE, steps=(OneMethod("m"), Reserved("tests", ("s",)), NearDuplicates(0.02)), seed=3
     )
-    assert CurationRecipe.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe
+    assert Curation.from_dict(json.loads(json.dumps(recipe.as_dict()))) == recipe

@@ -135,7 +135,7 @@ def test_sorting_up_and_down_and_by_id(db):
 def test_find_by_tag(db):
     wanted = a_structure()
     db.structures.add([wanted, a_structure(4.0)])
-    db.labels.tag("good", "structures", wanted.id)
+    db.names.tag("good", "structures", wanted.id)
     assert [r.id for r in db.structures.find(tag="good")] == [wanted.id]
     assert db.structures.count(tag="good") == 1
     assert not db.structures.find(tag="no such tag")

@@ -126,8 +126,8 @@ def test_the_embedded_server_has_transactions(db):
 def test_the_embedded_server_is_a_mongodb_like_any_other(settings, db):
     outside = replace(settings, home=settings.home / "nowhere", mongodb_uri=server_uri(settings))
     other = Database(outside)
-    db.labels.name("here", "methods", "a" * 64)
-    assert other.labels.named("here") == ("methods", "a" * 64)
+    db.names.name("here", "methods", "a" * 64)
+    assert other.names.named("here") == ("methods", "a" * 64)
     assert other.job_store.count() == 0
     other.close()
     assert not (settings.home / "nowhere").exists()

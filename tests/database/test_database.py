@@ -74,7 +74,7 @@ def test_what_nothing_answers_to_is_said(db, structure, versions, text):
 
 
 def test_a_name_is_before_an_id_of_the_same_letters(db, structure, model):
-    db.labels.name(structure.id[:6], "methods", model.id)
+    db.names.name(structure.id[:6], "methods", model.id)
     assert db.resolve(structure.id[:6])[1].id == model.id
     assert db.resolve(structure.id[:6], "structures")[1].id == structure.id
 
@@ -88,16 +88,16 @@ def test_datasets_answer_to_their_name_and_version(db, versions):
 
 
 def test_a_tag_of_one_record_finds_it_and_of_two_does_not(db, structure, model):
-    db.labels.tag("mine", "structures", structure.id)
+    db.names.tag("mine", "structures", structure.id)
     assert db.resolve("mine")[1].id == structure.id
-    db.labels.tag("mine", "methods", model.id)
+    db.names.tag("mine", "methods", model.id)
     assert db.resolve("mine", "methods")[1].id == model.id
     with pytest.raises(NotFoundError, match="more than one record"):
         db.resolve("mine")
 
 
 def test_a_label_of_a_record_that_is_gone_is_said(db):
-    db.labels.name("gone", "methods", DIGESTS[0])
+    db.names.name("gone", "methods", DIGESTS[0])
     with pytest.raises(NotFoundError, match="methods has no record aaaa"):
         db.resolve("gone")
 

@@ -13,7 +13,7 @@ from forcebase.actions.predictions import predict
 from forcebase.cli.main import app
 from forcebase.comparison import compare
 from forcebase.curation.alike import Alike
-from forcebase.curation.plan import Plan
+from forcebase.curation.recipe import CurationRecipe
 from forcebase.curation.steps import default_steps
 from forcebase.database import collections, connection, pieces
 from forcebase.database.database import Database
@@ -62,7 +62,7 @@ def filled(settings, recorder, imported):
     imported(opened, *names)
     build_dataset(opened, "d", {"elements": ["Se", "W"]})
     method = opened.methods.one()
-    opened.labels.name("pbe", "methods", method.id)
+    opened.names.name("pbe", "methods", method.id)
     compare(opened, "pbe", "pbe", "d@1:test")
     structure = opened.structures.one(n_atoms=3)
     more = [
@@ -70,8 +70,8 @@ def filled(settings, recorder, imported):
     ]
     opened.calculations.add(more)
     for calculation in more[:60]:
-        opened.labels.tag("many", "calculations", calculation.id)
-    opened.labels.tag("single", "calculations", more[0].id)
+        opened.names.tag("many", "calculations", calculation.id)
+    opened.names.tag("single", "calculations", more[0].id)
     yield opened
     opened.close()
 
@@ -158,8 +158,8 @@ def test_showing_one_record_is_answered_by_an_index(filled, recorder):
 
 
 def test_questions_about_datasets_are_answered_by_an_index(filled, recorder):
-    unlike = Plan(steps=(Alike(charge="any", magnetic="any"), *default_steps()))
-    build_dataset(filled, "d", {"elements": ["Se", "W"], "kind": "pristine-1x1"}, plan=unlike)
+    unlike = CurationRecipe(steps=(Alike(charge="any", magnetic="any"), *default_steps()))
+    build_dataset(filled, "d", {"elements": ["Se", "W"], "kind": "pristine-1x1"}, recipe=unlike)
     (member, dropped) = (filled.members.one(split=split) for split in ("train", "dropped"))
     for arguments in (
         ["why", member.calculation, "d"],

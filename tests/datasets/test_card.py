@@ -9,7 +9,7 @@ import pytest
 from matplotlib.image import imread
 
 from forcebase.actions.datasets import build_dataset
-from forcebase.curation.plan import Plan
+from forcebase.curation.recipe import CurationRecipe
 from forcebase.datasets.card import make_card
 from forcebase.datasets.card_text import COLOURS, html, markdown, write_card
 from forcebase.datasets.frozen import dataset_frames
@@ -18,11 +18,11 @@ from forcebase.errors import InputError
 
 @pytest.fixture(scope="module")
 def carded(new_database, imported):
-    """Version 2 of a dataset, with a licence, and its card."""
+    """Version 2 of a dataset, with a license, and its card."""
     db = new_database()
     imported(db, "wse2_gpaw_pbe.extxyz")
     build_dataset(db, "d", {"kind": ["pristine-1x1", "pristine-2x2"]})
-    dataset = build_dataset(db, "d", {}, plan=Plan(licence="CC-BY-4.0"))
+    dataset = build_dataset(db, "d", {}, recipe=CurationRecipe(license="CC-BY-4.0"))
     return db, dataset, make_card(db, dataset)
 
 
@@ -38,12 +38,12 @@ def test_counts_and_ranges_are_those_of_the_members(carded):
     assert forces.summary["max"] == pytest.approx(np.linalg.norm(frames.forces, axis=1).max())
 
 
-def test_markdown_tells_digest_licence_drops_changes_and_recipe(carded):
+def test_markdown_tells_digest_license_drops_changes_and_recipe(carded):
     _, dataset, card = carded
     text = markdown(card)
     for part in (dataset.id, dataset.parent, "CC-BY-4.0", "energy -6.119 eV/atom", "since d@1: "):
         assert part in text
-    assert "licence: CC-BY-4.0" in card.recipe
+    assert "license: CC-BY-4.0" in card.recipe
     assert card.recipe in text
 
 

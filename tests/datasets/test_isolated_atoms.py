@@ -12,7 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from forcebase.actions.datasets import build_dataset
-from forcebase.curation.plan import Plan
+from forcebase.curation.recipe import CurationRecipe
 from forcebase.ingest.importing import import_paths
 
 METHOD = {
@@ -108,5 +108,5 @@ def test_an_atom_of_another_zero_of_energy_is_not_taken(db, imported):
 
 def test_given_e0s_come_first(db, imported):
     imported(atom())
-    dataset = build_dataset(db, "copper", {}, plan=Plan(e0s={"Cu": -1.0}))
+    dataset = build_dataset(db, "copper", {}, recipe=CurationRecipe(e0s={"Cu": -1.0}))
     assert (dataset.e0s_source, dataset.e0s) == ("given", {"Cu": -1.0})

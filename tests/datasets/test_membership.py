@@ -7,7 +7,13 @@ import pytest
 from forked import run_command
 
 from forcebase.actions.datasets import build_dataset
-from forcebase.curation.plan import Plan, change_steps, parse_step, plan_text, read_plan
+from forcebase.curation.recipe import (
+    CurationRecipe,
+    change_steps,
+    parse_step,
+    read_recipe,
+    recipe_text,
+)
 from forcebase.curation.steps import default_steps
 from forcebase.datasets import diff, splits_of
 from forcebase.datasets.membership import Standing, why
@@ -21,7 +27,7 @@ def built(new_database, imported):
     db = new_database()
     imported(db, "wse2_gpaw_pbe.extxyz")
     usual = build_dataset(db, "d", {"elements": ["Se", "W"]})
-    plan = Plan(
+    plan = CurationRecipe(
         filters={"kind": ["pristine-1x1", "pristine-2x2"]},
         steps=change_steps(
             default_steps(),
@@ -30,9 +36,9 @@ def built(new_database, imported):
         ),
         fractions=(0.6, 0.2, 0.2),
         seed=2,
-        licence="CC-BY-4.0",
+        license="CC-BY-4.0",
     )
-    return db, usual, build_dataset(db, "d", {}, plan=plan), plan
+    return db, usual, build_dataset(db, "d", {}, recipe=plan), plan
 
 
 def one(db, dataset, split):
@@ -85,12 +91,12 @@ def test_a_structure_answers_by_its_calculations_and_others_are_refused(built):
 
 def test_the_recipe_of_a_dataset_finds_it_again_and_its_file_too(built, tmp_path):
     db, usual, few, plan = built
-    assert recipe_of(few).licence == "CC-BY-4.0"
+    assert recipe_of(few).license == "CC-BY-4.0"
     assert {s.name for s in recipe_of(few).steps} == {"alike", *(s.name for s in plan.steps)}
     for dataset in (usual, few):
         path = tmp_path / "recipe.yaml"
-        path.write_text(plan_text(recipe_of(dataset)))
-        assert build_dataset(db, "d", {}, plan=read_plan(path)).id == dataset.id
+        path.write_text(recipe_text(recipe_of(dataset)))
+        assert build_dataset(db, "d", {}, recipe=read_recipe(path)).id == dataset.id
     assert db.datasets.count() == 2
 
 
@@ -110,7 +116,7 @@ def test_the_difference_tells_steps_settings_filters_and_why_each_one_went(built
     assert found.steps["near-duplicates"][1] is None
     assert found.steps["stratified"] == (None, {"n": 20, "by": "kind", "seed": 0})
     assert [p["z"] for p in found.steps["force-outliers"]] == [5.0, 6]
-    assert {"filters", "settings", "licence"} <= set(found.changed)
+    assert {"filters", "settings", "license"} <= set(found.changed)
     removed = {c for members in found.removed.values() for c in members}
     assert removed == {c for c in removed if c in found.dropped or c in found.gone}
     assert any(reason.startswith("kind is") for reason in found.gone.values())
@@ -122,16 +128,18 @@ def test_e0s_of_another_method_or_scale_make_no_dataset(built):
     n = db.datasets.count()
     right = dict(usual.e0s)
     with pytest.raises(MixedMethodsError, match="E0s belong to method 000"):
-        build_dataset(db, "e", {}, plan=Plan(e0s=right, e0s_method="0" * 64))
+        build_dataset(db, "e", {}, recipe=CurationRecipe(e0s=right, e0s_method="0" * 64))
     with pytest.raises(InputError, match=r"The E0s leave .* eV/atom"):
-        build_dataset(db, "e", {}, plan=Plan(e0s={k: 27.2114 * v for k, v in right.items()}))
+        build_dataset(
+            db, "e", {}, recipe=CurationRecipe(e0s={k: 27.2114 * v for k, v in right.items()})
+        )
     with pytest.raises(InputError, match="No reference energy"):
-        build_dataset(db, "e", {}, plan=Plan(e0s={"W": right["W"]}))
+        build_dataset(db, "e", {}, recipe=CurationRecipe(e0s={"W": right["W"]}))
     assert db.datasets.count() == n
-    given = Plan(e0s=right, e0s_method=usual.method)
-    made = build_dataset(db, "e", {}, plan=given)
+    given = CurationRecipe(e0s=right, e0s_method=usual.method)
+    made = build_dataset(db, "e", {}, recipe=given)
     assert (made.e0s_source, dict(made.e0s)) == ("given", right)
-    assert build_dataset(db, "e", {}, plan=recipe_of(made)).id == made.id
+    assert build_dataset(db, "e", {}, recipe=recipe_of(made)).id == made.id
 
 
 def test_unconverged_records_are_dropped_by_the_step_that_was_asked_for(built):
@@ -139,8 +147,8 @@ def test_unconverged_records_are_dropped_by_the_step_that_was_asked_for(built):
     victim = one(db, usual, "train")
     db.calculations.raw.update_one({"_id": victim}, {"$set": {"converged": False}})
     try:
-        plan = Plan(steps=(parse_step("converged"), *default_steps()))
-        made = build_dataset(db, "converged-only", {}, plan=plan)
+        plan = CurationRecipe(steps=(parse_step("converged"), *default_steps()))
+        made = build_dataset(db, "converged-only", {}, recipe=plan)
         [answer] = why(db, victim, made)
         assert answer.steps[-1].step == "converged"
         [usual_answer] = why(db, victim, build_dataset(db, "usual", {}))

@@ -12,7 +12,7 @@ from jobflow import run_locally
 import forcebase.actions.datasets
 import forcebase.ingest.batch
 from forcebase.actions.datasets import build_dataset
-from forcebase.curation.pipeline import CurationRecipe
+from forcebase.curation.pipeline import Curation
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames
 from forcebase.database.reading import read_frames
@@ -79,7 +79,7 @@ def test_an_output_that_came_too_late_is_told_once(imported):
     """It stays in the JobStore, and no later collection fails over it."""
     frames = publish_frames(imported, read_frames(imported, FILTERS))
     for seed in (1, 2):
-        job = CurateMaker(recipe=CurationRecipe("d", seed=seed)).make(frames)
+        job = CurateMaker(recipe=Curation("d", seed=seed)).make(frames)
         run_locally(job, log=False, store=imported.job_store, allow_external_references=True)
     ((name, reason),) = collect(imported).failed
     assert "There is another dataset d@1" in reason

@@ -7,7 +7,13 @@ from ase.build import bulk
 from small_phonons import CASES, FCC, displaced
 
 from forcebase.actions.datasets import build_dataset
-from forcebase.curation.plan import Plan, change_steps, default_steps, parse_step, plan_text
+from forcebase.curation.recipe import (
+    CurationRecipe,
+    change_steps,
+    default_steps,
+    parse_step,
+    recipe_text,
+)
 from forcebase.datasets import dataset_frames
 from forcebase.datasets.recipe import recipe_of
 from forcebase.errors import InputError
@@ -18,7 +24,7 @@ FILTERS = {"elements": ["Cu"]}
 
 def plan(*released):
     usual = change_steps(default_steps(), [], ["near-duplicates", "energy-outliers"])
-    return Plan(steps=change_steps(usual, map(parse_step, released), []))
+    return CurationRecipe(steps=change_steps(usual, map(parse_step, released), []))
 
 
 @pytest.fixture
@@ -36,7 +42,7 @@ def phonon(db, tmp_path):
         assert import_paths(db, [folder]).failed == []
     warm, cold = sorted(db.phonons.find(), key=lambda p: "amplitude_A" not in p.protocol)
     assert "displacement_A" in cold.protocol
-    db.labels.name("cu-warm", "phonons", warm.id)
+    db.names.name("cu-warm", "phonons", warm.id)
     return warm
 
 
@@ -47,12 +53,12 @@ def cells_of(db, phonon):
 
 def test_reserved_cells_are_refused_with_the_way_out(db, phonon):
     with pytest.raises(InputError, match=r"reserved for.*`--step released:phonon=NAME,why=\.\.\.`"):
-        build_dataset(db, "cu", FILTERS, plan=plan())
+        build_dataset(db, "cu", FILTERS, recipe=plan())
 
 
 def test_a_released_phonons_own_cells_are_in_and_no_others(db, phonon):
     said = "released:phonon=cu-warm,why=the cold one is what models are held to"
-    dataset = build_dataset(db, "cu", FILTERS, plan=plan(said))
+    dataset = build_dataset(db, "cu", FILTERS, recipe=plan(said))
     inside = set(dataset_frames(db, dataset).structures.tolist())
     assert inside == cells_of(db, phonon)
     assert len(inside) == 12
@@ -63,20 +69,22 @@ def test_a_released_phonons_own_cells_are_in_and_no_others(db, phonon):
     }
     dropped = list(db.members.find(dataset=dataset.id, split="dropped"))
     assert [m.step for m in dropped] == ["reserved"]
-    assert build_dataset(db, "cu", FILTERS, plan=plan(said)).id == dataset.id
+    assert build_dataset(db, "cu", FILTERS, recipe=plan(said)).id == dataset.id
 
 
 def test_the_recipe_has_the_statement(db, phonon):
-    dataset = build_dataset(db, "cu", FILTERS, plan=plan(f"released:phonon={phonon.id},why=tests"))
+    dataset = build_dataset(
+        db, "cu", FILTERS, recipe=plan(f"released:phonon={phonon.id},why=tests")
+    )
     recipe = recipe_of(dataset)
-    assert f"phonon: {phonon.id}" in plan_text(recipe)
-    assert build_dataset(db, "cu", FILTERS, plan=recipe).id == dataset.id
+    assert f"phonon: {phonon.id}" in recipe_text(recipe)
+    assert build_dataset(db, "cu", FILTERS, recipe=recipe).id == dataset.id
 
 
 def test_both_phonons_may_be_released(db, phonon):
     (cold,) = [p for p in db.phonons.find() if p.id != phonon.id]
     said = [f"released:phonon={p.id},why=tests" for p in (phonon, cold)]
-    dataset = build_dataset(db, "cu", FILTERS, plan=plan(*said))
+    dataset = build_dataset(db, "cu", FILTERS, recipe=plan(*said))
     assert len(dataset_frames(db, dataset).ids) == 13
     assert "reserved" not in {s["name"] for s in dataset.steps}
 
@@ -101,4 +109,4 @@ def test_a_release_without_a_reason_or_cells_is_refused(db, phonon, tmp_path):
     if any(e.role == "displaced supercell" for e in silent.provenance.edges):
         pytest.fail("bare force constants have no cells")
     with pytest.raises(InputError, match="no displaced supercells on record"):
-        build_dataset(db, "cu", FILTERS, plan=plan(f"released:phonon={silent.id},why=tests"))
+        build_dataset(db, "cu", FILTERS, recipe=plan(f"released:phonon={silent.id},why=tests"))

@@ -13,7 +13,7 @@ from forcebase.actions.datasets import build_dataset, dataset_recipe
 from forcebase.comparison.labels import Selection, compare_labels, select_pairs
 from forcebase.comparison.noise import noise_floors
 from forcebase.curation.alike import Alike
-from forcebase.curation.plan import Plan, parse_step
+from forcebase.curation.recipe import CurationRecipe, parse_step
 from forcebase.curation.steps import OneMethod
 from forcebase.database.equivalences import equate
 from forcebase.database.reading import read_frames
@@ -51,7 +51,7 @@ def cases(db):
 
 
 def recipe(db, frames, *steps):
-    plan = Plan(steps=(OneMethod(), *map(parse_step, steps)))
+    plan = CurationRecipe(steps=(OneMethod(), *map(parse_step, steps)))
     return dataset_recipe(db, "d", {}, frames, plan)
 
 
@@ -293,4 +293,4 @@ def test_a_dataset_of_equated_methods_names_them(db, imported, data_folder):
     dataset = build_dataset(db, "both", {"n_atoms": 12})
     assert dataset.method == whole.id
     assert word.id in {edge.record for edge in dataset.provenance.edges}
-    assert replace(Plan()).steps
+    assert replace(CurationRecipe()).steps

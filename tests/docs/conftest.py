@@ -207,7 +207,7 @@ def lacking():
 
 def _has_sevennet() -> bool:
     from forcebase.errors import MissingDependencyError
-    from forcebase.models.foreign.environments import python_of
+    from forcebase.models.third_party.environments import python_of
 
     try:
         python_of("SevenNet")

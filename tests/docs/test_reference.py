@@ -98,7 +98,7 @@ def test_each_setting_has_a_documented_variable():
 
 def test_each_variable_of_the_source_is_documented():
     """FORCEBASE_PYTHON_<KIND> is one for each kind that has an environment of its own."""
-    from forcebase.models.foreign.environments import REQUIREMENTS
+    from forcebase.models.third_party.environments import REQUIREMENTS
 
     sources = [*ROOT.glob("src/forcebase/**/*.py"), *ROOT.glob("db_config/*"), *DOCUMENTS]
     found = {

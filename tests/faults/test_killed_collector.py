@@ -17,7 +17,7 @@ from waiting import PATIENCE
 
 from forcebase.actions.flow_files import load_flow
 from forcebase.blob import Blob
-from forcebase.curation.pipeline import CurationRecipe
+from forcebase.curation.pipeline import Curation
 from forcebase.database import blobs
 from forcebase.database.database import Database
 from forcebase.database.publishing import publish_frames
@@ -67,7 +67,7 @@ def stored(db, quick_model, spreading, tmp_path, data_folder) -> Database:
     frames = publish_frames(db, read_frames(db, {}))
     model = give({**quick_model.output, "dataset": None, "dataset_job": None})
     predicting = PredictMaker(split=None).make(model.output, frames)
-    curating = CurateMaker(recipe=CurationRecipe("drawn")).make(frames)
+    curating = CurateMaker(recipe=Curation("drawn")).make(frames)
     drawing = load_flow(db, spreading, {"seed": "5", "alone": "true"})
     flow = Flow([model, predicting, curating, drawing])
     run_locally(

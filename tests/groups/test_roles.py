@@ -68,8 +68,8 @@ def test_a_reader_is_told_by_name_and_role_what_it_may_not(as_):
     for write in (
         lambda: db.structures.add([made]),
         lambda: db.activities.add([Activity(id="x", kind="import", name="x")]),
-        lambda: db.labels.name("a", "structures", made.id),
-        lambda: db.labels.untag("a", made.id),
+        lambda: db.names.name("a", "structures", made.id),
+        lambda: db.names.untag("a", made.id),
         lambda: db.blobs.put(b"bytes"),
         db.check_writing,
     ):
@@ -84,13 +84,13 @@ def test_a_curator_adds_names_tags_and_taints(as_):
     db, made = as_(Role.CURATOR), structure()
     assert db.structures.add([made]) == 1
     assert db.structures.add([made]) == 0
-    db.labels.name("a", "structures", made.id)
-    db.labels.tag("t", "structures", made.id)
-    db.labels.untag("t", made.id)
+    db.names.name("a", "structures", made.id)
+    db.names.tag("t", "structures", made.id)
+    db.names.untag("t", made.id)
     set_taint(db, "structures", made.id, "too short")
     remove_taint(db, made.id)
     assert db.blobs.get(db.blobs.put(b"bytes")) == b"bytes"
-    assert db.labels.of(made.id) == ["a"]
+    assert db.names.of(made.id) == ["a"]
 
 
 def test_a_curator_neither_deletes_nor_changes_records_nor_the_schema(as_):
@@ -175,7 +175,7 @@ def test_removal_ends_open_connections_at_once(group, as_):
     assert refused(lambda: db.raw["structures"].find_one())
     cursor.close()
     with pytest.raises(AccessError, match="A user who was removed, or never logged in"):
-        db.labels.name("a", "structures", made.id)
+        db.names.name("a", "structures", made.id)
     with pytest.raises(DatabaseError, match="does not accept the user or password"):
         open_client(group.members[Role.CURATOR])
 

@@ -59,7 +59,7 @@ def test_first_writer_is_the_provenance(db):
     assert a_batch().write(db, an_activity("second")) == {}
     assert db.calculations.one().provenance.activity == "first"
     assert {a.id: a.n_records for a in db.activities.find()} == {"first": 3, "second": 3}
-    assert db.labels.tagged("t") == [db.calculations.one().id]
+    assert db.names.tagged("t") == [db.calculations.one().id]
 
 
 def test_a_record_that_is_refused_leaves_the_activity_undone(db):

@@ -33,7 +33,7 @@ METADATA = {"forcebase": DRAWN}
 def model(db, quick_model):
     batch = model_batch(db, quick_model.output | {"dataset": None, "dataset_job": None})
     batch.write(db, Activity(id="model", kind="import", name="model"))
-    db.labels.name("quick", "methods", batch.methods[0].id)
+    db.names.name("quick", "methods", batch.methods[0].id)
     return batch.methods[0]
 
 

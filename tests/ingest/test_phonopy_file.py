@@ -29,7 +29,7 @@ def test_the_stored_phonon_is_the_crystal_of_the_file(db, copied):
         np.testing.assert_array_equal(getattr(stored, name), getattr(read, name))
     assert (phonon.method_class, phonon.n_atoms_supercell) == ("dft", 27)
     assert phonon.protocol["displacement_A"] == 0.02
-    assert db.labels.of(phonon.id) == ["wse2-dft-phonon"]
+    assert db.names.of(phonon.id) == ["wse2-dft-phonon"]
     assert import_paths(db, [copied]).unchanged == [NAME]
 
 

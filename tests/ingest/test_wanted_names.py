@@ -43,7 +43,7 @@ def test_a_collector_that_was_killed_leaves_the_name_to_the_next(db, settings, t
     process.join(timeout=200)
     assert process.exitcode == -signal.SIGKILL
     assert collect(db).jobs == 1
-    assert db.labels.named("mine") == ("methods", db.methods.one().id)
+    assert db.names.named("mine") == ("methods", db.methods.one().id)
     assert collect(db).jobs == 0
 
 
@@ -55,10 +55,10 @@ def test_a_job_that_is_collected_once_more_takes_no_name_back(db, trained):
     other.dtype = "float32" if model.dtype == "float64" else "float64"
     other.provenance.activity = None
     db.methods.add([other.sealed()])
-    db.labels.name("mine", "methods", other.id)
+    db.names.name("mine", "methods", other.id)
     db.methods.raw.delete_one({"_id": model.id})  # so that its job is to be collected again
     assert collect(db).added == {"methods": 1}
-    assert db.labels.named("mine") == ("methods", other.id)
+    assert db.names.named("mine") == ("methods", other.id)
 
 
 @pytest.mark.parametrize("name", ["a:b", 7, {"$gt": ""}, ["a"], "x" * 2000, ""], ids=str)
@@ -75,4 +75,4 @@ def test_what_cannot_be_a_name_is_said_and_the_model_is_there(db, trained, name)
 def test_a_job_that_made_no_model_names_nothing(db, dft_jobs):  # noqa: F811
     put(db, dft_jobs[0]["output"], metadata={WANTED: "mine"})
     assert collect(db).jobs == 1
-    assert db.labels.named("mine") is None
+    assert db.names.named("mine") is None

@@ -36,7 +36,7 @@ def filled(new_database, quick_model, imported):
     structure = db.structures.get(member.structure)
     label = Calculation.of(structure, model, energy=reference.energy, forces=reference.forces)
     Batch(calculations=[label]).write(db, Activity(id="prediction:1", kind="job", name="predict"))
-    db.labels.name("gpaw-pbe", "methods", reference.method)
+    db.names.name("gpaw-pbe", "methods", reference.method)
     compare(db, model.id, reference.method, "d:test")
     compare(db, model.id, reference.method)
     return db

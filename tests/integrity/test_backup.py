@@ -35,7 +35,7 @@ def written(filled, tmp_path_factory):
 
 def small(db):
     """A database with little in it, for what is done often."""
-    db.labels.name("one", "methods", "0" * 64)
+    db.names.name("one", "methods", "0" * 64)
     db.blobs.put(b"bytes")
 
 
@@ -127,7 +127,7 @@ def test_it_is_of_one_moment_whatever_is_written_meanwhile(db, tmp_path):
 def test_a_full_database_is_left_alone(filled, written, settings):
     path, _ = written
     db = Database(settings)
-    db.labels.name("mine", "methods", "0" * 64)
+    db.names.name("mine", "methods", "0" * 64)
     with pytest.raises(InputError, match=r"is not empty: it has journal, labels\."):
         restore_backup(settings, path)
     assert [label["text"] for label in db.raw["labels"].find()] == ["mine"]

@@ -141,7 +141,7 @@ def test_what_a_comparison_on_a_query_took_is_found_in_its_list(two_files):
 def test_names_and_taints_go_with_a_record(two_files):
     db, _ = two_files
     calculation = db.calculations.one(kind="pristine-3x3")
-    db.labels.name("bad", "calculations", calculation.id)
+    db.names.name("bad", "calculations", calculation.id)
     set_taint(db, "calculations", calculation.id, "wrong spin")
     forget(db, find_subject(db, "bad"))
     assert db.raw["labels"].count_documents({"record": calculation.id}) == 0

@@ -233,7 +233,7 @@ def test_many_records_are_judged_in_batches(story, monkeypatch):
     db, dft, _, _ = story
     set_taint(db, "methods", dft.id, "wrong cutoff")
     whole = stale(db)
-    monkeypatch.setattr(taints, "AT_ONCE", 7)
+    monkeypatch.setattr(taints, "RECORDS_AT_ONCE", 7)
     assert stale(db) == whole
 
 

@@ -64,14 +64,14 @@ def test_an_activity_that_no_longer_says_what_it_wrote(filled, damage):
 def test_a_name_was_moved(filled, damage):
     """To another record, in the database itself; `forcebase` moves it with its checksum."""
     methods = sorted(filled.raw["methods"].distinct("_id"))
-    now = filled.labels.named("gpaw-pbe")[1]
+    now = filled.names.named("gpaw-pbe")[1]
     other = next(method for method in methods if method != now)
     spoil = lambda d: setitem(d, "record", other)  # noqa: E731
     with damage.changed(filled.raw["labels"], {"_id": "name:gpaw-pbe"}, spoil):
         assert found(filled) == {(FindingKind.RECORD_CHANGED, "labels", "name:gpaw-pbe")}
-    filled.labels.name("gpaw-pbe", "methods", other)
+    filled.names.name("gpaw-pbe", "methods", other)
     assert found(filled) == set()
-    filled.labels.name("gpaw-pbe", "methods", now)
+    filled.names.name("gpaw-pbe", "methods", now)
 
 
 def test_a_taint_or_a_quarantine_was_edited(filled, damage):
@@ -98,8 +98,8 @@ def removed_words(db):
 def test_words_that_were_removed(filled, damage):
     """A name, a tag, a taint and a quarantine; taken back by a command, none is missed."""
     ids = [row["_id"] for row in filled.raw["structures"].find({}, {"_id": 1}).limit(3)]
-    filled.labels.name("cell", "structures", ids[0])
-    filled.labels.tag("some", "structures", *ids)
+    filled.names.name("cell", "structures", ids[0])
+    filled.names.tag("some", "structures", *ids)
     set_taint(filled, "structures", ids[2], "bad")
     quarantine(filled, [NO_ID], "a.zip (0123456789)")
     assert removed_words(filled) == set()
@@ -112,15 +112,15 @@ def test_words_that_were_removed(filled, damage):
         with damage.removed(filled.raw[place], {"_id": word}):
             assert removed_words(filled) == {(place, word)}
             assert not verify(filled, models=False).is_sound
-    filled.labels.name("cell", "structures", ids[1])
-    filled.labels.unname("cell")
-    filled.labels.untag("some", ids[1])
+    filled.names.name("cell", "structures", ids[1])
+    filled.names.unname("cell")
+    filled.names.untag("some", ids[1])
     remove_taint(filled, ids[2])
     assert removed_words(filled) == set()
     with damage.removed(filled.raw["labels"], {"_id": f"tag:some:{ids[0]}"}):
         assert removed_words(filled) == {("labels", f"tag:some:{ids[0]}")}
     for record in (ids[0], ids[2]):
-        filled.labels.untag("some", record)
+        filled.names.untag("some", record)
     filled.raw["quarantine"].delete_many({})
     filled.raw["journal"].delete_many({"act": "quarantine"})
     assert found(filled) == set()
@@ -140,7 +140,7 @@ def test_tags_of_an_import_and_words_of_an_archive(db, new_settings, data_folder
     said = "\nfiles:\n  wse2_gpaw_unitcell.extxyz: {tags: [cells, a]}\n"
     (tmp_path / "method.yaml").write_text(text + said)
     import_paths(db, [tmp_path / "wse2_gpaw_unitcell.extxyz"])
-    record = db.labels.tagged("cells")[0]
+    record = db.names.tagged("cells")[0]
     set_taint(db, "calculations", record, "bad")
     write_archive(db, [], tmp_path / "all.zip")
     other = Database(new_settings())

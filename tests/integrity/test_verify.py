@@ -264,12 +264,12 @@ def test_a_member_of_another_structure_or_of_no_dataset(filled, damage):
 
 
 def test_names_and_taints_of_nothing(filled, damage):
-    filled.labels.name("ghost", "phonons", NO_ID)
+    filled.names.name("ghost", "phonons", NO_ID)
     label = {(FindingKind.ORPHAN_LABEL, "labels", "name:ghost")}
     assert found(filled) == label
-    filled.labels.unname("ghost")
+    filled.names.unname("ghost")
     with damage.removed(filled.raw["validations"], {}) as documents:
-        filled.labels.name("gone", "validations", documents[0]["_id"])
+        filled.names.name("gone", "validations", documents[0]["_id"])
         acts = {document["provenance"]["activity"] for document in documents}
         lists = {document["inputs"] for document in documents if "inputs" in document}
         assert lists
@@ -278,7 +278,7 @@ def test_names_and_taints_of_nothing(filled, damage):
             *((FindingKind.RECORDS_MISSING, "activities", act) for act in acts),
             *((FindingKind.ORPHAN_BLOB, "blobs.files", blob) for blob in lists),
         }
-    filled.labels.unname("gone")
+    filled.names.unname("gone")
 
 
 def test_a_validator_that_was_taken_off(filled):

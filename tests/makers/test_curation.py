@@ -3,7 +3,7 @@ from ase.calculators.emt import EMT
 from jobflow import Flow, job, run_locally
 
 from forcebase.blob import Blob
-from forcebase.curation.pipeline import CurationRecipe, curate
+from forcebase.curation.pipeline import Curation, curate
 from forcebase.curation.steps import LabelsPresent, OneMethod
 from forcebase.frames import Frames
 from forcebase.makers.curation import CurateMaker
@@ -32,7 +32,7 @@ def publish(blob: Blob) -> dict:
 
 def test_the_job_says_the_same_as_the_function_with_frames_in_the_data_store(tmp_path, store):
     frames = candidates()
-    recipe = CurationRecipe("cu", steps=(OneMethod(), LabelsPresent()), seed=5)
+    recipe = Curation("cu", steps=(OneMethod(), LabelsPresent()), seed=5)
     published = publish(frames.to_blob())
     curated = CurateMaker(recipe=recipe).make(published.output)
     responses = run_locally(
@@ -48,5 +48,5 @@ def test_the_job_says_the_same_as_the_function_with_frames_in_the_data_store(tmp
 
 
 def test_a_maker_survives_the_road():
-    maker = CurateMaker(recipe=CurationRecipe("cu", fractions=(0.7, 0.1, 0.2), e0s={"Cu": -3.5}))
+    maker = CurateMaker(recipe=Curation("cu", fractions=(0.7, 0.1, 0.2), e0s={"Cu": -3.5}))
     assert CurateMaker.from_dict(maker.as_dict()) == maker

@@ -99,8 +99,8 @@ def filled(new_database):
     act = Activity(id="a" * 64, kind="import", name="beamline.csv", source={"sha256": "b" * 64})
     batch = Batch(structures=[structure], others=[first, second], blobs=[PICTURE])
     assert batch.write(db, act) == {"structures": 1, "measurements": 2}
-    db.labels.name("silicon", "structures", structure.id)
-    db.labels.name("lab", "measurements", second.id)
+    db.names.name("silicon", "structures", structure.id)
+    db.names.name("lab", "measurements", second.id)
     return db
 
 

@@ -58,7 +58,7 @@ def test_a_model_of_30_mb_and_force_constants_of_20_mb(db, remote, quick_model, 
     heavy = {**model, "weights": weights, "weights_sha256": weights.sha256}
     batch = model_batch(db, heavy)
     batch.write(db, Activity(id="training:1", kind="job", name="train"))
-    db.labels.name("heavy", "methods", batch.methods[0].id)
+    db.names.name("heavy", "methods", batch.methods[0].id)
     arguments = {"model": "heavy", "n_bytes": str(N_BYTES), "n_atoms": str(N_ATOMS)}
     flow = load_flow(db, FLOW, arguments | {"phonon": _as_text(phonon_output)})
     submit(db, flow, Place(modules=FLOW.parent))

@@ -113,7 +113,7 @@ def test_the_vacancy_study_with_its_jobs_on_two_workers(here, db, cut_off, impor
         imported(database, "wse2_gpaw_unitcell.extxyz")
         batch = model_batch(database, {**quick_model.output, "dataset": None, "dataset_job": None})
         batch.write(database, Activity(id="training:1", kind="job", name="train"))
-        database.labels.name("quick", "methods", batch.methods[0].id)
+        database.names.name("quick", "methods", batch.methods[0].id)
     arguments = {"model": "quick", "sizes": "[2]", "fmax": "1e-4"}
     workers = json.dumps({"force constants": "gpu"})
     run_both(here, db, cut_off, "wse2_vacancy.py", {**arguments, "workers": workers})

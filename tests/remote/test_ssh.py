@@ -113,7 +113,7 @@ def test_inputs_and_outputs_are_moved(db, over_ssh, quick_model, tmp_path):
         },
     )
     batch.write(db, Activity(id="training:1", kind="job", name="train"))
-    db.labels.name("quick", "methods", batch.methods[0].id)
+    db.names.name("quick", "methods", batch.methods[0].id)
     arguments = {"model": "quick", "phonon": "{}", "n_bytes": "3000000", "n_atoms": "20"}
     flow = load_flow(db, FLOW, arguments)
     submit(db, flow, Place("cluster", modules=FLOW.parent))

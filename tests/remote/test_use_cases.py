@@ -123,15 +123,15 @@ def test_training(other_db, db, remote, imported):
         build_dataset(database, "d", {"n_atoms": 3})
     one = train_model(other_db, other_db.datasets.one(), settings, name="mine")
     handle = train_model(db, db.datasets.one(), settings, name="mine", where="cpu")
-    assert db.labels.named("mine") is None
+    assert db.names.named("mine") is None
     remote.run_queue()
     other = handle.result(timeout=1)
     assert one.id == other.id, "one thread, one machine: the same bits"
-    assert db.labels.named("mine") == ("methods", other.id)
+    assert db.names.named("mine") == ("methods", other.id)
     check_same(other_db, db)
     assert lineage(other_db) == lineage(db)
     assert train_model(db, db.datasets.one(), settings, name="too", where="cpu").done
-    assert db.labels.named("too") == ("methods", other.id)
+    assert db.names.named("too") == ("methods", other.id)
 
 
 @pytest.mark.remote

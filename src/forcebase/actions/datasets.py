@@ -10,8 +10,8 @@ from typing import Any
 from forcebase.curation.alike import Alike
 from forcebase.curation.convergence import Converged
 from forcebase.curation.isolated_atoms import with_isolated_atoms
-from forcebase.curation.pipeline import CurationRecipe, Parent, curate
-from forcebase.curation.plan import Plan
+from forcebase.curation.pipeline import Curation, Parent, curate
+from forcebase.curation.recipe import CurationRecipe
 from forcebase.curation.recipe_digest import recipe_digest
 from forcebase.curation.staleness import NotStale
 from forcebase.curation.steps import OneMethod, Released, Step
@@ -51,7 +51,7 @@ def build_dataset(
     filters: Mapping[str, Any],
     *,
     seed: int = 0,
-    plan: Plan | None = None,
+    recipe: CurationRecipe | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Curate the calculations that `filters` find into the next version of dataset `name`.
@@ -64,8 +64,8 @@ def build_dataset(
         db: the database.
         name: of the dataset.
         filters: keyword arguments of `db.calculations.find`; converged DFT by default.
-        seed: of the split, where no plan says it.
-        plan: steps, shares, E0s, licence; its filters are taken where `filters` has none of the
+        seed: of the split, where no recipe says it.
+        recipe: steps, shares, E0s, license; its filters are taken where `filters` has none of the
             same name.
         progress: told of each stage.
 
@@ -77,11 +77,11 @@ def build_dataset(
         raise InputError(
             f"{name!r} cannot name a dataset.", hint="Use letters, digits and the signs . _ + -"
         )
-    plan = plan or Plan(seed=seed)
-    chosen = {"method_class": "dft", "converged": True, **plan.filters, **filters}
-    if any(isinstance(step, Converged) for step in plan.steps):
+    recipe = recipe or CurationRecipe(seed=seed)
+    chosen = {"method_class": "dft", "converged": True, **recipe.filters, **filters}
+    if any(isinstance(step, Converged) for step in recipe.steps):
         chosen.pop("converged")  # the step drops them, and says so of each
-    taken = EnergyKind(plan.energy or EnergyKind.FREE)
+    taken = EnergyKind(recipe.energy or EnergyKind.FREE)
     frames = read_frames(db, db.calculations.selector(**with_equal_methods(db, chosen)), taken)
     frames = without_renewed(db, frames)
     if not len(frames):
@@ -93,34 +93,36 @@ def build_dataset(
     kinds = kind_counts(db, frames.ids.tolist(), taken)
     if len(kinds) > 1:
         findings.append(f"the candidates' energies are not of one kind: {counted(kinds)}")
-    recipe = dataset_recipe(db, name, chosen, frames, plan)
-    recipe = replace(
-        recipe,
-        findings=(*recipe.findings, *findings),
+    curation = dataset_recipe(db, name, chosen, frames, recipe)
+    curation = replace(
+        curation,
+        findings=(*curation.findings, *findings),
         energy_kind=str(one_kind(kinds) or ""),
     )
     db.check_writing()
     for attempt in range(ATTEMPTS):
-        if (same := find_dataset(db, recipe)) is not None:
+        if (same := find_dataset(db, curation)) is not None:
             _finish_killed(db, same)
             return same
         try:
             with following(progress):
-                return _curated(db, frames, recipe)
+                return _curated(db, frames, curation)
         except VersionTakenError:  # somebody's version came first: this one is to follow its splits
             if attempt == ATTEMPTS - 1:
                 raise
     raise AssertionError("the last attempt gives a dataset or its error")
 
 
-def find_dataset(db: Database, recipe: CurationRecipe) -> Dataset | None:
-    """The version that was curated from these candidates by this recipe, if there is one."""
-    keys = [key for key in ("candidates", "recipe", "licence") if key in recipe.query]
-    wanted = {f"query.{key}": recipe.query[key] for key in keys}
-    return db.datasets.one(query=wanted, name=recipe.name)
+def find_dataset(db: Database, curation: Curation) -> Dataset | None:
+    """The version that was curated from these candidates by this curation, if there is one."""
+    keys = [key for key in ("candidates", "recipe") if key in curation.query]
+    wanted = {f"query.{key}": curation.query[key] for key in keys}
+    found = db.datasets.find(query=wanted, name=curation.name)
+    license = curation.query.get("license")
+    return next((dataset for dataset in found if not license or dataset.license == license), None)
 
 
-def _curated(db: Database, frames: Frames, recipe: CurationRecipe) -> Dataset:
+def _curated(db: Database, frames: Frames, curation: Curation) -> Dataset:
     """Curate here what is in memory, and write the next version.
 
     Its act is named by what went in: done again after a kill, it completes what is there.
@@ -129,14 +131,14 @@ def _curated(db: Database, frames: Frames, recipe: CurationRecipe) -> Dataset:
         VersionTakenError: another one of this number came first.
         InputError: a candidate, or what else it names, was taken back meanwhile.
     """
-    output = curate(frames, recipe, _parent(db, latest(db, recipe.name)))
+    output = curate(frames, curation, _parent(db, latest(db, curation.name)))
     batch = curation_batch(db, output)
     ((dataset, members),) = batch.datasets
     batch.needed[db.calculations.name] = {member.calculation for member in members}
     for edge in dataset.provenance.edges:
         batch.needed.setdefault(edge.collection, set()).add(edge.record)
     activity = Activity(
-        id=content_digest({"curated": recipe.name, "query": recipe.query}),
+        id=content_digest({"curated": curation.name, "query": curation.query}),
         kind="job",
         name="curate",
         wall_time=output["wall_time"],
@@ -156,50 +158,60 @@ def _finish_killed(db: Database, dataset: Dataset) -> None:
 
 
 def dataset_recipe(
-    db: Database, name: str, filters: Mapping[str, Any], frames: Frames, plan: Plan | None = None
-) -> CurationRecipe:
-    """The plan's steps, the reservation of DFT phonons, and a query that names what went in."""
-    plan = plan or Plan()
-    recipe = CurationRecipe(
+    db: Database,
+    name: str,
+    filters: Mapping[str, Any],
+    frames: Frames,
+    recipe: CurationRecipe | None = None,
+) -> Curation:
+    """The recipe's steps, the reservation of DFT phonons, and a query that names what went in."""
+    recipe = recipe or CurationRecipe()
+    curation = Curation(
         name=name,
-        steps=with_isolated_atoms(frames, _steps(db, filters, frames, plan)),
-        fractions=plan.fractions,
-        seed=plan.seed,
-        e0s=plan.e0s,
-        e0s_method=plan.e0s_method or "",
+        steps=with_isolated_atoms(frames, _steps(db, filters, frames, recipe)),
+        fractions=recipe.fractions,
+        seed=recipe.seed,
+        e0s=recipe.e0s,
+        e0s_method=recipe.e0s_method or "",
     )
-    taken = [{"name": step.name, **step.parameters()} for step in recipe.steps]
+    taken = [{"name": step.name, **step.parameters()} for step in curation.steps]
     asked: dict[str, Any] = {
         "filters": dict(filters),
         "candidates": frames.to_blob().sha256,
-        "recipe": recipe_digest(taken, recipe.fractions, plan.seed, plan.e0s, plan.e0s_method),
+        "recipe": recipe_digest(
+            taken, curation.fractions, recipe.seed, recipe.e0s, recipe.e0s_method
+        ),
     }
     settings = {
-        "fractions": list(plan.fractions),
-        "seed": plan.seed,
-        "e0s_method": plan.e0s_method,
+        "fractions": list(recipe.fractions),
+        "seed": recipe.seed,
+        "e0s_method": recipe.e0s_method,
     }
-    usual = {"fractions": list(Plan.fractions), "seed": Plan.seed, "e0s_method": None}
-    if plan.energy:
-        settings["energy"] = str(plan.energy)
+    usual = {
+        "fractions": list(CurationRecipe.fractions),
+        "seed": CurationRecipe.seed,
+        "e0s_method": None,
+    }
+    if recipe.energy:
+        settings["energy"] = str(recipe.energy)
     if settings != usual:
         asked["settings"] = settings
-    if plan.licence:
-        asked["licence"] = plan.licence
-    told = beside(db, frames, recipe.steps)
-    return replace(recipe, findings=told.pop("findings", ()), query=asked | told)
+    if recipe.license:
+        asked["license"] = recipe.license
+    told = beside(db, frames, curation.steps)
+    return replace(curation, findings=told.pop("findings", ()), query=asked | told)
 
 
 def _steps(
-    db: Database, filters: Mapping[str, Any], frames: Frames, plan: Plan
+    db: Database, filters: Mapping[str, Any], frames: Frames, recipe: CurationRecipe
 ) -> tuple[Step, ...]:
-    """Bad records out first, then the plan's checks, reservations, and what chooses n of the rest.
+    """Bad records out first, then checks, reservations, and what chooses n of the rest.
 
     What the database knows is filled in: the method of the filter, and what did not converge.
     """
     method = filters.get("method")
     steps: list[Step] = []
-    for step in plan.steps:
+    for step in recipe.steps:
         if isinstance(step, OneMethod):
             asked = step.method or (method if isinstance(method, str) else None)
             steps.append(one_method(db, frames, asked))
@@ -211,7 +223,7 @@ def _steps(
             steps.append(replace(step, phonon=db.resolve(step.phonon, "phonons")[1].id))
         elif not isinstance(step, Alike):
             steps.append(step)
-    alike = next((step for step in plan.steps if isinstance(step, Alike)), Alike())
+    alike = next((step for step in recipe.steps if isinstance(step, Alike)), Alike())
     first = 1 if steps and isinstance(steps[0], OneMethod) else 0
     steps.insert(first, replace(alike, given=given_of(db, frames.ids.tolist())))
     checks = [step for step in steps if not step.selects]

@@ -129,7 +129,7 @@ def run_main_job(
     held = _import(db, job, progress)
     dataset = _dataset(db, job, held, say, progress)
     reference = db.methods.get(dataset.method)
-    db.labels.name(job.reference_name, "methods", reference.id)
+    db.names.name(job.reference_name, "methods", reference.id)
     model = _model(db, job, dataset, say, progress)
     phonons = reference_phonons(db, reference, held.phonons)
     host = db.structures.get(phonons[0].structure) if phonons else None
@@ -195,7 +195,7 @@ def _model(
         say(f"Training: {chosen.summary()}.")
 
     model = train_model(db, dataset, job.settings, progress=progress, on_start=start)
-    db.labels.name(job.model_name, "methods", model.id)
+    db.names.name(job.model_name, "methods", model.id)
     say(f"Model {job.model_name} is {model.title}, trained in {model.wall_time:.0f} s.")
     return model
 
@@ -252,9 +252,9 @@ def _name_phonons(db: Database, job: MainJob, results: Sequence[PhononResult]) -
         end = f"-{result.name.replace(' in ', '-')}" if number else ""
         name = f"{job.model_name}-phonon{end}"
         if result.phonon is None:
-            db.labels.unname(name)
+            db.names.unname(name)
         else:
-            db.labels.name(name, "phonons", result.phonon.id)
+            db.names.name(name, "phonons", result.phonon.id)
 
 
 def _tried(step: Callable[[], Step]) -> tuple[Step | None, str]:

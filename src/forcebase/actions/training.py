@@ -92,10 +92,10 @@ def train_model(
     train = dataset_frames(db, dataset, "train")
     wanted = choose_by_cells(settings, train)
     if name is not None:
-        db.labels.check(name)
+        db.names.check(name)
     if found := _find(db, dataset, wanted, parent):
         if name is not None:
-            db.labels.name(name, "methods", found.id)
+            db.names.name(name, "methods", found.id)
         flow = Flow([])
     else:
         check_training(dataset, parent)

@@ -11,11 +11,11 @@ from forcebase.database.database import Database
 from forcebase.database.pieces import IDS_AT_ONCE
 from forcebase.errors import IntegrityError
 from forcebase.provenance.references import blobs_of, references_of
-from forcebase.records import Label
+from forcebase.records import Name
 from forcebase.records.kinds import kind_of, kinds
 
 ACTIVITIES, MEMBERS, TAINTS = "activities", "dataset_members", "taints"
-LABELS = Label._meta["collection"]
+LABELS = Name._meta["collection"]
 Root = tuple[str, str]
 """(collection, id) of a record that was asked for."""
 

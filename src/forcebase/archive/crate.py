@@ -124,12 +124,12 @@ class Facts:
             {"@id": f"#author-{i + 1}", "@type": "Person", "name": name}
             for i, name in enumerate(about.authors)
         ]
-        licence = _licence(about.license)
+        license = _license(about.license)
         root = self._root(contents, about, [*files, *beside])
-        root["license"] = {"@id": licence["@id"]}
+        root["license"] = {"@id": license["@id"]}
         root["author"] = [{"@id": p["@id"]} for p in people] or {"@id": SOFTWARE}
         described = [entity for _, entity in sorted(self.entities.items())]
-        return [_descriptor(), root, licence, _software(), *people, *files, *beside, *described]
+        return [_descriptor(), root, license, _software(), *people, *files, *beside, *described]
 
     def _root(self, contents: Contents, about: Description, files: list[Entity]) -> Entity:
         titles = [self.entities[r]["name"] for r in contents.roots if r in self.entities]
@@ -158,7 +158,7 @@ def metadata_text(entities: list[Entity]) -> str:
 
 def preview_text(entities: list[Entity]) -> str:
     """One short page of HTML for people, without scripts."""
-    root, licence = entities[1], entities[2]
+    root, license = entities[1], entities[2]
     names = {entity["@id"]: entity.get("name", entity["@id"]) for entity in entities}
     mentioned = [names[link["@id"]] for link in root.get("mentions", [])]
     files = [entity for entity in entities if entity["@type"] == "File"]
@@ -173,7 +173,7 @@ def preview_text(entities: list[Entity]) -> str:
         f"<title>{escape(root['name'])}</title></head>\n<body>\n<h1>{escape(root['name'])}</h1>\n"
         f"<p>{escape(root['description'])}</p>\n<ul>\n{chosen}</ul>\n"
         f"<p>Newest record: {escape(root['datePublished'])}. "
-        f"Licence: {escape(licence['name'])}.</p>\n"
+        f"License: {escape(license['name'])}.</p>\n"
         "<p>Read it with <code>forcebase import FILE.zip</code>.</p>\n"
         f"<table>\n<tr><th>file</th><th>holds</th><th>bytes</th></tr>\n{rows}</table>\n"
         "</body></html>\n"
@@ -193,14 +193,14 @@ def _software() -> Entity:
     return {"@id": SOFTWARE, "@type": "SoftwareApplication", "name": "forcebase"}
 
 
-def _licence(text: str) -> Entity:
-    licence: Entity = {"@type": "CreativeWork"}
+def _license(text: str) -> Entity:
+    license: Entity = {"@type": "CreativeWork"}
     if not text:
-        words = "Its authors gave no licence: ask them before you use it."
-        return {**licence, "@id": "#license", "name": "none given", "description": words}
+        words = "Its authors gave no license: ask them before you use it."
+        return {**license, "@id": "#license", "name": "none given", "description": words}
     place = text if text.startswith(("https://", "http://")) else "#license"
-    words = f"The licence that the authors gave: {text}."
-    return {**licence, "@id": place, "name": text, "description": words}
+    words = f"The license that the authors gave: {text}."
+    return {**license, "@id": place, "name": text, "description": words}
 
 
 def _file(member: Member) -> Entity:

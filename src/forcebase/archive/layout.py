@@ -16,7 +16,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from forcebase.errors import InputError
 from forcebase.ingest.unpacking import RECORDS
-from forcebase.records import Activity, Label, Taint
+from forcebase.records import Activity, Name, Taint
 from forcebase.records.kinds import part_kinds, record_kinds
 from forcebase.safety.json_text import parse_json
 
@@ -83,7 +83,7 @@ def order() -> tuple[str, ...]:
         for kind in record_kinds()
         for name in (*(p.name for p in part_kinds(kind.name)), kind.name)
     ]
-    first, last = [Activity], [Label, Taint]
+    first, last = [Activity], [Name, Taint]
     return (
         *(shape.collection_name() for shape in first),
         *records,

@@ -41,7 +41,7 @@ from forcebase.records.structure import defect_as_field
 
 CALCULATIONS = Calculation._meta["collection"]
 STRUCTURES = Structure._meta["collection"]
-AT_ONCE = 500
+RECORDS_AT_ONCE = 500
 """Documents written together: of 432 atoms each, 10 MB."""
 
 
@@ -114,7 +114,7 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
             report.note("blobs", int(not known), 1)
             _tell(progress, n + 1, total)
         for n, name in enumerate(order()):
-            for some in batches(documents_of(archive, name), AT_ONCE):
+            for some in batches(documents_of(archive, name), RECORDS_AT_ONCE):
                 if name == CALCULATIONS:
                     held.look_at([bson.decode(raw) for raw in some])
                 if name == LABELS:
@@ -211,7 +211,7 @@ def _without_kept(db: Database, raw: Iterable[bytes], report: ArchiveReport) -> 
     left = []
     for document in raw:
         label = bson.decode(document)
-        here = db.labels.named(label["text"]) if label["kind"] == "name" else None
+        here = db.names.named(label["text"]) if label["kind"] == "name" else None
         if here is None or here[1] == label["record"]:
             left.append(document)
         else:

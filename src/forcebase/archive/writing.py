@@ -35,7 +35,7 @@ from forcebase.progress import Progress
 from forcebase.records.kinds import kind_of
 from forcebase.scratch import appearing
 
-AT_ONCE = 500
+RECORDS_AT_ONCE = 500
 """Documents asked for together: of 432 atoms each, 10 MB."""
 
 
@@ -129,8 +129,8 @@ def _documents(db: Database, name: str, ids: list[str]) -> Iterator[bytes]:
     """The documents of these ids as the server keeps them, in the order of the ids."""
     shape: Any = kind_of(name).document
     hidden = dict.fromkeys(shape.OPEN_FIELDS, 0) or None  # they belong to this database
-    for start in range(0, len(ids), AT_ONCE):
-        some = {"_id": {"$in": ids[start : start + AT_ONCE]}}
+    for start in range(0, len(ids), RECORDS_AT_ONCE):
+        some = {"_id": {"$in": ids[start : start + RECORDS_AT_ONCE]}}
         for batch in db.raw[name].find_raw_batches(some, hidden).sort("_id", 1):
             for document in decode_all(batch, RAW):
                 yield document.raw

@@ -19,7 +19,7 @@ def export(
     everything: Annotated[bool, typer.Option("--all", help="All records there are.")] = False,
     title: Annotated[str, typer.Option(help="Title, for people.")] = "",
     description: Annotated[str, typer.Option(help="What it is, for people.")] = "",
-    license_: Annotated[str, typer.Option("--license", help="URL or name of the licence.")] = "",
+    license_: Annotated[str, typer.Option("--license", help="URL or name of the license.")] = "",
     author: Annotated[list[str] | None, typer.Option(help="Name; may be repeated.")] = None,
     as_json: JsonOption = False,
 ) -> None:

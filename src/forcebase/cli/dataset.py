@@ -33,7 +33,9 @@ MANY = 8
 def build(
     name: Annotated[str, typer.Argument(help="Name of the dataset.")],
     filters: Annotated[list[str] | None, typer.Argument(help="field=value ...")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="Recipe file to start from.")] = None,
+    recipe_file: Annotated[
+        Path | None, typer.Option("--recipe", help="Recipe file to start from.")
+    ] = None,
     step: Annotated[
         list[str] | None, typer.Option(help="Take or change a step: name:setting=value,...")
     ] = None,
@@ -42,7 +44,7 @@ def build(
     fractions: Annotated[
         str | None, typer.Option(help="Shares of train,valid,test, as 0.8,0.08,0.12.")
     ] = None,
-    licence: Annotated[str | None, typer.Option(help="SPDX identifier, as CC-BY-4.0.")] = None,
+    license: Annotated[str | None, typer.Option(help="SPDX identifier, as CC-BY-4.0.")] = None,
     energy: Annotated[
         str | None, typer.Option(help="extrapolated, in place of the free energy of the forces.")
     ] = None,
@@ -54,29 +56,29 @@ def build(
       forcebase dataset build wse2-pbe elements=W,Se method_class=dft
       forcebase dataset build wse2-few elements=W,Se --step farthest-point:n=30
       forcebase dataset build wse2-own --step force-outliers:z=6 --skip near-duplicates
-      forcebase dataset build wse2-again --recipe recipe.yaml --licence CC-BY-4.0
+      forcebase dataset build wse2-again --recipe recipe.yaml --license CC-BY-4.0
     """
     from forcebase.actions.datasets import build_dataset
-    from forcebase.curation.plan import Plan, change_steps, parse_step, read_plan
+    from forcebase.curation.recipe import CurationRecipe, change_steps, parse_step, read_recipe
 
-    plan = read_plan(recipe) if recipe else Plan()
+    recipe = read_recipe(recipe_file) if recipe_file else CurationRecipe()
     said: dict[str, Any] = {
         "seed": seed,
-        "licence": licence,
+        "license": license,
         "fractions": _shares(fractions),
         "energy": energy,
     }
-    plan = replace(
-        plan,
-        steps=change_steps(plan.steps, map(parse_step, step or []), skip or []),
+    recipe = replace(
+        recipe,
+        steps=change_steps(recipe.steps, map(parse_step, step or []), skip or []),
         **{key: value for key, value in said.items() if value is not None},
     )
     with open_database(writing=True) as db, stage_bars() as bars:
-        plan = replace(plan, filters=resolve_names(db, plan.filters))
-        if plan.e0s_method:
-            plan = replace(plan, e0s_method=db.resolve(plan.e0s_method, "methods")[1].id)
+        recipe = replace(recipe, filters=resolve_names(db, recipe.filters))
+        if recipe.e0s_method:
+            recipe = replace(recipe, e0s_method=db.resolve(recipe.e0s_method, "methods")[1].id)
         chosen = parse_filters(db, filters)
-        dataset = build_dataset(db, name, chosen, plan=plan, progress=bars)
+        dataset = build_dataset(db, name, chosen, recipe=recipe, progress=bars)
         _print_dataset(db, dataset, as_json)
 
 
@@ -87,12 +89,12 @@ def recipe(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
     Example:
       forcebase dataset recipe wse2-pbe@1 > recipe.yaml
     """
-    from forcebase.curation.plan import plan_text
+    from forcebase.curation.recipe import recipe_text
     from forcebase.datasets.recipe import recipe_of
     from forcebase.safety.yaml_text import parse_yaml
 
     with open_database() as db:
-        text = plan_text(recipe_of(db.resolve(dataset, "datasets")[1]))
+        text = recipe_text(recipe_of(db.resolve(dataset, "datasets")[1]))
     if as_json:
         print_json(parse_yaml(text, dataset))
         return
@@ -179,7 +181,7 @@ def card(
         Path | None, typer.Option(help="FILE.md or FILE.html; without it, Markdown here.")
     ] = None,
 ) -> None:
-    """Write a dataset's card: composition, ranges, method, licence, drops, how to make it again.
+    """Write a dataset's card: composition, ranges, method, license, drops, how to make it again.
 
     Examples:
       forcebase dataset card wse2-pbe@1

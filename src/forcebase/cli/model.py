@@ -72,10 +72,10 @@ def add(
     )
     with open_database(writing=True) as db:
         if name:
-            db.labels.check(name)
+            db.names.check(name)
         model = add_model(db, wanted)
         if name:
-            db.labels.name(name, "methods", model.id)
+            db.names.name(name, "methods", model.id)
         same = same_models(db.raw, [model.id]).get(model.id, [])
     summary = {
         "id": model.id,
@@ -260,7 +260,7 @@ def _print_waiting(db: Any, trusting: Any, as_json: bool) -> None:
         print_json([{"model": runs.model, "origin": runs.origin} for runs in found])
         return
     rows = [
-        [runs.model[:10], runs.kind, " ".join(db.labels.of(runs.model)), runs.origin]
+        [runs.model[:10], runs.kind, " ".join(db.names.of(runs.model)), runs.origin]
         for runs in found
     ]
     print_table(f"{len(rows)} models wait to be trusted", ["id", "kind", "labels", "origin"], rows)
@@ -280,7 +280,7 @@ def environment(
     Example:
       forcebase model environment sevennet
     """
-    from forcebase.models.foreign.environments import REQUIREMENTS, make_environment
+    from forcebase.models.third_party.environments import REQUIREMENTS, make_environment
 
     known = {name.lower(): name for name in REQUIREMENTS}
     if kind.lower() not in known:

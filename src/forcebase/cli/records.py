@@ -55,7 +55,7 @@ def ls(
             sources = sources_of(db, found) if kind.about.tells_source else {}
             print_json(
                 [
-                    {**summary(r), "labels": db.labels.of(r.id), "stale": stale.get(r.id)}
+                    {**summary(r), "labels": db.names.of(r.id), "stale": stale.get(r.id)}
                     | ({"from": sources[r.id]} if r.id in sources else {})
                     | ({"same_as": same[r.id]} if r.id in same else {})
                     for r in found
@@ -64,7 +64,7 @@ def ls(
             return
         apart = telling_apart(found) if collection == "methods" else {}
         rows = [
-            [_value(r, column.field) for column in kind.columns] + [" ".join(db.labels.of(r.id))]
+            [_value(r, column.field) for column in kind.columns] + [" ".join(db.names.of(r.id))]
             for r in found
         ]
         titles = [*(column.title for column in kind.columns), "labels"]
@@ -199,7 +199,7 @@ def show(
 
     with open_database() as db:
         collection, found = db.resolve(record)
-        content = {"collection": collection, "labels": db.labels.of(found.id)}
+        content = {"collection": collection, "labels": db.names.of(found.id)}
         if source := sources_of(db, [found]).get(found.id):
             content["from"] = source
         if stale := stale_among(db, collection, [found.id]):

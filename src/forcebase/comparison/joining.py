@@ -20,7 +20,7 @@ from forcebase.frames import Frames
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records import Method
 
-AT_ONCE = 5000
+PAIRS_AT_ONCE = 5000
 """Structures whose labels are in memory together."""
 
 
@@ -83,13 +83,13 @@ class Join:
         return _read(db, self.model, self.reference, energy)
 
     def pairs(self, db: Database, energy: EnergyKind = EnergyKind.FREE) -> Iterator[Pairs]:
-        """Read them `AT_ONCE` structures after another; arguments as of `read`.
+        """Read them `PAIRS_AT_ONCE` structures after another; arguments as of `read`.
 
         Raises:
             NotFoundError: one of the calculations was deleted meanwhile.
         """
-        for start in range(0, len(self), AT_ONCE):
-            part = np.arange(start, min(start + AT_ONCE, len(self)))
+        for start in range(0, len(self), PAIRS_AT_ONCE):
+            part = np.arange(start, min(start + PAIRS_AT_ONCE, len(self)))
             yield Join(self.model.take(part), self.reference.take(part), []).read(db, energy)
 
 

@@ -23,7 +23,7 @@ from forcebase.physics.reference_energies import fit_e0s, residual_energies
 
 
 @dataclass(frozen=True)
-class CurationRecipe(MSONable):
+class Curation(MSONable):
     """What makes a dataset, given the candidates.
 
     Attributes:
@@ -65,7 +65,7 @@ class Parent(TypedDict):
     """Family -> split, of this and all earlier versions."""
 
 
-def curate(frames: Frames, recipe: CurationRecipe, parent: Parent | None = None) -> CurationOutput:
+def curate(frames: Frames, recipe: Curation, parent: Parent | None = None) -> CurationOutput:
     """Decide which candidates are in, in which split, and with which reference energies.
 
     The answer does not depend on the order of the candidates. Families of the parent come
@@ -212,7 +212,7 @@ def _as_split(name: str) -> Literal["train", "valid", "test"]:
 def _reference_energies(
     members: Frames,
     splits: Mapping[str, str],
-    recipe: CurationRecipe,
+    recipe: Curation,
     atoms: dict[str, float],
 ) -> tuple[dict[str, float], E0sSource, str]:
     """E0s as given, of isolated atoms, or fitted on train, for every element; and a finding."""

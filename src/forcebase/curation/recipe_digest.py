@@ -15,7 +15,7 @@ def recipe_digest(
     e0s: Mapping[str, float] | None,
     e0s_method: str | None = None,
 ) -> str:
-    """Digest of what a curation does; its name, its candidates and its licence are no part of it.
+    """Digest of what a curation does; its name, its candidates and its license are no part of it.
 
     Args:
         steps: name and parameters of each.

@@ -13,7 +13,7 @@ from forcebase.database.equivalences import equal_methods
 from forcebase.database.written import ID_BYTES, packed
 from forcebase.records.dataset import DROPPED
 
-AT_ONCE = 10_000
+STRUCTURES_AT_ONCE = 10_000
 FEW = 16
 Packed = NDArray[np.bytes_]
 """(n,) ids as S32. A zero byte at the end counts for nothing there, and so tells no two apart."""
@@ -106,6 +106,6 @@ def _of_before(db: Database, validation: Mapping[str, Any]) -> Iterator[str]:
     split = validation["on"].get("split") or {"$ne": DROPPED}
     members = {"dataset": {"$in": datasets}, "split": split}
     structures = [row["structure"] for row in db.members.raw.find(members, {"structure": 1})]
-    for start in range(0, len(structures), AT_ONCE):
-        some = {**query, "structure": {"$in": structures[start : start + AT_ONCE]}}
+    for start in range(0, len(structures), STRUCTURES_AT_ONCE):
+        some = {**query, "structure": {"$in": structures[start : start + STRUCTURES_AT_ONCE]}}
         yield from (row["_id"] for row in db.calculations.raw.find(some, {"_id": 1}))

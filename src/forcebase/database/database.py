@@ -1,4 +1,4 @@
-"""The database as one object: record collections, blobs, labels and the JobStore."""
+"""The database as one object: record collections, blobs, names and the JobStore."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from forcebase.database.connection import open_client, server_uri
 from forcebase.database.installation import install
 from forcebase.database.job_store import open_job_store
 from forcebase.database.journal import Journal
-from forcebase.database.labels import Labels
+from forcebase.database.names import Names
 from forcebase.errors import InputError, NotFoundError
 from forcebase.records.kinds import record_kinds
 from forcebase.settings import Settings
@@ -43,7 +43,7 @@ class Database:
         install(self.raw)
         self.blobs = BlobStore(self.raw)
         self.journal = Journal(self.raw, lambda: user_name(self.access))
-        self.labels = Labels(self.raw, self.journal)
+        self.names = Names(self.raw, self.journal)
         self._collections: dict[type[Document], RecordCollection] = {}
         self.structures = self.of_class(records.Structure)
         self.methods = self.of_class(records.Method)
@@ -63,7 +63,7 @@ class Database:
     def of_class(self, document: type[R]) -> RecordCollection[R]:
         """The collection of a class of documents; the same object each time."""
         if document not in self._collections:
-            narrow = self.labels.tagged if issubclass(document, records.Record) else None
+            narrow = self.names.tagged if issubclass(document, records.Record) else None
             self._collections[document] = RecordCollection(
                 self.raw, document, self._structures_of, narrow
             )
@@ -106,7 +106,7 @@ class Database:
         Raises:
             NotFoundError: nothing, or more than one record, answers to `text`.
         """
-        found = self._by_label(text, collection) or self._by_id(text, collection)
+        found = self._by_name(text, collection) or self._by_id(text, collection)
         if len(found) == 1:
             place, record_id = found[0]
             return place, self.collection(place).get(record_id)
@@ -122,16 +122,16 @@ class Database:
             hint="Give more digits.",
         )
 
-    def _by_label(self, text: str, collection: str | None) -> list[tuple[str, str]]:
+    def _by_name(self, text: str, collection: str | None) -> list[tuple[str, str]]:
         if collection in (None, "datasets"):
             versions = self._dataset_versions(text)
             if versions:
                 return [("datasets", versions[0])]
-        named = self.labels.named(text)
+        named = self.names.named(text)
         if named and collection in (None, named[0]):
             return [named]
         places = [collection] if collection else list(self.record_collections)
-        return [(place, r) for place in places for r in self.labels.tagged(text, place, 2)][:2]
+        return [(place, r) for place in places for r in self.names.tagged(text, place, 2)][:2]
 
     def _dataset_versions(self, text: str) -> list[str]:
         """Datasets answer to name@version, and to their name alone for the newest."""

@@ -21,7 +21,7 @@ from forcebase.database.roles import define_roles, roles_are_defined
 from forcebase.database.schema import SCHEMA_VERSION, collection_schemas
 from forcebase.database.written import packed, summary_of
 from forcebase.errors import AccessError, DatabaseError
-from forcebase.records import Activity, DatasetMember, Label, Quarantine, Structure, Taint
+from forcebase.records import Activity, DatasetMember, Name, Quarantine, Structure, Taint
 from forcebase.records.activity import AT_MIGRATION, FINISHED, sealed_run
 from forcebase.records.base import CHECKSUM, document_checksum, utc_now
 from forcebase.records.kinds import kinds, record_kinds
@@ -35,7 +35,7 @@ FIRST_SEALED = 8
 MIGRATION = "migration"
 """Document of `META` that says how far a migration came, and where its backup is."""
 NAMESPACE_EXISTS = 48
-AT_ONCE = 1000
+DOCUMENTS_AT_ONCE = 1000
 """Records that a migration holds at a time."""
 Migration = Callable[[MongoDatabase], None]
 
@@ -53,7 +53,9 @@ def _seal(database: MongoDatabase) -> None:
 def _seal_all(database: MongoDatabase, shape: Any) -> None:
     collection = database[shape._meta["collection"]]
     unsealed = collection.find({CHECKSUM: {"$exists": False}})
-    while updates := [_sealing(document, shape) for document in islice(unsealed, AT_ONCE)]:
+    while updates := [
+        _sealing(document, shape) for document in islice(unsealed, DOCUMENTS_AT_ONCE)
+    ]:
         collection.bulk_write(updates, ordered=False, bypass_document_validation=True)
 
 
@@ -69,7 +71,7 @@ def _seal_the_rest(database: MongoDatabase) -> None:
     """
     _name_copies(database)
     _move_defects(database)
-    for shape in (DatasetMember, Label, Taint, Quarantine, Activity):
+    for shape in (DatasetMember, Name, Taint, Quarantine, Activity):
         _seal_all(database, shape)
     note_all(database)
     ids: dict[str, dict[str, list[bytes]]] = {}
@@ -81,7 +83,7 @@ def _seal_the_rest(database: MongoDatabase) -> None:
                 made.append(packed(row["_id"]))
     activities = database[Activity._meta["collection"]]
     uncounted = activities.find({"run": {"$exists": False}, "kind": {"$ne": "failure"}}, {"_id": 1})
-    while updates := [_counting(row["_id"], ids) for row in islice(uncounted, AT_ONCE)]:
+    while updates := [_counting(row["_id"], ids) for row in islice(uncounted, DOCUMENTS_AT_ONCE)]:
         activities.bulk_write(updates, ordered=False, bypass_document_validation=True)
 
 
@@ -92,7 +94,7 @@ def _move_defects(database: MongoDatabase) -> None:
     """
     structures = database[Structure._meta["collection"]]
     found = structures.find({"recipe.parameters.defect": {"$type": "object"}})
-    while rows := list(islice(found, AT_ONCE)):
+    while rows := list(islice(found, DOCUMENTS_AT_ONCE)):
         changes = []
         for row in rows:
             moved = defect_as_field(row)
@@ -110,7 +112,7 @@ def _name_copies(database: MongoDatabase) -> None:
     members = database[DatasetMember._meta["collection"]]
     asked = {"step": "near-duplicates", "copy_of": {"$exists": False}, CHECKSUM: {"$exists": False}}
     copies = members.find(asked, {"reason": 1})
-    while rows := list(islice(copies, AT_ONCE)):
+    while rows := list(islice(copies, DOCUMENTS_AT_ONCE)):
         named = {row["_id"]: NEAR_COPY.match(row.get("reason") or "") for row in rows}
         changes = [
             UpdateOne({"_id": name}, {"$set": {"copy_of": found[1]}})

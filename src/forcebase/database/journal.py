@@ -17,7 +17,7 @@ from typing import Any
 from pymongo.database import Database as MongoDatabase
 
 from forcebase.database.access import refusals_told
-from forcebase.records import JournalEntry, Label, Quarantine, Taint
+from forcebase.records import JournalEntry, Name, Quarantine, Taint
 from forcebase.records.base import utc_now
 from forcebase.records.journal_entry import Act
 
@@ -27,8 +27,8 @@ AT_MIGRATION = "migration"
 IDS_AT_ONCE = 10_000
 """Records of one entry: 0.8 MB."""
 SETS = {
-    Act.NAME: Label.collection_name(),
-    Act.TAG: Label.collection_name(),
+    Act.NAME: Name.collection_name(),
+    Act.TAG: Name.collection_name(),
     Act.TAINT: Taint.collection_name(),
     Act.QUARANTINE: Quarantine.collection_name(),
 }
@@ -111,8 +111,8 @@ def note_all(database: MongoDatabase) -> None:
     if database[PLACE].find_one() is not None:  # this was done before
         return
     words: dict[tuple[Act, str, str], list[str]] = defaultdict(list)
-    for label in database[Label.collection_name()].find():
-        words[Act(label["kind"]), label["text"], label["collection"]].append(label["record"])
+    for found in database[Name.collection_name()].find():
+        words[Act(found["kind"]), found["text"], found["collection"]].append(found["record"])
     for (act, text, collection), records in words.items():
         journal.note(act, text, collection, records, activity=AT_MIGRATION)
     for taint in database[Taint.collection_name()].find():

@@ -19,7 +19,7 @@ from forcebase.frames import Frames
 from forcebase.records import Calculation, Method, Structure
 from forcebase.records.calculation import BY_INPUTS, FARTHEST
 
-AT_ONCE = 4000
+CALCULATIONS_AT_ONCE = 4000
 """Calculations laid out and sent together: 6 MB of 12 atoms each."""
 FACTS = {"formula": 1, "elements": 1, "kind": 1, "n_atoms": 1}
 OPEN = (("structure",), ("energy",), ("forces",))
@@ -108,8 +108,8 @@ class LabelTable:
             facts = self.facts[str(self.frames.structures[i])]
             groups.setdefault((facts, with_stress[i]), []).append(i)
         for (facts, stressed), members in groups.items():
-            for start in range(0, len(members), AT_ONCE):
-                some = np.array(members[start : start + AT_ONCE])
+            for start in range(0, len(members), CALCULATIONS_AT_ONCE):
+                some = np.array(members[start : start + CALCULATIONS_AT_ONCE])
                 yield list(documents(self._rows(some, facts, stressed, activity)))
 
     def _rows(

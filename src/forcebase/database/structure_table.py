@@ -18,7 +18,7 @@ from forcebase.frames import Frames
 from forcebase.physics.periodicity import MIN_GAP, largest_gaps
 from forcebase.records import Structure
 
-AT_ONCE = 4000
+STRUCTURES_AT_ONCE = 4000
 """Structures laid out and sent together: 5 MB of 12 atoms each."""
 
 
@@ -57,9 +57,11 @@ class StructureTable:
         # by id, as the index has them; a geometry that comes twice is one record, the first
         _, first = np.unique(ids, return_index=True)
         for members in self._by_shape(first):
-            for start in range(0, len(members), AT_ONCE):
+            for start in range(0, len(members), STRUCTURES_AT_ONCE):
                 yield list(
-                    documents(self._rows(np.array(members[start : start + AT_ONCE]), activity))
+                    documents(
+                        self._rows(np.array(members[start : start + STRUCTURES_AT_ONCE]), activity)
+                    )
                 )
 
     def _rows(self, some: NDArray[np.int64], activity: str | None) -> NDArray[Any]:

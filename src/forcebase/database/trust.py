@@ -15,7 +15,7 @@ from pymongo import UpdateOne
 
 from forcebase.database.database import Database
 from forcebase.errors import InputError, ModelError
-from forcebase.models.foreign.ase_calculator import CALLABLE_PACKAGES, package_of
+from forcebase.models.third_party.ase_calculator import CALLABLE_PACKAGES, package_of
 from forcebase.outputs import MACE
 from forcebase.records import ModelMethod, Quarantine
 from forcebase.records.base import CHECKSUM, utc_now

@@ -68,9 +68,9 @@ class Card:
     recipe: str
 
     @property
-    def licence(self) -> str:
+    def license(self) -> str:
         """SPDX identifier, or "not stated"."""
-        return str(self.dataset.query.get("licence") or "not stated")
+        return self.dataset.license or "not stated"
 
 
 def make_card(db: Database, dataset: Dataset) -> Card:
@@ -164,9 +164,9 @@ def _changes(db: Database, dataset: Dataset) -> tuple[str, ...]:
 
 
 def _recipe(dataset: Dataset) -> str:
-    from forcebase.curation.plan import plan_text
+    from forcebase.curation.recipe import recipe_text
 
     try:
-        return plan_text(recipe_of(dataset))
+        return recipe_text(recipe_of(dataset))
     except InputError:
         return ""

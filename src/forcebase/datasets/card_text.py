@@ -92,7 +92,7 @@ def _head(card: Card) -> list[str]:
     facts = [
         ["digest", dataset.id],
         ["Merkle root of the members", dataset.members_root],
-        ["licence", card.licence],
+        ["license", card.license],
         ["parent", dataset.parent or "none"],
         *([f"method: {name}", value] for name, value in card.method.items()),
         ["elements (atoms)", ", ".join(f"{s} {n}" for s, n in card.elements.items())],

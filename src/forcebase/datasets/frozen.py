@@ -34,7 +34,7 @@ class DatasetDifference:
     dropped: dict[str, str]
     """Calculation -> reason, of those that the new one dropped and the old one did not."""
     changed: dict[str, tuple[Any, Any]]
-    """Method, E0s, filters, settings and licence that differ, before and after."""
+    """Method, E0s, filters, settings and license that differ, before and after."""
     steps: dict[str, tuple[dict[str, Any] | None, dict[str, Any] | None]]
     """Step -> its parameters before and after where they differ, None where it is not taken."""
     gone: dict[str, str]
@@ -127,9 +127,9 @@ def diff(db: Database, before: Dataset, after: Dataset) -> DatasetDifference:
 
 def _changes(before: Dataset, after: Dataset) -> dict[str, tuple[Any, Any]]:
     told = {}
-    for name in ("method", "e0s", "e0s_source", "energy_kind"):
+    for name in ("method", "e0s", "e0s_source", "energy_kind", "license"):
         told[name] = (getattr(before, name), getattr(after, name))
-    for name in ("filters", "settings", "licence"):
+    for name in ("filters", "settings"):
         told[name] = (before.query.get(name), after.query.get(name))
     return {name: pair for name, pair in told.items() if pair[0] != pair[1]}
 

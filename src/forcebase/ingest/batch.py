@@ -138,10 +138,10 @@ class Batch:
                 added["datasets"] = added.get("datasets", 0) + 1
         tagged: dict[tuple[str, str], list[str]] = defaultdict(list)
         for text, collection_name, record_id in self.tags:
-            db.labels.check(text, "tag")
+            db.names.check(text, "tag")
             tagged[text, collection_name].append(record_id)
         for (text, collection_name), ids in tagged.items():
-            db.labels.tag(text, collection_name, *ids, activity=activity.id)
+            db.names.tag(text, collection_name, *ids, activity=activity.id)
         activity.findings = [*self.findings, *again.findings]
         activity.n_records = self._count()
         return added

@@ -39,7 +39,7 @@ def give_name(db: Database, job: dict[str, Any], activity: str, batch: Batch) ->
     if name is None or len(models) != 1 or done_among(db, [activity], whole=False):
         return None
     try:
-        db.labels.name(name, "methods", models[0].id)
+        db.names.name(name, "methods", models[0].id)
     except InputError as error:
         return f"it has no name: {error.message}"
     return None

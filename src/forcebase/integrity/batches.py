@@ -7,10 +7,10 @@ from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
-AT_ONCE = 1000
+RECORDS_AT_ONCE = 1000
 
 
-def batches(items: Iterable[T], size: int = AT_ONCE) -> Iterator[list[T]]:
+def batches(items: Iterable[T], size: int = RECORDS_AT_ONCE) -> Iterator[list[T]]:
     """Yield the items in lists of `size`, the last one shorter."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):

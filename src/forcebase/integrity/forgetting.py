@@ -29,7 +29,7 @@ from forcebase.provenance.dependents import Named, dependents
 from forcebase.provenance.references import blobs_of
 from forcebase.provenance.subject import Subject
 from forcebase.provenance.taint import remove_taint
-from forcebase.records import Activity, Label
+from forcebase.records import Activity, Name
 from forcebase.records.activity import STARTED
 from forcebase.records.base import utc_now
 from forcebase.records.kinds import kind_of, kinds
@@ -314,11 +314,11 @@ def _take_words_back(db: Database, found: Forgetting) -> None:
     """Names, tags and taints of what goes, each with its entry in the journal."""
     ids = [record for some in found.records.values() for record in some]
     for piece in in_pieces({"record": {"$in": ids}}):
-        for label in list(db.raw[Label.collection_name()].find(piece)):
-            if label["kind"] == "name":
-                db.labels.unname(label["text"])
+        for name in list(db.raw[Name.collection_name()].find(piece)):
+            if name["kind"] == "name":
+                db.names.unname(name["text"])
             else:
-                db.labels.untag(label["text"], label["record"])
+                db.names.untag(name["text"], name["record"])
     marked = [*ids, *([found.activity] if found.activity else [])]
     for piece in in_pieces({"_id": {"$in": marked}}):
         for taint in list(db.taints.raw.find(piece, {"_id": 1})):

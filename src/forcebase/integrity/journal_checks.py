@@ -15,8 +15,8 @@ from forcebase.records import JournalEntry, Taint
 from forcebase.records.journal_entry import Act
 
 AGAIN = {
-    Act.NAME: "Name it again, as `db.labels.name` does in Python, or restore it from a backup.",
-    Act.TAG: "Tag it again, as `db.labels.tag` does in Python, or restore it from a backup.",
+    Act.NAME: "Name it again, as `db.names.name` does in Python, or restore it from a backup.",
+    Act.TAG: "Tag it again, as `db.names.tag` does in Python, or restore it from a backup.",
     Act.TAINT: "`forcebase taint RECORD --reason REASON` says it again.",
     Act.QUARANTINE: "Restore it from a backup: until then nothing keeps the model from running.",
 }

@@ -18,7 +18,7 @@ from forcebase.database.schema import collection_schemas
 from forcebase.database.written import packed
 from forcebase.errors import DatabaseError
 from forcebase.integrity.activity_checks import Acts
-from forcebase.integrity.batches import AT_ONCE, batches
+from forcebase.integrity.batches import RECORDS_AT_ONCE, batches
 from forcebase.integrity.blob_checks import (
     check_blob,
     check_chunks,
@@ -29,15 +29,15 @@ from forcebase.integrity.block_checks import check_block
 from forcebase.integrity.dataset_checks import check_dataset, check_orphan_members
 from forcebase.integrity.findings import ORPHANS, Finding, FindingKind, Verification, left_over
 from forcebase.integrity.journal_checks import check_journal
-from forcebase.integrity.label_checks import check_labels, check_reach
 from forcebase.integrity.model_checks import check_model
+from forcebase.integrity.name_checks import check_names_and_tags, check_reach
 from forcebase.integrity.output_checks import check_outputs
 from forcebase.integrity.record_checks import check_records
 from forcebase.integrity.relaxation_checks import check_relaxations
 from forcebase.integrity.schema_checks import check_schema
 from forcebase.integrity.seal_checks import check_seals
 from forcebase.progress import Progress
-from forcebase.records import JournalEntry, Label, LabelBlock, Quarantine, Taint
+from forcebase.records import JournalEntry, LabelBlock, Name, Quarantine, Taint
 from forcebase.records.kinds import kind_of
 
 REPAIR_FIRST = (
@@ -48,7 +48,7 @@ LARGE_AT_ONCE = 100
 
 
 def verify(db: Database, *, models: bool = True, progress: Progress | None = None) -> Verification:
-    """Check everything: digests, checksums, edges, blobs, datasets, labels, models, schemas.
+    """Check everything: digests, checksums, edges, blobs, datasets, names, models, schemas.
 
     Reads only. Memory stays bounded: a thousand records at a time, the ids of one collection's
     records and the digests of all blobs (64 bytes each), an activity's own words (some hundred
@@ -67,7 +67,7 @@ def verify(db: Database, *, models: bool = True, progress: Progress | None = Non
     run.records()
     run.members()
     run.blobs()
-    run.labels()
+    run.names()
     if models:
         found = list(db.methods.raw.find({"_cls": "Method.ModelMethod"}, {"_id": 1}))
         for model in found:
@@ -102,7 +102,7 @@ class _Run:
             self.take("activities", total, n, findings)
         for name, collection in self.db.record_collections.items():
             total = collection.raw.estimated_document_count()
-            size = AT_ONCE if kind_of(name).about.many else LARGE_AT_ONCE
+            size = RECORDS_AT_ONCE if kind_of(name).about.many else LARGE_AT_ONCE
             ids: dict[str, list[bytes]] = defaultdict(list)
             for rows in batches(collection.raw.find(), size):
                 found = check_records(self.db, collection, rows, self.acts.unfinished)
@@ -138,15 +138,15 @@ class _Run:
         for n, findings in _told_of_each("job documents", check_outputs(self.db)):
             self.take("job documents", total, n, findings)
 
-    def labels(self) -> None:
+    def names(self) -> None:
         """Names, tags, taints, models that came from elsewhere, and copies of labels."""
-        for shape in (Label, Taint, Quarantine):
+        for shape in (Name, Taint, Quarantine):
             raw = self.db.raw[shape.collection_name()]
             for rows in batches(raw.find()):
                 total = raw.estimated_document_count()
                 self.take(raw.name, total, len(rows), check_seals(shape, rows))
                 if shape is not Quarantine:
-                    self.take(raw.name, total, 0, check_labels(self.db, raw.name, rows))
+                    self.take(raw.name, total, 0, check_names_and_tags(self.db, raw.name, rows))
                 if shape is Taint:
                     self.take(raw.name, total, 0, check_reach(self.db, rows))
         total = self.db.raw[JournalEntry.collection_name()].estimated_document_count()

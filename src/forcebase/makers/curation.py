@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from jobflow import Maker, job
 
 from forcebase.blob import Blob
-from forcebase.curation.pipeline import CurationRecipe, Parent, curate
+from forcebase.curation.pipeline import Curation, Parent, curate
 from forcebase.frames import Frames
 from forcebase.outputs import HEAVY, CandidatesOutput, CurationOutput
 
@@ -22,7 +22,7 @@ class CurateMaker(Maker):
     """
 
     name: str = "curate"
-    recipe: CurationRecipe = field(default_factory=lambda: CurationRecipe("dataset"))
+    recipe: Curation = field(default_factory=lambda: Curation("dataset"))
 
     @job(data=[Blob, *HEAVY])
     def make(self, candidates: CandidatesOutput, parent: Parent | None = None) -> CurationOutput:

@@ -24,10 +24,10 @@ from scipy.spatial.transform import Rotation
 from forcebase.errors import ModelError
 from forcebase.models.contract_case import Case, ContractReport, Finding, frames_of, moved, rattle
 from forcebase.models.evaluation import evaluate
-from forcebase.models.foreign.ase_calculator import CalculatorEngine
-from forcebase.models.foreign.engine import Labels
-from forcebase.models.foreign.model import ForeignModel
 from forcebase.models.potential import Potential
+from forcebase.models.third_party.ase_calculator import CalculatorEngine
+from forcebase.models.third_party.engine import Labels
+from forcebase.models.third_party.model import ThirdPartyModel
 
 STEP = {"float64": 1e-3, "float32": 2e-2}
 """Angstrom for atoms, and a tenth of it as strain."""
@@ -208,7 +208,7 @@ def check_model(
 
 def of_calculator(
     calculator: Calculator, elements: Sequence[str], dtype: str = "float64"
-) -> ForeignModel:
+) -> ThirdPartyModel:
     """An ASE calculator as the checks, and all of forcebase, take it.
 
     Args:
@@ -218,7 +218,7 @@ def of_calculator(
     """
     module = type(calculator).__module__
     engine = CalculatorEngine(calculator, f"{module}:{type(calculator).__name__}")
-    return ForeignModel(engine, "0" * 64, dtype, tuple(atomic_numbers[e] for e in elements))
+    return ThirdPartyModel(engine, "0" * 64, dtype, tuple(atomic_numbers[e] for e in elements))
 
 
 def energy_noise(model: Potential, atoms: Atoms) -> float:

@@ -12,8 +12,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from forcebase.frames import Frames
-from forcebase.models.foreign.engine import Labels
 from forcebase.models.potential import Potential
+from forcebase.models.third_party.engine import Labels
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from forcebase.errors import ModelError
-from forcebase.models.foreign.environments import python_of
-from forcebase.models.foreign.model import load_foreign
 from forcebase.models.mace_calculator import load_mace
 from forcebase.models.mace_package import require_mace
 from forcebase.models.potential import Potential
+from forcebase.models.third_party.environments import python_of
+from forcebase.models.third_party.model import load_third_party
 from forcebase.outputs import MACE, ModelOutput
 
 
@@ -44,7 +44,7 @@ def load_model(model: ModelOutput) -> Potential:
         raise ModelError(f"The model {sha256[:10]} came without its file.")
     weights = model["weights"].data
     arguments = model.get("arguments") or {}
-    return load_foreign(model["kind"], weights, sha256, dtype, arguments, model["elements"])
+    return load_third_party(model["kind"], weights, sha256, dtype, arguments, model["elements"])
 
 
 def neutral_of(model: ModelOutput) -> bytes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from forcebase.frames import Frames
 from forcebase.models.boundaries import close_boundaries
-from forcebase.models.foreign.engine import Labels
 from forcebase.models.mace_network import MaceNetwork
+from forcebase.models.third_party.engine import Labels
 
 
 def label_batch(frames: Frames, model: MaceNetwork) -> Labels:

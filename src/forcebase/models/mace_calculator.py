@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from ase.data import chemical_symbols
 
 from forcebase.models.boundaries import close_boundaries
-from forcebase.models.foreign.engine import Labels
 from forcebase.models.mace_batch import label_batch
 from forcebase.models.mace_network import MaceNetwork
 from forcebase.models.mace_package import import_mace
 from forcebase.models.network_form import build_network
 from forcebase.models.neutral_form import read_neutral
 from forcebase.models.potential import require_elements
+from forcebase.models.third_party.engine import Labels
 
 if TYPE_CHECKING:
     from ase import Atoms

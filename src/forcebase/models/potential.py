@@ -10,7 +10,7 @@ from ase.data import chemical_symbols
 
 from forcebase.errors import ModelError
 from forcebase.frames import Frames
-from forcebase.models.foreign.engine import Labels
+from forcebase.models.third_party.engine import Labels
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator

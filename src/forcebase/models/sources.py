@@ -15,15 +15,15 @@ from forcebase.digest import bytes_digest
 from forcebase.errors import InputError
 from forcebase.models.contract import DOUBLE, energy_noise
 from forcebase.models.conversion import convert_mace
-from forcebase.models.foreign.ase_calculator import find_callable
-from forcebase.models.foreign.engine import engine_module
-from forcebase.models.foreign.environments import python_of
-from forcebase.models.foreign.model import ForeignModel, load_foreign
-from forcebase.models.foreign.process import EngineProcess
 from forcebase.models.golden_probe import make_probe, probe_frames
 from forcebase.models.mace_calculator import LoadedModel, load_mace
 from forcebase.models.neutral_form import NeutralForm, is_neutral, read_neutral
 from forcebase.models.potential import Potential
+from forcebase.models.third_party.ase_calculator import find_callable
+from forcebase.models.third_party.engine import engine_module
+from forcebase.models.third_party.environments import python_of
+from forcebase.models.third_party.model import ThirdPartyModel, load_third_party
+from forcebase.models.third_party.process import EngineProcess
 from forcebase.outputs import MACE, ModelOutput
 from forcebase.plugins import Group, names
 
@@ -155,8 +155,8 @@ def _refuse_paths(keywords: Mapping[str, Any]) -> None:
             )
 
 
-def _load(source: Source, weights: bytes, arguments: Mapping[str, Any]) -> ForeignModel:
-    loaded = load_foreign(
+def _load(source: Source, weights: bytes, arguments: Mapping[str, Any]) -> ThirdPartyModel:
+    loaded = load_third_party(
         source.kind, weights, bytes_digest(weights), source.dtype, arguments, source.elements
     )
     if not loaded.numbers:
@@ -197,7 +197,7 @@ def _output(
     source: Source,
     weights: bytes,
     loaded: Potential,
-    foreign: ForeignModel | None,
+    foreign: ThirdPartyModel | None,
     arguments: dict[str, Any],
 ) -> ModelOutput:
     versions = loaded.versions
@@ -238,4 +238,4 @@ def _package(source: Source, versions: Mapping[str, str]) -> str:
 def _n_parameters(loaded: Potential) -> int:
     if isinstance(loaded, LoadedModel):
         return sum(p.numel() for p in loaded.network.parameters())
-    return loaded.engine.n_parameters if isinstance(loaded, ForeignModel) else 0
+    return loaded.engine.n_parameters if isinstance(loaded, ThirdPartyModel) else 0

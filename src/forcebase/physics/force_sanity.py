@@ -41,7 +41,7 @@ ALIKE = 0.2
 """How near to a known mistake they must be then."""
 NAMED = 0.35
 """How far the logarithm of a slope may be from that of a mistake that is named for it."""
-AT_ONCE = 200
+CELLS_AT_ONCE = 200
 """Frames of one cell whose nearest ones are looked for together."""
 NEAREST = 6
 """Frames nearest in configuration that each is compared with."""
@@ -143,8 +143,8 @@ def _of_one_cell(cells: Sequence[LabelledCell]) -> Iterable[list[LabelledCell]]:
 
 def _paired(group: list[LabelledCell]) -> _Group:
     pairs = []
-    for start in range(0, len(group), AT_ONCE):
-        some = group[start : start + AT_ONCE + 1]  # one more, so that the parts are joined
+    for start in range(0, len(group), CELLS_AT_ONCE):
+        some = group[start : start + CELLS_AT_ONCE + 1]  # one more, so that the parts are joined
         noise = float(np.clip(SHARE * np.std([one.energy for one in some]), *NOISE))
         pairs += [pair for i, j in _neighbours(some) if (pair := _pair(some[i], some[j], noise))]
     return _Group(len(group), [pair for pair in pairs if pair.says_something])

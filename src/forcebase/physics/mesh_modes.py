@@ -22,7 +22,7 @@ from forcebase.physics.harmonic_crystal import HarmonicCrystal
 ROOT_TO_THZ = 15.633302300230191
 """THz of a mode whose eigenvalue is 1 eV/angstrom^2/amu; CODATA 2018."""
 
-AT_ONCE = os.cpu_count() or 1
+BLOCKS_AT_ONCE = os.cpu_count() or 1
 """Cores to diagonalise on."""
 
 IS_INTEGER = 1e-9
@@ -76,7 +76,7 @@ def solve(
     *,
     directions: ArrayLike | None = None,
     with_vectors: bool = True,
-    at_once: int = AT_ONCE,
+    at_once: int = BLOCKS_AT_ONCE,
 ) -> Iterator[PointModes]:
     """Diagonalise the dynamical matrix at one q-point after the other, in their order.
 

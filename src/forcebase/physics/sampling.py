@@ -18,7 +18,7 @@ from monty.json import MSONable
 from forcebase.bounds import SEED, Bounds, check_bounds
 from forcebase.digest import structure_digest
 from forcebase.errors import InputError
-from forcebase.outputs import Recipe
+from forcebase.outputs import StructureOrigin
 
 COUNT = Bounds(0, 1_000_000, whole=True)
 
@@ -105,7 +105,7 @@ class SampledStructure:
 
     atoms: Atoms
     kind: str
-    recipe: Recipe
+    recipe: StructureOrigin
     family: str
 
 
@@ -156,7 +156,7 @@ def sample(unit_cell: Atoms, plan: SamplingPlan) -> list[SampledStructure]:
     return [_draw(unit_cell, plan, cell, i) for cell in plan.cells for i in range(cell.count)]
 
 
-def rebuild(unit_cell: Atoms, recipe: Recipe) -> Atoms:
+def rebuild(unit_cell: Atoms, recipe: StructureOrigin) -> Atoms:
     """Make the structure of a recipe that `sample` gave.
 
     Raises:
@@ -186,7 +186,7 @@ def _draw(unit_cell: Atoms, plan: SamplingPlan, cell: CellDraws, number: int) ->
         steps.insert(0, "vacancy")
     if cell.size > 1:
         steps.insert(0, "supercell")
-    recipe = Recipe(
+    recipe = StructureOrigin(
         operation="+".join(steps),
         parameters=parameters,
         seed=int(random.integers(2**31)),

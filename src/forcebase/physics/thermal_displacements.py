@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from forcebase.digest import structure_digest
 from forcebase.errors import InputError
-from forcebase.outputs import Recipe
+from forcebase.outputs import StructureOrigin
 from forcebase.physics.harmonic_crystal import HarmonicCrystal, as_atoms
 from forcebase.physics.periodicity import vacuum_axes
 from forcebase.physics.sampling import SampledStructure
@@ -99,7 +99,7 @@ def draw_thermal(
             )[0]
             strain = _strain(at_rest, draws.strain, random)
             atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
-            recipe = Recipe(
+            recipe = StructureOrigin(
                 operation="supercell+thermal+strain" if draws.strain else "supercell+thermal",
                 parameters=_parameters(phonopy, draws, temperature, strain, phonon),
                 seed=seed,

@@ -18,7 +18,7 @@ from forcebase.database.database import Database
 from forcebase.records import Taint
 from forcebase.records.dataset import DROPPED
 
-AT_ONCE = 10_000
+RECORDS_AT_ONCE = 10_000
 """Calculations looked at together; their ids fill a megabyte."""
 FIELDS = {"_id": 1}
 FOLLOWED = ("calculations", "structures", "activities")
@@ -131,7 +131,7 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
     batch: list[Row] = []
     for row in rows:
         batch.append(row)
-        if len(batch) == AT_ONCE:
+        if len(batch) == RECORDS_AT_ONCE:
             yield batch
             batch = []
     if batch:

@@ -30,7 +30,7 @@ from forcebase.records.base import utc_now
 from forcebase.records.journal_entry import Act
 from forcebase.records.kinds import kind_of
 
-AT_ONCE = 20_000
+RECORDS_AT_ONCE = 20_000
 """Records judged together; what is remembered of them is some 10 MB."""
 
 
@@ -113,8 +113,8 @@ def stale_comparison(db: Database, validation: Validation) -> list[str]:
 
 def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
     wanted = list(ids)
-    for start in range(0, len(wanted), AT_ONCE):
-        yield wanted[start : start + AT_ONCE]
+    for start in range(0, len(wanted), RECORDS_AT_ONCE):
+        yield wanted[start : start + RECORDS_AT_ONCE]
 
 
 @dataclass

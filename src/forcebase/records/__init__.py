@@ -7,9 +7,9 @@ from forcebase.records.dataset import Dataset, DatasetMember
 from forcebase.records.equivalence import Equivalence
 from forcebase.records.journal_entry import JournalEntry
 from forcebase.records.kinds import register
-from forcebase.records.label import Label
 from forcebase.records.label_block import LabelBlock
 from forcebase.records.method import DFTMethod, Method, ModelMethod
+from forcebase.records.name import Name
 from forcebase.records.phonon import Phonon
 from forcebase.records.quarantine import Quarantine
 from forcebase.records.structure import Structure
@@ -18,7 +18,7 @@ from forcebase.records.validation import Validation
 
 for _document in (
     *(Structure, Method, Equivalence, Calculation, Dataset, DatasetMember, Phonon, Validation),
-    *(Activity, Label, Taint, Quarantine, JournalEntry, LabelBlock),
+    *(Activity, Name, Taint, Quarantine, JournalEntry, LabelBlock),
 ):
     register(_document)
 
@@ -31,10 +31,10 @@ __all__ = [
     "Edge",
     "Equivalence",
     "JournalEntry",
-    "Label",
     "LabelBlock",
     "Method",
     "ModelMethod",
+    "Name",
     "Phonon",
     "Provenance",
     "Quarantine",

@@ -77,6 +77,11 @@ class Dataset(Record):
         """As "wse2-pbe@1", which also names it on the command line."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def license(self) -> str:
+        """SPDX identifier, or ""; ids of datasets of schemas up to 7 cover the other spelling."""
+        return str(self.query.get("license") or self.query.get("licence") or "")
+
 
 class DatasetMember(Sealed):
     """A calculation that is in a dataset, or was looked at and dropped."""

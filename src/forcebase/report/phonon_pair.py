@@ -152,5 +152,5 @@ def _thz(wave_numbers: Any) -> Any:
 def _name(db: Database, method_id: str) -> str:
     """The name that users gave the method, else its title."""
     method = db.methods.get(method_id)
-    names = sorted(name for name in db.labels.of(method_id) if name)
+    names = sorted(name for name in db.names.of(method_id) if name)
     return figure_text(names[0] if names else method.title)

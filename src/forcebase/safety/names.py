@@ -8,7 +8,7 @@ from forcebase.errors import InputError
 
 NAME_PATTERN = r"^[A-Za-z0-9_][A-Za-z0-9._+-]{0,99}$(?!\n)"
 """Of a dataset: part of the names of exported files."""
-LABEL_PATTERN = r"^[^\x00-\x1f\x7f]{1,1000}$(?!\n)"
+NAME_OR_TAG_PATTERN = r"^[^\x00-\x1f\x7f]{1,1000}$(?!\n)"
 """Of a name or a tag: anything that is printed in one line."""
 FIELDS = re.compile(r"\{[A-Za-z_]\w*(?::0?\d{0,2}[dsfg]?)?\}")
 

@@ -8,10 +8,10 @@ from mongoengine import DateTimeField, StringField
 
 from forcebase.records.base import Sealed, utc_now
 from forcebase.records.description import Description
-from forcebase.safety.names import LABEL_PATTERN
+from forcebase.safety.names import NAME_OR_TAG_PATTERN
 
 
-class Label(Sealed):
+class Name(Sealed):
     """A name (one record at a time) or a tag (many records)."""
 
     meta: ClassVar[dict[str, Any]] = {
@@ -24,7 +24,7 @@ class Label(Sealed):
 
     id = StringField(primary_key=True, help_text="name:TEXT, or tag:TEXT:record")
     kind = StringField(required=True, choices=("name", "tag"))
-    text = StringField(required=True, regex=LABEL_PATTERN)
+    text = StringField(required=True, regex=NAME_OR_TAG_PATTERN)
     collection = StringField(required=True)
     record = StringField(required=True)
     set_at = DateTimeField(required=True, default=utc_now)

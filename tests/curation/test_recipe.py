@@ -1,6 +1,12 @@
 import pytest
 
-from forcebase.curation.plan import Plan, change_steps, parse_step, plan_text, read_plan
+from forcebase.curation.recipe import (
+    CurationRecipe,
+    change_steps,
+    parse_step,
+    read_recipe,
+    recipe_text,
+)
 from forcebase.curation.selection import FarthestPoint, Stratified
 from forcebase.curation.steps import ForceOutliers, OneMethod, default_steps
 from forcebase.errors import InputError
@@ -46,21 +52,21 @@ def test_steps_are_changed_in_place_added_at_the_end_and_left_out():
 
 
 def test_the_text_of_a_plan_reads_back_as_the_plan(tmp_path):
-    plan = Plan(
+    recipe = CurationRecipe(
         filters={"elements": ["Se", "W"]},
         steps=(OneMethod(), ForceOutliers(z=6), Stratified(20, by="composition", seed=3)),
         fractions=(0.7, 0.1, 0.2),
         seed=4,
         e0s={"W": -3.5, "Se": -2.0},
         e0s_method="0" * 64,
-        licence="CC-BY-4.0",
+        license="CC-BY-4.0",
     )
     path = tmp_path / "recipe.yaml"
-    path.write_text(plan_text(plan))
-    assert read_plan(path) == plan
-    assert read_plan(path) != Plan()
+    path.write_text(recipe_text(recipe))
+    assert read_recipe(path) == recipe
+    assert read_recipe(path) != CurationRecipe()
     path.write_text("{}")
-    assert read_plan(path) == Plan()
+    assert read_recipe(path) == CurationRecipe()
 
 
 @pytest.mark.parametrize(
@@ -75,4 +81,4 @@ def test_the_text_of_a_plan_reads_back_as_the_plan(tmp_path):
 def test_a_wrong_recipe_is_refused(text, message, tmp_path):
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
-        read_plan(tmp_path / "r.yaml")
+        read_recipe(tmp_path / "r.yaml")

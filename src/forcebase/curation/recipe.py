@@ -30,6 +30,8 @@ from forcebase.safety.yaml_text import parse_yaml, read_yaml
 
 BY_ITSELF = ("not-stale", "reserved", "isolated-atoms")
 """Steps that each build takes where they are of use, from what the database knows."""
+OLD_FIELDS = {"licence": "license"}
+"""As recipe files of forcebase 0.1 spell them."""
 KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
@@ -41,7 +43,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class CurationRecipe:
     """What to do with the candidates, and which they are.
 
     Attributes:
@@ -51,7 +53,7 @@ class Plan:
         seed: of the split.
         e0s: element symbol -> eV; None takes isolated atoms', or has them fitted.
         e0s_method: id of the method that the given E0s belong to.
-        licence: SPDX identifier of the dataset's licence.
+        license: SPDX identifier of the dataset's license.
         energy: `extrapolated` takes that energy of records that have both; None the free energy,
             from which the forces derive.
     """
@@ -62,7 +64,7 @@ class Plan:
     seed: int = 0
     e0s: dict[str, float] | None = None
     e0s_method: str | None = None
-    licence: str = ""
+    license: str = ""
     energy: str | None = None
 
     def __post_init__(self) -> None:
@@ -74,7 +76,7 @@ class Plan:
             raise InputError(f"The E0 of {strange[0]} is not a number.", hint="Give it in eV.")
 
 
-def read_plan(path: Path) -> Plan:
+def read_recipe(path: Path) -> CurationRecipe:
     """Read a recipe file.
 
     Raises:
@@ -87,16 +89,17 @@ def read_plan(path: Path) -> Plan:
             f"Recipe {path} cannot be read: {error.message}",
             hint="`forcebase dataset recipe NAME` prints one to start from.",
         ) from error
-    return plan_of(content if isinstance(content, Mapping) else {"": content})
+    return recipe_from(content if isinstance(content, Mapping) else {"": content})
 
 
-def plan_of(content: Mapping[str, Any]) -> Plan:
-    """Make a plan from what a recipe file holds.
+def recipe_from(content: Mapping[str, Any]) -> CurationRecipe:
+    """Make a recipe from what a recipe file holds.
 
     Raises:
         InputError: a field, step or setting is not known or is of the wrong kind.
     """
-    known = {f.name for f in fields(Plan)}
+    content = {OLD_FIELDS.get(name, name): value for name, value in content.items()}
+    known = {f.name for f in fields(CurationRecipe)}
     unknown = sorted(str(name) for name in content if name not in known)
     if unknown:
         raise InputError(
@@ -116,20 +119,20 @@ def plan_of(content: Mapping[str, Any]) -> Plan:
             f"The recipe has a value of the wrong kind: {error}.",
             hint="`forcebase dataset recipe NAME` prints one to start from.",
         ) from error
-    return Plan(**given)
+    return CurationRecipe(**given)
 
 
-def plan_text(plan: Plan) -> str:
-    """Write a plan as the text of a recipe file; reading it gives the plan again."""
+def recipe_text(recipe: CurationRecipe) -> str:
+    """Write a recipe as the text of a recipe file; reading it gives the recipe again."""
     content: dict[str, Any] = {
-        "filters": dict(plan.filters),
-        "steps": [{step.name: chosen_settings(step)} for step in plan.steps],
-        "fractions": list(plan.fractions),
-        "seed": plan.seed,
+        "filters": dict(recipe.filters),
+        "steps": [{step.name: chosen_settings(step)} for step in recipe.steps],
+        "fractions": list(recipe.fractions),
+        "seed": recipe.seed,
     }
-    for name in ("e0s", "e0s_method", "licence", "energy"):
-        if getattr(plan, name):
-            content[name] = getattr(plan, name)
+    for name in ("e0s", "e0s_method", "license", "energy"):
+        if getattr(recipe, name):
+            content[name] = getattr(recipe, name)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 

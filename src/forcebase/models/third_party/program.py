@@ -1,6 +1,6 @@
 """The program of a model's own environment: it loads one model and answers until its input ends.
 
-It is started by `forcebase.models.foreign.process` with another Python, reads requests from
+It is started by `forcebase.models.third_party.process` with another Python, reads requests from
 standard input and writes answers to standard output, both by `message`. What packages print goes
 to standard error.
 """
@@ -16,8 +16,8 @@ import numpy as np
 from ase import Atoms
 
 from forcebase.errors import ForcebaseError
-from forcebase.models.foreign.engine import Engine, module_at
-from forcebase.models.foreign.message import read_message, write_message
+from forcebase.models.third_party.engine import Engine, module_at
+from forcebase.models.third_party.message import read_message, write_message
 
 Answer = tuple[dict[str, Any], dict[str, np.ndarray]]
 

@@ -20,7 +20,7 @@ import numpy as np
 from ase import Atoms
 
 from forcebase.errors import ModelError
-from forcebase.models.foreign.engine import Labels, bundled_file
+from forcebase.models.third_party.engine import Labels, bundled_file
 
 PACKAGE = "sevenn"
 BUNDLED = {

@@ -12,17 +12,17 @@ from forcebase.database.access import refusals_told
 from forcebase.database.journal import Journal
 from forcebase.database.pieces import in_pieces
 from forcebase.errors import InputError, NotFoundError
-from forcebase.records import Label
+from forcebase.records import Name
 from forcebase.records.base import utc_now
 from forcebase.records.journal_entry import Act
-from forcebase.safety.names import LABEL_PATTERN
+from forcebase.safety.names import NAME_OR_TAG_PATTERN
 
 
-class Labels:
+class Names:
     """Names (one record at a time) and tags (many records)."""
 
     def __init__(self, database: MongoDatabase, journal: Journal) -> None:
-        self._raw = database[Label._meta["collection"]]
+        self._raw = database[Name._meta["collection"]]
         self._journal = journal
 
     def check(self, text: str, kind: str = "name") -> None:
@@ -32,7 +32,7 @@ class Labels:
             InputError: it cannot.
         """
         found = text if isinstance(text, str) else ""  # data may have put a number there
-        if found != found.strip() or ":" in found or not re.match(LABEL_PATTERN, found):
+        if found != found.strip() or ":" in found or not re.match(NAME_OR_TAG_PATTERN, found):
             raise InputError(
                 f"{str(text)[:200]!r} cannot be a {kind}: it is a text with no colon, no space at "
                 "the ends, one line of at most 1,000 printed characters."
@@ -74,12 +74,12 @@ class Labels:
 
     def untag(self, text: str, record: str) -> None:
         """Take the tag off this record."""
-        label = {"_id": f"tag:{text}:{record}"}
-        found = self._raw.find_one(label)
+        tagged = {"_id": f"tag:{text}:{record}"}
+        found = self._raw.find_one(tagged)
         if found is not None:
             self._journal.note(Act.UNTAG, text, found["collection"], [record])
         with refusals_told(self._raw.database):
-            gone = self._raw.delete_one(label)
+            gone = self._raw.delete_one(tagged)
         if not gone.deleted_count:
             raise NotFoundError(f"Record {record[:10]} does not carry the tag {text!r}.")
 
@@ -103,7 +103,7 @@ class Labels:
         changes = []
         for record in records:
             name = f"name:{text}" if kind == "name" else f"tag:{text}:{record}"
-            label = Label(
+            stands = Name(
                 id=name,
                 kind=kind,
                 text=text,
@@ -111,7 +111,7 @@ class Labels:
                 record=record,
                 set_at=utc_now(),
             )
-            label.validate()
-            changes.append(ReplaceOne({"_id": name}, label.to_mongo().to_dict(), upsert=True))
+            stands.validate()
+            changes.append(ReplaceOne({"_id": name}, stands.to_mongo().to_dict(), upsert=True))
         with refusals_told(self._raw.database):
             self._raw.bulk_write(changes, ordered=False)

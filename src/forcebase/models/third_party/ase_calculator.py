@@ -19,7 +19,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from forcebase.errors import InputError, ModelError
-from forcebase.models.foreign.engine import Labels
+from forcebase.models.third_party.engine import Labels
 from forcebase.scratch import scratch_folder
 
 PACKAGE = "ase"

@@ -12,15 +12,15 @@ import numpy as np
 from ase import Atoms
 
 from forcebase.errors import ModelError
-from forcebase.models.foreign.engine import Labels
-from forcebase.models.foreign.message import read_message, write_message
+from forcebase.models.third_party.engine import Labels
+from forcebase.models.third_party.message import read_message, write_message
 from forcebase.plugins import Group, place_of
 
 PACKAGE = Path(__file__).parents[2]
 START = (
     "import sys, types; package = types.ModuleType('forcebase'); package.__path__ = [sys.argv[1]]; "
     "sys.modules['forcebase'] = package; "
-    "from forcebase.models.foreign.program import main; main()"
+    "from forcebase.models.third_party.program import main; main()"
 )
 """Of this installation nothing but this package is to be found there: what else lies beside it
 belongs to another environment, and a forcebase of that environment may be of another version."""

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from forcebase.errors import CalculationError, InputError, MissingDependencyError
-from forcebase.models.foreign.engine import engine_module
+from forcebase.models.third_party.engine import engine_module
 
 REQUIREMENTS = {"SevenNet": "sevenn==0.13.0", "CHGNet": "chgnet==0.4.2"}
 """Kind -> what its environment, or the extra of this name, installs."""

@@ -12,7 +12,9 @@ from forcebase.provenance.reach import misjudged
 from forcebase.records import Taint
 
 
-def check_labels(db: Database, place: str, rows: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+def check_names_and_tags(
+    db: Database, place: str, rows: Sequence[dict[str, Any]]
+) -> Iterator[Finding]:
     """Find those that stand for records that are not there.
 
     Args:

@@ -18,15 +18,15 @@ from forcebase.digest import bytes_digest
 from forcebase.errors import IntegrityError
 from forcebase.frames import Frames
 from forcebase.models.boundaries import close_boundaries
-from forcebase.models.foreign.engine import Engine, Labels, open_engine
-from forcebase.models.foreign.environments import python_of
-from forcebase.models.foreign.process import EngineProcess
 from forcebase.models.potential import require_elements
+from forcebase.models.third_party.engine import Engine, Labels, open_engine
+from forcebase.models.third_party.environments import python_of
+from forcebase.models.third_party.process import EngineProcess
 from forcebase.safety.json_text import parse_json
 
 
 @dataclass(frozen=True, eq=False)
-class ForeignModel:
+class ThirdPartyModel:
     """A model of another package, ready to be applied.
 
     Attributes:
@@ -79,11 +79,11 @@ class ForeignModel:
 
 
 class ForeignCalculator(Calculator):
-    """A `ForeignModel` as ASE's calculator."""
+    """A `ThirdPartyModel` as ASE's calculator."""
 
     implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
 
-    def __init__(self, model: ForeignModel) -> None:
+    def __init__(self, model: ThirdPartyModel) -> None:
         super().__init__()
         self._model = model
 
@@ -105,14 +105,14 @@ class ForeignCalculator(Calculator):
         }
 
 
-def load_foreign(
+def load_third_party(
     kind: str,
     weights: bytes,
     sha256: str,
     dtype: str,
     arguments: Mapping[str, Any],
     elements: Sequence[str] = (),
-) -> ForeignModel:
+) -> ThirdPartyModel:
     """Load a model, here or in the environment of its kind; once a process for each.
 
     Args:
@@ -139,7 +139,7 @@ def load_foreign(
     text = json.dumps(dict(arguments), sort_keys=True)
     engine, environment = _engine(kind, weights, dtype, text, python_of(kind))
     numbers = tuple(atomic_numbers[symbol] for symbol in elements) or engine.numbers
-    return ForeignModel(engine, sha256, dtype, numbers, environment)
+    return ThirdPartyModel(engine, sha256, dtype, numbers, environment)
 
 
 @lru_cache(maxsize=4)

@@ -16,11 +16,11 @@ from forcebase.digest import bytes_digest
 from forcebase.errors import InputError, IntegrityError, MissingDependencyError, ModelError
 from forcebase.frames import Frames
 from forcebase.models.evaluation import evaluate
-from forcebase.models.foreign.engine import open_engine
-from forcebase.models.foreign.environments import make_environment, python_of
-from forcebase.models.foreign.message import read_message, write_message
-from forcebase.models.foreign.model import load_foreign
-from forcebase.models.foreign.process import EngineProcess
+from forcebase.models.third_party.engine import open_engine
+from forcebase.models.third_party.environments import make_environment, python_of
+from forcebase.models.third_party.message import read_message, write_message
+from forcebase.models.third_party.model import load_third_party
+from forcebase.models.third_party.process import EngineProcess
 
 ARGUMENTS = {"callable": "ase.calculators.emt:EMT", "keywords": {}, "weights_as": None}
 CELLS = [bulk("Cu", cubic=True), bulk("Au").repeat((2, 1, 1))]
@@ -97,7 +97,7 @@ def test_what_packages_print_does_not_disturb(tmp_path):
 
 
 def test_a_foreign_model_is_checked_and_answers_like_any_other():
-    model = load_foreign("ASE", b"w", bytes_digest(b"w"), "float64", ARGUMENTS, ["Cu", "Au"])
+    model = load_third_party("ASE", b"w", bytes_digest(b"w"), "float64", ARGUMENTS, ["Cu", "Au"])
     frames = Frames.from_atoms(CELLS, ids=["a", "b"])
     found = evaluate(frames, model).frames
     atoms = CELLS[1].copy()
@@ -108,7 +108,7 @@ def test_a_foreign_model_is_checked_and_answers_like_any_other():
     with pytest.raises(ModelError, match="does not know Ag"):
         evaluate(Frames.from_atoms([bulk("Ag")], ids=["c"]), model)
     with pytest.raises(IntegrityError, match="not loaded"):
-        load_foreign("ASE", b"x", bytes_digest(b"w"), "float64", ARGUMENTS, ["Cu"])
+        load_third_party("ASE", b"x", bytes_digest(b"w"), "float64", ARGUMENTS, ["Cu"])
 
 
 def test_callables_that_are_none_are_named():
