@@ -60,7 +60,7 @@ def test_free_cores_of_this_machine():
 
 
 def test_what_is_said_stays(labelled):
-    for settings in (QUICK, replace(FULL, threads=3)):
+    for settings in (QUICK, replace(FULL, threads=3, device="cpu")):
         assert not settings.open
         assert choose(settings, labelled) == settings
     chosen = choose(DEMO, labelled)

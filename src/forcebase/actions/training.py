@@ -148,6 +148,9 @@ def _trained(
     """The query for a model of this data, or the same under another name, and these settings."""
     twins = db.datasets.find(members_root=dataset.members_root, e0s=dict(dataset.e0s))
     said = {name: value for name, value in settings.as_settings().items() if value is not None}
+    said.setdefault("further", None)
+    if said.get("device") == "cpu":  # models from before a training could run elsewhere say none
+        said["device"] = {"$in": ["cpu", None]}
     return {
         "dataset": {"$in": [t.id for t in twins if energy_taken(t) is energy_taken(dataset)]},
         "dtype": TRAINED_DTYPE,

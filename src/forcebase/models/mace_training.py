@@ -183,7 +183,6 @@ def _command(
         f"--valid_file={files['valid'].name}",
         f"--E0s={by_number}",
         *(f"--{label}_key={key}" for label, key in KEYS.items()),
-        "--device=cpu",
         "--save_cpu",
         *settings.as_arguments(),
     ]

@@ -9,8 +9,9 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from forcebase.errors import ModelError
 from forcebase.frames import Frames
-from forcebase.models.training_settings import DType, TrainingSettings
+from forcebase.models.training_settings import Device, DType, TrainingSettings
 
 LARGEST_BATCH = 8
 """Measured with 54 and 86 cells of 3 to 27 atoms: up to here an epoch gets shorter, with 16 it
@@ -35,13 +36,39 @@ def choose(settings: TrainingSettings, train: Frames) -> TrainingSettings:
     Args:
         settings: with None where a choice is wanted.
         train: the cells of the train split, labelled.
+
+    Raises:
+        ModelError: a GPU is asked for, and torch sees none.
     """
     chosen = choose_by_cells(settings, train)
-    return replace(chosen, threads=chosen.threads or threads_for(*free_cores()))
+    device = device_for(chosen.device)
+    return replace(chosen, device=device, threads=chosen.threads or threads_for(*free_cores()))
+
+
+def device_for(asked: Device | None) -> Device:
+    """The device that is asked for, or CUDA where torch sees one, else the CPU.
+
+    Raises:
+        ModelError: CUDA is asked for, and torch sees no device of it.
+    """
+    if asked == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        why = f"CUDA_VISIBLE_DEVICES is {seen!r}" if seen is not None else "none is there for it"
+        raise ModelError(
+            f"torch {torch.__version__} sees no GPU: {why}.",
+            hint="Train with --device cpu, or on a worker that has one: --remote --worker NAME.",
+        )
+    return "cpu"
 
 
 def choose_by_cells(settings: TrainingSettings, train: Frames) -> TrainingSettings:
-    """Give settings in which the number of threads alone may be open: the same on any machine.
+    """Give settings in which threads and device alone may be open: the same on any machine.
 
     Where no cell has a stress, the loss leaves it out.
     """

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
 from monty.json import MSONable
 
 from forcebase.bounds import SEED, Bounds, check_bounds, check_choice
 from forcebase.errors import InputError
+from forcebase.models.mace_options import WITH_STRESS, as_arguments, check_options
 
-STRESS_LOSS = ("--loss=stress", "--compute_stress=True")
 DType = Literal["float64", "float32"]
+Device = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class TrainingSettings(MSONable):
         ema_decay: of the moving average of the weights.
         seed: of initial weights and of the order of batches.
         dtype: precision of the training; the model that comes of it is applied in float64.
-        threads: 1 makes two runs give the same bits; 2 do not.
+        threads: 1 makes two runs give the same bits; 2 do not, nor does a GPU.
+        device: where the training runs; the model that comes of it runs on any.
+        further: more of MACE's settings, by the names of its command line: see
+            `forcebase.models.mace_options`.
 
     Raises:
         InputError: a number is out of its range.
@@ -88,19 +92,27 @@ class TrainingSettings(MSONable):
     seed: int = 1
     dtype: DType | None = None
     threads: int | None = None
+    device: Device | None = None
+    further: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def open(self) -> tuple[str, ...]:
         """Names of the settings that are still to be chosen."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is None)
+        return tuple(each.name for each in fields(self) if getattr(self, each.name) is None)
 
     def __post_init__(self) -> None:
         check_bounds(self, self.BOUNDS)
         check_choice(self, "dtype", get_args(DType))
+        check_choice(self, "device", get_args(Device))
+        check_options(self.further)
+        object.__setattr__(self, "further", dict(sorted(self.further.items())))
 
     def as_settings(self) -> dict[str, Any]:
         """Plain data, as models keep it."""
-        return asdict(self)
+        found = asdict(self)
+        if not self.further:
+            del found["further"]
+        return found
 
     def summary(self) -> str:
         """What decides how long it takes, in a line."""
@@ -123,15 +135,22 @@ class TrainingSettings(MSONable):
             f"--max_num_epochs={self.epochs}",
             f"--default_dtype={self.dtype}",
             f"--lr_scheduler_gamma={self.lr_gamma}",
-            "--scheduler=ExponentialLR",
-            "--model=MACE",
-            *(STRESS_LOSS if self.stress_weight else ("--loss=weighted",)),
+            f"--device={self.device}",
             "--ema",
             "--amsgrad",
             f"--eval_interval={self._interval()}",
             "--valid_batch_size=8",
             "--error_table=PerAtomMAE",
+            *as_arguments(self._all_options()),
         ]
+
+    def _all_options(self) -> dict[str, Any]:
+        """What `further` does not say of model, scheduler and loss, too."""
+        loss = "stress" if self.stress_weight else "weighted"
+        found = {"model": "MACE", "scheduler": "ExponentialLR", "loss": loss, **self.further}
+        if found["loss"] in WITH_STRESS:
+            found["compute_stress"] = "True"
+        return found
 
     def _interval(self) -> int:
         """MACE looks at epochs 0, n, 2n, ...: the largest n that meets the last epoch."""
@@ -145,7 +164,8 @@ def summary(settings: Mapping[str, Any]) -> str:
         f"{settings[name]} {name[:-1]}" + ("s" if settings[name] != 1 else "")
         for name in ("epochs", "threads")
     )
-    return f"{epochs}, batches of {settings['batch_size']}, {settings['dtype']}, {threads}"
+    device = " on a GPU" if settings.get("device") == "cuda" else ""
+    return f"{epochs}, batches of {settings['batch_size']}, {settings['dtype']}, {threads}{device}"
 
 
 DEMO = TrainingSettings()
@@ -176,5 +196,6 @@ QUICK = TrainingSettings(
     lr_gamma=0.995,
     dtype="float64",
     threads=1,
+    device="cpu",
 )
 """Seconds: a model that works and is no good, the same bits each time."""
