@@ -26,6 +26,7 @@ FLOORS = (
     ("comparison", "archive"),
     ("report",),
     ("actions",),
+    ("api",),
     ("cli",),
 )
 """Lowest first; rooms on the same floor do not know each other."""

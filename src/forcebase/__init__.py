@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from forcebase.api import Session
     from forcebase.comparison import Comparison
     from forcebase.database.database import Database
     from forcebase.settings import Settings
@@ -21,15 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["compare", "connect"]
 
 
-def connect(settings: Settings | None = None) -> Database:
+def connect(settings: Settings | None = None) -> Session:
     """Open the database that the settings (by default the environment's) name.
 
-    The embedded MongoDB is started where no other is named, and found where it runs already.
+    `forcebase.api.Session` says what can be done with it. The embedded MongoDB is started where no
+    other is named, and found where it runs already.
     """
-    from forcebase.database.database import Database
+    from forcebase.api import Session
     from forcebase.settings import Settings
 
-    return Database(settings or Settings.from_environment())
+    return Session(settings or Settings.from_environment())
 
 
 def compare(

@@ -19,6 +19,7 @@ from forcebase.remote.placement import Place
 from forcebase.remote.project import RemoteProject, find_project
 from forcebase.remote.queue import OVER, QueuedJob, flow_jobs
 from forcebase.remote.submission import Submission, submit
+from forcebase.safety.text import html_text
 
 R = TypeVar("R")
 POLL_SECONDS = 1.0
@@ -99,6 +100,22 @@ class Handle(Generic[R]):
         if failed:
             raise _failure(self.submission, failed)
         return self.answer(report)
+
+    def __repr__(self) -> str:
+        return f"<{' '.join(self._told())}>"
+
+    def _repr_html_(self) -> str:
+        return f"<div>{html_text(' '.join(self._told()))}</div>"
+
+    def _told(self) -> list[str]:
+        """What is known without asking the queue: a prompt must not wait for it."""
+        if self.submission is None:
+            return ["Handle:", "nothing was missing, result() gives it"]
+        jobs = ", ".join(self.numbers)
+        return [
+            *("Handle", repr(self.submission.name), f"flow {self.flow[:8]}, jobs {jobs};"),
+            "state() says how far it is, result() waits for it",
+        ]
 
     def _project(self) -> RemoteProject:
         name = self.submission.project if self.submission else None

@@ -50,7 +50,7 @@ def ls(
         stale = stale_among(db, collection, [r.id for r in found])
         same = same_models(db.raw, [r.id for r in found]) if collection == "methods" else {}
         if as_json:
-            from forcebase.database.collections import summary
+            from forcebase.database.tables import summary
 
             sources = sources_of(db, found) if kind.about.tells_source else {}
             print_json(

@@ -21,6 +21,7 @@ from forcebase.physics.shells import Shells
 from forcebase.physics.spectra import Spectra
 from forcebase.progress import Progress
 from forcebase.records import Dataset, Method, Phonon, Validation
+from forcebase.records.numbers import Numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,29 @@ class Comparison:
     def metrics(self) -> dict[str, Any]:
         """Those of the record."""
         return dict(self.validation.metrics)
+
+    @property
+    def errors(self) -> Numbers:
+        """The metrics by attribute, as `errors.forces.mae` of labels, `errors.band_mae_THz`."""
+        return self.validation.errors
+
+    def parity(self) -> Any:
+        """Both sides' energies and forces, with `.plot()`: see `Validation.parity`."""
+        return self.validation.parity()
+
+    def force_errors(self) -> Any:
+        """Force errors, structure by structure: see `Validation.force_errors`."""
+        return self.validation.force_errors()
+
+    def plot(self) -> Any:
+        """A matplotlib figure: see `Validation.plot`."""
+        return self.validation.plot()
+
+    def __repr__(self) -> str:
+        return repr(self.validation).replace("<Validation", "<Comparison", 1)
+
+    def _repr_html_(self) -> str:
+        return str(self.validation._repr_html_())
 
 
 def compare(

@@ -80,7 +80,7 @@ class Join:
         Raises:
             NotFoundError: one of the calculations was deleted meanwhile.
         """
-        return _read(db, self.model, self.reference, energy)
+        return read_pairs(db, self.model.ids, self.reference.ids, energy)
 
     def pairs(self, db: Database, energy: EnergyKind = EnergyKind.FREE) -> Iterator[Pairs]:
         """Read them `PAIRS_AT_ONCE` structures after another; arguments as of `read`.
@@ -134,8 +134,24 @@ def join(db: Database, model: Method, reference: Method, query: Mapping[str, Any
     return Join(left, right.take(common), missing)
 
 
-def _read(db: Database, left: LabelIds, right: LabelIds, energy: EnergyKind) -> Pairs:
-    wanted = np.concatenate([left.ids, right.ids])
+def read_pairs(
+    db: Database,
+    model: NDArray[np.bytes_],
+    reference: NDArray[np.bytes_],
+    energy: EnergyKind = EnergyKind.FREE,
+) -> Pairs:
+    """Read the labels of both sides.
+
+    Args:
+        db: the database.
+        model: (n,) ids of calculations of the one side, as S64.
+        reference: (n,) of the other, row for row of the same structures.
+        energy: the kind that is taken of records that have both.
+
+    Raises:
+        NotFoundError: one of the calculations was deleted meanwhile.
+    """
+    wanted = np.concatenate([model, reference])
     frames = read_frames(db, {"_id": {"$in": np.unique(wanted).astype(str).tolist()}}, energy)
     known = np.char.encode(frames.ids, "ascii")
     gone = np.setdiff1d(wanted, known)
@@ -145,4 +161,4 @@ def _read(db: Database, left: LabelIds, right: LabelIds, energy: EnergyKind) -> 
             hint="Compare once more.",
         )
     place = np.searchsorted(known, wanted)
-    return Pairs(frames.take(place[: len(left)]), frames.take(place[len(left) :]))
+    return Pairs(frames.take(place[: len(model)]), frames.take(place[len(model) :]))

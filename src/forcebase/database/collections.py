@@ -16,6 +16,7 @@ from mongoengine.errors import ValidationError
 from pymongo.errors import BulkWriteError, PyMongoError
 
 from forcebase.database.pieces import IDS_AT_ONCE, in_pieces
+from forcebase.database.tables import data_frame, html_records, text_table
 from forcebase.database.write_errors import NOT_VALID, is_duplicate_id, not_valid, write_error
 from forcebase.database.written import Written, id_of
 from forcebase.errors import DatabaseError, InputError, NotFoundError
@@ -34,7 +35,6 @@ COUNT_AT_MOST = 20_000
 """Counting goes so far in 0.1 s, also where the records must be looked at, as for two elements."""
 ON_THEIR_WAY = 2
 """Pieces that the server checks and indexes, each on one core, while the next is made."""
-HIDDEN_COLUMNS = {"provenance", "checksum", "_cls"}
 
 
 class Results(Sequence[R], Generic[R]):
@@ -60,30 +60,19 @@ class Results(Sequence[R], Generic[R]):
         """
         return self._to_atoms(self._records)
 
-    def to_dataframe(self) -> pd.DataFrame:
-        """Give a table: one row a record, scalar fields only."""
-        import pandas as pd
+    def to_dataframe(self, *, forces: bool = False) -> pd.DataFrame:
+        """Give a table: one row a record, scalar fields only; of validations their metrics too.
 
-        return pd.DataFrame([summary(record) for record in self._records])
+        Args:
+            forces: of calculations, columns `forces`, (n, 3) eV/angstrom, and `stress` too.
+        """
+        return data_frame(self._records, forces=forces)
 
+    def __repr__(self) -> str:
+        return text_table(self._records)
 
-def summary(record: Document) -> dict[str, Any]:
-    """Scalar fields of a record, for tables and `--json`; arrays and long fields stay out."""
-    row: dict[str, Any] = {}
-    hidden = HIDDEN_COLUMNS.union(record.DESCRIPTION.long)
-    for key, value in record.to_mongo().items():
-        name = "id" if key == "_id" else key
-        if name in hidden or (isinstance(value, Mapping) and "data" in value):
-            continue
-        if isinstance(value, Mapping):
-            short = all(not isinstance(item, (Mapping, list)) for item in value.values())
-            if not short:
-                continue
-            value = dict(value)
-        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-            continue
-        row[name] = value
-    return row
+    def _repr_html_(self) -> str:
+        return html_records(self._records)
 
 
 class RecordCollection(Generic[R]):

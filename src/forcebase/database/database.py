@@ -64,10 +64,13 @@ class Database:
         """The collection of a class of documents; the same object each time."""
         if document not in self._collections:
             narrow = self.names.tagged if issubclass(document, records.Record) else None
-            self._collections[document] = RecordCollection(
-                self.raw, document, self._structures_of, narrow
-            )
+            made = self.collection_class(document)
+            self._collections[document] = made(self.raw, document, self._structures_of, narrow)
         return self._collections[document]
+
+    def collection_class(self, document: type[Document]) -> type[RecordCollection]:  # noqa: ARG002
+        """Of what class the collection of a class of documents is."""
+        return RecordCollection
 
     @cached_property
     def access(self) -> Access:

@@ -99,6 +99,11 @@ class Names:
         """Names and tags of a record."""
         return sorted(found["text"] for found in self._raw.find({"record": record}))
 
+    def name_of(self, record: str) -> str:
+        """A name of a record, the first by the alphabet; "" where it has none but tags."""
+        found = self._raw.find({"record": record, "kind": "name"}).sort("text", 1).limit(1)
+        return next((str(row["text"]) for row in found), "")
+
     def _set(self, kind: str, text: str, collection: str, records: Sequence[str]) -> None:
         changes = []
         for record in records:

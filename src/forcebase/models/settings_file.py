@@ -49,15 +49,24 @@ def read_settings(path: Path) -> TrainingSettings:
 
 def settings_from(content: Mapping[str, Any]) -> TrainingSettings:
     """Make settings of what a file holds; raises as `read_settings`."""
+    preset = content.get("preset", "demo")
+    if preset not in PRESETS:
+        raise InputError(f"There is no preset {preset!r}.", hint="There are demo and full.")
+    return changed(PRESETS[preset], {k: v for k, v in content.items() if k != "preset"})
+
+
+def changed(base: TrainingSettings, content: Mapping[str, Any]) -> TrainingSettings:
+    """Settings like `base`, but for those that are named, by MACE's names or the ones here.
+
+    Raises:
+        InputError: there is no such setting, or it cannot have this value.
+    """
     named: dict[str, Any] = {}
     for key, value in content.items():
         name = MACE_NAMES.get(key, key)
         if name in named:
             raise InputError(f"{key} and {name} are one setting.", hint="Give one of the two.")
         named[name] = value
-    preset = named.pop("preset", "demo")
-    if preset not in PRESETS:
-        raise InputError(f"There is no preset {preset!r}.", hint="There are demo and full.")
     own = {each.name for each in fields(TrainingSettings)} - {"further"}
     known = {*own, *OPTIONS, *MACE_NAMES, "preset"}
     for name in named:
@@ -69,4 +78,4 @@ def settings_from(content: Mapping[str, Any]) -> TrainingSettings:
             raise InputError(f"{name!r} is not a setting of a training.", hint=meant)
     given = {name: value for name, value in named.items() if name in own}
     further = {name: value for name, value in named.items() if name not in own}
-    return replace(PRESETS[preset], further=further, **given)
+    return replace(base, further={**base.further, **further}, **given)

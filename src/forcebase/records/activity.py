@@ -17,6 +17,7 @@ from mongoengine import (
 )
 
 from forcebase.records.base import CHECKSUM, DIGEST_PATTERN, Sealed, document_checksum, utc_now
+from forcebase.records.bound import home_of
 from forcebase.records.description import BlobField, Description, columns
 
 STARTED, FINISHED, FAILED = "started", "finished", "failed"
@@ -120,6 +121,23 @@ class Activity(Sealed):
         else:
             told = f"{self.kind} {self.name} ({self.id[:10]})"
         return "; ".join([told, *self.messages])
+
+    def facts(self) -> list[tuple[str, object]]:
+        """When, how long and how many records, then what was found or went wrong."""
+        return [
+            ("finished", f"{self.finished_at:%Y-%m-%d %H:%M} UTC" if self.finished_at else ""),
+            ("records", self.n_records if self.n_records is not None else ""),
+            ("took", f"{self.wall_time:.3g} s" if self.wall_time is not None else ""),
+            ("reason", self.reason),
+        ]
+
+    def made(self) -> Any:
+        """All records that it made: a list for each collection, by its name.
+
+        Raises:
+            InputError: it was not read by `forcebase.connect()`.
+        """
+        return home_of(self).answers.made_by(self)
 
     @property
     def messages(self) -> list[str]:

@@ -19,7 +19,8 @@ from mongoengine import (
 
 from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import InputError
-from forcebase.records.description import Description
+from forcebase.records.bound import SHORT, Home, home_of, html_card
+from forcebase.records.description import Description, Reference
 
 DIGEST_PATTERN = r"^[0-9a-f]{64}$"
 CHECKSUM = "checksum"
@@ -56,9 +57,13 @@ class Sealed(Document):
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
     OPEN_FIELDS: ClassVar[tuple[str, ...]] = ()
     """Fields that may change after the document was written; the checksum leaves them out."""
+    LEADS_TO: ClassVar[tuple[Reference, ...]] = ()
+    """Fields of a part of a record that name other records: what archives and checks find by the
+    record that it is part of."""
     DESCRIPTION: ClassVar[Description] = Description()
     """What lists, traces, archives, checks and pictures must know of it."""
 
+    _home: ClassVar[Home | None] = None
     checksum = StringField(regex=DIGEST_PATTERN, help_text="of the document as it is stored")
 
     @classmethod
@@ -75,6 +80,30 @@ class Sealed(Document):
     def title(self) -> str:
         """A short name for people."""
         return f"{self.collection_name().removesuffix('s')} {str(self.pk)[:10]}"
+
+    def facts(self) -> list[tuple[str, object]]:
+        """What people are shown of it, beside its title: names and words with units."""
+        return []
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {value}" for name, value in self.facts()[:3] if value != "")
+        parts = [type(self).__name__, self.title, f"({told})" if told else "", self._called()]
+        return f"<{' '.join(part for part in parts if part)}>"
+
+    def _repr_html_(self) -> str:
+        rows = [("id", self._called()), *((n, v) for n, v in self.facts() if v != "")]
+        return html_card(f"{type(self).__name__} {self.title}", rows)
+
+    def _called(self) -> str:
+        """The name that people gave it, where its database is known, and the id's digits."""
+        short = str(self.pk)[:SHORT]
+        if self._home is None:
+            return short
+        try:
+            name = self._home.name_of(self.pk)
+        except Exception:  # the connection was closed
+            return short
+        return f"{name!r} {short}" if name else short
 
     def to_mongo(self, *args: Any, **kwargs: Any) -> Any:
         """Give the stored form, with the checksum of what it now holds."""
@@ -145,6 +174,16 @@ class Record(Sealed):
             InputError: the records of this class are not structures.
         """
         raise InputError("These records are not structures: they have no atoms.")
+
+    @property
+    def activity(self) -> Any:
+        """The activity that made it, a job, an import or a comparison; None where none is known.
+
+        Raises:
+            InputError: it was not read by `forcebase.connect()`.
+        """
+        made_by = self.provenance.activity
+        return home_of(self).record("activities", made_by) if made_by else None
 
     def made_from(self, role: str, collection: str, record: str) -> Self:
         """Add an edge to a record that this one was made from."""

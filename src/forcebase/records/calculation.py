@@ -15,6 +15,7 @@ from forcebase.errors import InputError
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records.array_field import ArrayField
 from forcebase.records.base import DIGEST_PATTERN, Record, StructuresOf
+from forcebase.records.bound import called, home_of
 from forcebase.records.description import BlobField, Column, Description, Reference, columns
 from forcebase.records.method import Method
 from forcebase.records.structure import Structure
@@ -198,6 +199,27 @@ class Calculation(Record):
     def title(self) -> str:
         """As "Se8W4 dft -79.123456 eV"."""
         return f"{self.formula} {self.method_class} {self.energy:.6f} eV"
+
+    def facts(self) -> list[tuple[str, object]]:
+        """Method and largest force, then what else is usually asked."""
+        return [
+            ("method", called(self, "method")),
+            ("largest force", f"{self.max_force:.3g} eV/Å"),
+            ("atoms", self.n_atoms),
+            ("energy per atom", f"{self.energy / self.n_atoms:.6f} eV"),
+            ("kind", self.kind or ""),
+            ("converged", "yes" if self.converged else "no"),
+            ("stress", "yes" if self.stress is not None else "no"),
+        ]
+
+    @property
+    def atoms(self) -> Atoms:
+        """ASE Atoms of its structure, with the labels on a SinglePointCalculator.
+
+        Raises:
+            InputError: it was not read by `forcebase.connect()`.
+        """
+        return self.to_atoms(home_of(self).record("structures", self.structure))
 
     @classmethod
     def atoms_of(cls, found: Sequence[Calculation], structures: StructuresOf) -> list[Atoms]:

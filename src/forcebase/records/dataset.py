@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ase import Atoms
 from mongoengine import DictField, FloatField, IntField, ListField, StringField
 
 from forcebase.digest import content_digest
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records.base import DIGEST_PATTERN, Record, Sealed
+from forcebase.records.bound import called, home_of
 from forcebase.records.description import Description, Reference, columns
 from forcebase.safety.names import NAME_PATTERN
 
@@ -77,6 +79,38 @@ class Dataset(Record):
         """As "wse2-pbe@1", which also names it on the command line."""
         return f"{self.name}@{self.version}"
 
+    def facts(self) -> list[tuple[str, object]]:
+        """Method and counts, then E0s."""
+        counts = ", ".join(f"{self.counts.get(n, 0)} {n}" for n in (*SPLITS, DROPPED))
+        return [
+            ("of", called(self, "method")),
+            ("members", counts),
+            ("E0s", ", ".join(f"{s} {e:.4f} eV" for s, e in self.e0s.items())),
+            ("findings", "; ".join(self.findings or ())),
+        ]
+
+    def atoms(self, split: str | None = None) -> list[Atoms]:
+        """ASE Atoms of the members with their labels, in the order of their ids.
+
+        Args:
+            split: train, valid or test; None for all three.
+
+        Raises:
+            InputError: there is no such split.
+        """
+        return home_of(self).answers.dataset_atoms(self, split)
+
+    def members(self, split: str | None = None) -> Any:
+        """Its members, each with `calculation`, `structure`, `family` and `split`.
+
+        Args:
+            split: train, valid, test, or dropped with the reasons; None for the first three.
+
+        Raises:
+            InputError: there is no such split.
+        """
+        return home_of(self).answers.members(self, split)
+
     @property
     def license(self) -> str:
         """SPDX identifier, or ""; ids of datasets of schemas up to 7 cover the other spelling."""
@@ -95,6 +129,13 @@ class DatasetMember(Sealed):
         many=True,
         rights=("insert", "remove"),  # what a killed writer left is written anew
         colour="#ece4f7",
+    )
+
+    LEADS_TO = (
+        Reference("dataset", "datasets"),
+        Reference("calculation", "calculations"),
+        Reference("structure", "structures"),
+        Reference("copy_of", "calculations"),
     )
 
     id = StringField(primary_key=True, help_text="dataset:calculation")

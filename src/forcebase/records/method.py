@@ -15,6 +15,7 @@ from mongoengine import (
 
 from forcebase.outputs import model_content
 from forcebase.records.base import DIGEST_PATTERN, Record
+from forcebase.records.bound import called, home_of
 from forcebase.records.description import BlobField, Description, Reference, columns
 
 
@@ -154,6 +155,15 @@ class DFTMethod(Method):
         cutoff = self.basis.get("cutoff_eV")
         return " ".join([*parts, f"{cutoff:g} eV"] if cutoff else parts)
 
+    def facts(self) -> list[tuple[str, object]]:
+        """Dispersion and spin, then the rest of the rules."""
+        return [
+            ("dispersion", "" if self.dispersion in (None, "none") else self.dispersion),
+            ("spin", "" if self.spin == "none" else self.spin),
+            ("smearing", " ".join(str(value) for value in dict(self.smearing).values())),
+            ("basis", " ".join(str(value) for value in dict(self.basis).values())),
+        ]
+
     def _named(self) -> str:
         name = str(self.functional)
         share = (self.functional_parameters or {}).get("exchange_fraction")
@@ -206,6 +216,36 @@ class ModelMethod(Method):
         """All that changes the answers: the same file in float32 is another model."""
         fields = ("kind", "dtype", "head", "package", "arguments")
         return model_content({name: getattr(self, name) for name in fields}, self.weights)
+
+    def facts(self) -> list[tuple[str, object]]:
+        """Elements and data, then size and precision."""
+        known = ", ".join(list(self.elements)[:6]) + (", ..." if len(self.elements) > 6 else "")
+        return [
+            ("of", known),
+            ("trained on", called(self, "dataset") if self.dataset else ""),
+            ("tuned from", called(self, "parent") if self.parent else ""),
+            ("parameters", f"{self.n_parameters:,}" if self.n_parameters else ""),
+            ("dtype", self.dtype),
+            ("package", self.package or ""),
+        ]
+
+    def calculator(self) -> Any:
+        """An ASE calculator of it.
+
+        Raises:
+            IntegrityError: its weights are not those of its digest; nothing is loaded.
+            MissingDependencyError: its package is not installed.
+            ModelError: it came in an archive and nobody trusted it.
+        """
+        return home_of(self).answers.calculator(self)
+
+    def learning(self) -> Any:
+        """Errors on the valid split by epoch: a `forcebase.api.labels.Learning`, with `.plot()`.
+
+        Raises:
+            InputError: it was not trained here.
+        """
+        return home_of(self).answers.learning(self)
 
     @property
     def title(self) -> str:

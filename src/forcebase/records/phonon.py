@@ -10,6 +10,7 @@ from mongoengine import DictField, FloatField, IntField, ListField, StringField
 
 from forcebase.records.array_field import ArrayField
 from forcebase.records.base import DIGEST_PATTERN, Record, StructuresOf
+from forcebase.records.bound import called, home_of
 from forcebase.records.description import BlobField, Column, Description, Reference, columns
 
 BY_INPUTS = 2
@@ -100,6 +101,52 @@ class Phonon(Record):
         matrix = "x".join(str(row[i]) for i, row in enumerate(self.supercell_matrix))
         defect = (self.defect or {}).get("name", "")
         return " ".join(p for p in (self.formula, defect, self.method_class, matrix) if p)
+
+    def facts(self) -> list[tuple[str, object]]:
+        """Method and supercell, then how the force constants were made."""
+        return [
+            ("method", called(self, "method")),
+            ("supercell atoms", self.n_atoms_supercell),
+            ("force constants", self.protocol.get("method", "")),
+            ("Born charges", "yes" if self.born is not None else "no"),
+            ("findings", "; ".join(self.findings or ())),
+        ]
+
+    @property
+    def atoms(self) -> Atoms:
+        """ASE Atoms of the unit cell; raises InputError unless `forcebase.connect()` read it."""
+        return home_of(self).record("structures", self.structure).to_atoms()
+
+    def bands(self) -> Any:
+        """Frequencies on the usual path of its lattice: a `forcebase.api.phonons.PhononBands`.
+
+        Raises:
+            InputError: a molecule, or a cell of which no path is known.
+        """
+        return home_of(self).answers.bands(self)
+
+    def dos(self, sigma: float | None = None) -> Any:
+        """Density of states, by element too: a `forcebase.api.phonons.PhononDOS`.
+
+        Args:
+            sigma: of the Gaussians, THz; 0.05 by default.
+        """
+        return home_of(self).answers.dos(self, sigma)
+
+    def thermal(self, temperatures: Any) -> Any:
+        """Harmonic heat at constant volume: a `forcebase.api.phonons.Thermal`.
+
+        Args:
+            temperatures: (n,) K.
+        """
+        return home_of(self).answers.thermal(self, temperatures)
+
+    def to_phonopy(self) -> Any:
+        """A fresh phonopy object with these force constants, and Born charges in three dimensions.
+
+        Its frequencies are those of `bands`.
+        """
+        return home_of(self).answers.crystal(self).to_phonopy()
 
     @classmethod
     def atoms_of(cls, found: Sequence[Phonon], structures: StructuresOf) -> list[Atoms]:

@@ -17,6 +17,7 @@ from forcebase.errors import InputError
 from forcebase.physics.periodicity import vacuum_axes
 from forcebase.records.array_field import ArrayField, decode_array
 from forcebase.records.base import Record, StructuresOf
+from forcebase.records.bound import SHORT
 from forcebase.records.description import Description, Reference, columns
 
 LARGEST_LENGTH = 1e6
@@ -162,6 +163,21 @@ class Structure(Record):
             require_plausible(self.numbers, self.cell, self.positions)
         except InputError as error:
             raise ValidationError(error.message) from None
+
+    def facts(self) -> list[tuple[str, object]]:
+        """Atoms, lengths of the cell, family."""
+        lengths = " ".join(f"{x:.4g}" for x in np.linalg.norm(self.cell, axis=1))
+        return [
+            ("atoms", self.n_atoms),
+            ("cell lengths", f"{lengths} Å"),
+            ("kind", self.kind or ""),
+            ("family", str(self.family)[:SHORT]),
+        ]
+
+    @property
+    def atoms(self) -> Atoms:
+        """ASE Atoms, fresh each time."""
+        return self.to_atoms()
 
     def to_atoms(self) -> Atoms:
         """Give ASE Atoms."""

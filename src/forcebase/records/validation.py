@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 from mongoengine import DictField, IntField, StringField
 
 from forcebase.records.base import DIGEST_PATTERN, Record
+from forcebase.records.bound import called, home_of
 from forcebase.records.description import BlobField, Description, Reference, columns
+from forcebase.records.numbers import Numbers
 
 
 class Validation(Record):
@@ -45,6 +47,60 @@ class Validation(Record):
     def title(self) -> str:
         """As "labels n=7"."""
         return f"{self.kind} n={self.n}"
+
+    def facts(self) -> list[tuple[str, object]]:
+        """The two sides and what they were compared on, then the errors."""
+        on = dict(self.on)
+        data = ":".join(str(on[key]) for key in ("dataset", "split") if on.get(key))
+        seen = {key: value for key, value in (self.leakage or {}).items() if value}
+        rows: list[tuple[str, object]] = [
+            ("of", called(self, "model")),
+            ("against", called(self, "reference")),
+            ("on", data or on.get("path", "")),
+        ]
+        if self.kind == "labels":
+            errors = {name: self.errors.get(name) for name in ("energy", "forces", "stress")}
+            rows += [
+                (f"{name} MAE", f"{found['mae']:.4g} {found['unit']}")
+                for name, found in errors.items()
+                if found
+            ]
+        else:
+            rows.append(("band MAE", f"{self.metrics['band_mae_THz']:.4g} THz"))
+        return [*rows, *((name.removeprefix("n_"), value) for name, value in seen.items())]
+
+    @property
+    def errors(self) -> Numbers:
+        """The metrics by attribute, as `errors.forces.mae`; those of all structures come first.
+
+        Of labels, `energy`, `forces`, `stress` and `forces_by_element` are over all structures,
+        each with `mae`, `rmse`, `max` and its `unit`; beside them stands the rest of `metrics`, as
+        `by_kind`. Of phonons they are `metrics`, as `band_mae_THz`.
+        """
+        found = dict(self.metrics)
+        return Numbers({**found.pop("overall", {}), **found}, "errors")
+
+    def parity(self) -> Any:
+        """Both sides' energies and forces: a `forcebase.api.labels.Parity`, with `.plot()`.
+
+        Raises:
+            InputError: it is of phonons, or its list of calculations was not kept.
+        """
+        return home_of(self).answers.parity(self)
+
+    def force_errors(self) -> Any:
+        """Force errors, structure by structure: a `forcebase.api.labels.ForceErrors`.
+
+        Raises:
+            InputError: it is of phonons, or its list of calculations was not kept.
+        """
+        return home_of(self).answers.force_errors(self)
+
+    def plot(self) -> Any:
+        """A matplotlib figure: of labels parity plots, of phonons bands, DOS, force constants."""
+        if self.kind == "labels":
+            return self.parity().plot()
+        return home_of(self).answers.draw_phonons(self)
 
     def content(self) -> dict[str, Any]:
         """Both sides, the inputs and the metrics."""

@@ -55,7 +55,7 @@ def gather(db: Database, result: MainResult, targets: dict[str, float]) -> Repor
         remarks=[*result.remarks, *_imaginary(phonons), *_splittings(result)],
         facts=_facts(result),
         dataset=_dataset_facts(db, result.dataset),
-        parity=_parity(pairs) if pairs else None,
+        parity=parity_of(pairs) if pairs else None,
         shells=shells,
         learning_curve=[dict(epoch) for epoch in result.model.learning_curve],
         phonons=phonons,
@@ -167,7 +167,8 @@ def _dataset_facts(db: Database, dataset: Dataset) -> DatasetFacts:
     )
 
 
-def _parity(pairs: Pairs) -> ParityData:
+def parity_of(pairs: Pairs) -> ParityData:
+    """Labels of both sides as they are drawn."""
     n_atoms = pairs.reference.n_atoms
     return ParityData(
         energies_reference=pairs.reference.energies / n_atoms,

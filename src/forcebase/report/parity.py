@@ -1,4 +1,4 @@
-"""Parity plots: the model's energies and forces against the reference's."""
+"""Parity plots and histograms of errors: energies and forces of the model and the reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from forcebase.report import style
@@ -17,12 +18,70 @@ Array = NDArray[np.float64]
 
 PARITY_SIZE = (5.4, 6.4)
 """inches, width and height."""
+MOST_BINS = 81
+"""Of a histogram; an odd number puts zero between two of them."""
+
+
+@style.in_house_style
+def draw_parity(parity: ParityData, names: Names) -> Figure:
+    """Energies at the left and forces at the right, residuals below each."""
+    width, height = PARITY_SIZE
+    figure = style.new_figure(height, 2 * width)
+    left, right = figure.subfigures(1, 2)  # type: ignore[misc]
+    _energy_parity(left, parity, names)
+    _force_parity(right, parity, names)
+    return figure
+
+
+@style.in_house_style
+def draw_error_histograms(parity: ParityData, names: Names) -> Figure:
+    """How many energies and force components are off by how much; forces by element."""
+    figure = style.new_figure(3.6)
+    energy, forces = figure.subplots(1, 2)
+    off = 1e3 * (parity.energies_model - parity.energies_reference)
+    _draw_histogram(energy, {"": (off, style.BLUE)})
+    energy.set_xlabel(f"{figure_text(names.difference)}, energy (meV/atom)")
+    energy.set_ylabel("Structures")
+    components = 1e3 * (parity.forces_model - parity.forces_reference)
+    parts = {
+        symbol: (components[parity.symbols == symbol].ravel(), style.element_color(symbol))
+        for symbol in _by_abundance(parity.symbols)
+    }
+    _draw_histogram(forces, parts)
+    forces.set_xlabel(f"{figure_text(names.difference)}, force component (meV/Å)")
+    forces.set_ylabel("Force components")
+    if len(parts) > 1:
+        forces.legend(loc="upper right", bbox_to_anchor=(1, 0.85))
+    style.note(energy, _errors_text(off, "meV/atom"))
+    style.note(forces, _errors_text(components, "meV/Å"))
+    return figure
+
+
+def _draw_histogram(axes: Axes, parts: dict[str, tuple[Array, str]]) -> None:
+    """One histogram a part, on common bins around zero."""
+    every = np.concatenate([values for values, _ in parts.values()])
+    reach = 1.05 * float(np.abs(every).max()) or 1.0
+    bins = np.linspace(-reach, reach, min(MOST_BINS, 2 * int(np.sqrt(len(every))) + 3)).tolist()
+    for label, (values, color) in parts.items():
+        axes.hist(values, bins, color=color, alpha=0.3)
+        axes.hist(values, bins, color=color, histtype="step", linewidth=1.2, label=label)
+    axes.axvline(0.0, color=style.FAINT, linewidth=0.8)
+    axes.set_xlim(-reach, reach)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(top=1.3 * axes.get_ylim()[1])  # for the note
 
 
 @style.in_house_style
 def draw_energy_parity(parity: ParityData, names: Names) -> Figure:
     """Energies per atom of the test split by kind of configuration, residuals below."""
-    figure, main, residual = _panels()
+    width, height = PARITY_SIZE
+    figure = style.new_figure(height, width)
+    _energy_parity(figure, parity, names)
+    return figure
+
+
+def _energy_parity(figure: FigureBase, parity: ParityData, names: Names) -> None:
+    main, residual = _panels(figure)
     reference, model = parity.energies_reference, parity.energies_model
     errors = 1e3 * (model - reference)
     for kind, (color, marker) in style.kind_styles(parity.kinds.tolist()).items():
@@ -42,13 +101,19 @@ def draw_energy_parity(parity: ParityData, names: Names) -> Figure:
     main.set_ylabel(f"{names.model} energy (eV/atom)")
     residual.set_ylabel(f"{names.difference}\n(meV/atom)")
     residual.set_xlabel(f"{names.reference} energy (eV/atom)")
-    return figure
 
 
 @style.in_house_style
 def draw_force_parity(parity: ParityData, names: Names) -> Figure:
     """Force components of the test split by element, residuals below."""
-    figure, main, residual = _panels()
+    width, height = PARITY_SIZE
+    figure = style.new_figure(height, width)
+    _force_parity(figure, parity, names)
+    return figure
+
+
+def _force_parity(figure: FigureBase, parity: ParityData, names: Names) -> None:
+    main, residual = _panels(figure)
     reference, model = parity.forces_reference, parity.forces_model
     errors = 1e3 * (model - reference)
     for symbol in _by_abundance(parity.symbols):
@@ -68,15 +133,12 @@ def draw_force_parity(parity: ParityData, names: Names) -> Figure:
     main.set_ylabel(f"{names.model} force component (eV/Å)")
     residual.set_ylabel(f"{names.difference}\n(meV/Å)")
     residual.set_xlabel(f"{names.reference} force component (eV/Å)")
-    return figure
 
 
-def _panels() -> tuple[Figure, Axes, Axes]:
-    width, height = PARITY_SIZE
-    figure = style.new_figure(height, width)
+def _panels(figure: FigureBase) -> tuple[Axes, Axes]:
     main, residual = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1))
     figure.align_ylabels([main, residual])
-    return figure, main, residual
+    return main, residual
 
 
 def _finish(main: Axes, residual: Axes, reference: Array, model: Array, errors: Array) -> None:

@@ -30,16 +30,19 @@ def write_phonon_picture(db: Database, comparison: Comparison, path: Path) -> No
     Raises:
         InputError: the file cannot be written.
     """
-    validation = comparison.validation
-    names = (_name(db, validation.model), _name(db, validation.reference))
-    spectra = comparison.spectra or _spectra(db, validation)
-    figure = draw_phonon_pair(spectra, dict(validation.metrics), names)
+    figure = draw_record(db, comparison.validation, comparison.spectra)
     try:
         path.write_bytes(style.png(figure))
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror}.", hint="Choose another file."
         ) from None
+
+
+def draw_record(db: Database, validation: Validation, spectra: Spectra | None = None) -> Figure:
+    """Draw a comparison of phonons; where its spectra are not given, they are computed anew."""
+    names = (_name(db, validation.model), _name(db, validation.reference))
+    return draw_phonon_pair(spectra or _spectra(db, validation), dict(validation.metrics), names)
 
 
 def _spectra(db: Database, validation: Validation) -> Spectra:

@@ -1,4 +1,4 @@
-"""Phonon figures: bands side by side, densities of states overlaid and subtracted."""
+"""Phonon figures: of one phonon, or of two side by side, overlaid and subtracted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,20 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from forcebase.physics.band_path import BandPath
+from forcebase.physics.vibrations import Bands, DensityOfStates, ThermalProperties
 from forcebase.report import style
 from forcebase.report.content import BandsData, DosData, Names
+from forcebase.safety.text import figure_text
 from forcebase.units import THZ_TO_CM1, THZ_TO_MEV
 
 Array = NDArray[np.float64]
+OWN_WIDTH = 6.4
+"""inches; of a figure of one phonon."""
+FEW_TEMPERATURES = 12
+"""Up to so many are marked."""
+ROUNDING = 0.01
+"""Of the highest frequency; an imaginary mode below it does not lower the axis."""
 
 
 class FrequencyUnit(Enum):
@@ -34,6 +43,66 @@ class FrequencyUnit(Enum):
     def per_thz(self) -> float:
         """How many of this unit are one THz."""
         return self.value[1]
+
+
+@style.in_house_style
+def draw_own_bands(
+    bands: Bands, name: str, color: str, unit: FrequencyUnit = FrequencyUnit.THZ
+) -> Figure:
+    """Bands of one phonon; `name` is the heading."""
+    figure = style.new_figure(4.2, OWN_WIDTH)
+    axes = figure.subplots()
+    frequencies = bands.frequencies * unit.per_thz
+    _draw_branches(axes, bands.path, frequencies, color, "-")
+    style.zero_line(axes)
+    low, high = frequencies.min(), frequencies.max()
+    axes.set_ylim(_floor(low, high), high * 1.05)
+    axes.set_ylabel(f"Frequency ({unit.symbol})")
+    axes.set_title(figure_text(name), loc="left")
+    return figure
+
+
+@style.in_house_style
+def draw_own_dos(
+    dos: DensityOfStates, name: str, unit: FrequencyUnit = FrequencyUnit.THZ
+) -> Figure:
+    """Density of states of one phonon, and of each element's atoms."""
+    figure = style.new_figure(3.6, OWN_WIDTH)
+    axes = figure.subplots()
+    frequencies = dos.frequencies * unit.per_thz
+    total = dos.total / unit.per_thz
+    axes.fill_between(frequencies, total, color=style.FAINT, alpha=0.25, lw=0, label="total")
+    if len(dos.projected) > 1:
+        for symbol, states in dos.projected.items():
+            color = style.element_color(symbol)
+            axes.plot(frequencies, states / unit.per_thz, color=color, label=symbol)
+        axes.legend(loc="upper left")
+    else:
+        axes.plot(frequencies, total, color=style.element_color(*dos.projected))
+    axes.set_xlim(frequencies[0], frequencies[-1])
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel(f"Frequency ({unit.symbol})")
+    axes.set_ylabel(f"States per {unit.symbol} and cell")
+    axes.set_title(figure_text(name), loc="left")
+    return figure
+
+
+@style.in_house_style
+def draw_thermal(thermal: ThermalProperties, name: str) -> Figure:
+    """Free energy, entropy and heat capacity against temperature."""
+    figure = style.new_figure(3.4)
+    quantities = (
+        (thermal.free_energy, "Free energy (eV per cell)", style.BLUE),
+        (thermal.entropy, "Entropy (J/K/mol)", style.GREEN),
+        (thermal.heat_capacity, "Heat capacity (J/K/mol)", style.VERMILLION),
+    )
+    marker = "o" if len(thermal.temperatures) <= FEW_TEMPERATURES else ""
+    for axes, (values, label, color) in zip(figure.subplots(1, 3), quantities, strict=True):
+        axes.plot(thermal.temperatures, values, color=color, marker=marker, markersize=4)
+        axes.set(xlabel="Temperature (K)", ylabel=label)
+        axes.grid(True)
+    figure.suptitle(figure_text(name), x=0.01, ha="left", fontsize=11)
+    return figure
 
 
 @style.in_house_style
@@ -104,7 +173,14 @@ def draw_pdos(dos: DosData, names: Names, unit: FrequencyUnit = FrequencyUnit.PE
     return figure
 
 
-def _draw_branches(axes: Axes, bands: BandsData, frequencies: Array, color: str, line: str) -> None:
+def _floor(low: float, high: float) -> float:
+    """Of the axis: 0 where all is real, but for the rounding of acoustic modes at Gamma."""
+    return 0.0 if low > -ROUNDING * high else low * 1.05
+
+
+def _draw_branches(
+    axes: Axes, bands: BandsData | BandPath, frequencies: Array, color: str, line: str
+) -> None:
     for start, stop in bands.segments:
         some = slice(start, stop)
         axes.plot(bands.distances[some], frequencies[some], color=color, linestyle=line, lw=1.2)

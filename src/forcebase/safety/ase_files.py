@@ -29,6 +29,8 @@ CELLS = ("extxyz", "xyz", "vasp", "cif", "aims", "espresso-in")
 """Of a single cell that something else refers to."""
 BRACKETS = {"'": "'", '"': '"', "{": "}", "[": "]"}
 """Around values of an extxyz's second line, with what ends each."""
+WHOLE = 1e-3
+"""Of an occupancy; files have three digits."""
 LONGEST_COUNT = 7
 """Digits of a number of columns."""
 LONGEST_LINE = 1 << 24
@@ -66,6 +68,7 @@ def read_cell(path: Path) -> Atoms:
         if how in FRAMED:
             check_frames(path)
         found: Any = read(path, index=0, format=how, do_not_split_by_at_sign=True)
+        _require_whole_sites(found, path)
     except InputError:
         raise
     except UnknownFileTypeError:
@@ -75,6 +78,20 @@ def read_cell(path: Path) -> Atoms:
     except Exception as error:  # whatever ASE makes of foreign text
         raise InputError(f"{path.name} cannot be read: {error}") from None
     return Atoms(found.numbers, found.positions, cell=found.cell.array, pbc=found.pbc)
+
+
+def _require_whole_sites(found: Atoms, path: Path) -> None:
+    """Of a site that is shared, or partly filled, ASE gives one element as if it were whole.
+
+    Raises:
+        InputError: there is one.
+    """
+    for site in (found.info.get("occupancy") or {}).values():
+        if len(site) != 1 or abs(sum(site.values()) - 1) > WHOLE:
+            raise InputError(
+                f"{path.name}: a site is shared by elements, or partly filled: {dict(site)}.",
+                hint="Give an ordered structure.",
+            )
 
 
 def check_frames(path: Path) -> None:
