@@ -287,7 +287,7 @@ def primitive(crystal: HarmonicCrystal) -> Structure:
     """The primitive cell as pymatgen has it."""
     from pymatgen.io.ase import AseAtomsAdaptor
 
-    found: Any = AseAtomsAdaptor.get_structure(crystal.primitive_atoms, msonable=False)
+    found: Any = AseAtomsAdaptor.get_structure(crystal.primitive_atoms)
     return found
 
 

@@ -90,6 +90,9 @@ class Sealed(Document):
         parts = [type(self).__name__, self.title, f"({told})" if told else "", self._called()]
         return f"<{' '.join(part for part in parts if part)}>"
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def _repr_html_(self) -> str:
         rows = [("id", self._called()), *((n, v) for n, v in self.facts() if v != "")]
         return html_card(f"{type(self).__name__} {self.title}", rows)

@@ -10,7 +10,7 @@ from mongoengine import DictField, FloatField, IntField, ListField, StringField
 from forcebase.digest import content_digest
 from forcebase.physics.energy_kinds import EnergyKind
 from forcebase.records.base import DIGEST_PATTERN, Record, Sealed
-from forcebase.records.bound import called, home_of
+from forcebase.records.bound import SHORT, called, home_of
 from forcebase.records.description import Description, Reference, columns
 from forcebase.safety.names import NAME_PATTERN
 
@@ -154,6 +154,18 @@ class DatasetMember(Sealed):
     def title(self) -> str:
         """As "train", or "dropped near-duplicates near copy of ..."."""
         return " ".join(part for part in (self.split, self.step, self.reason) if part)
+
+    def facts(self) -> list[tuple[str, object]]:
+        """Its dataset and calculation."""
+        return [
+            ("of", called(self, "dataset")),
+            ("calculation", str(self.calculation)[:SHORT]),
+            ("family", str(self.family or "")[:SHORT]),
+        ]
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{name} {value}" for name, value in self.facts()[:2])
+        return f"<DatasetMember {self.title} ({told})>"
 
     @staticmethod
     def leaf(calculation: str, split: str) -> str:

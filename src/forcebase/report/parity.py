@@ -97,7 +97,8 @@ def _energy_parity(figure: FigureBase, parity: ParityData, names: Names) -> None
         residual.scatter(reference[chosen], errors[chosen], **look)
     _finish(main, residual, reference, model, errors)
     style.note(main, _errors_text(errors, "meV/atom"))
-    main.legend(loc="lower right", handletextpad=0.2, borderaxespad=0.2)
+    if parity.kinds.any():  # those that nobody gave a kind have none to be told apart by
+        main.legend(loc="lower right", handletextpad=0.2, borderaxespad=0.2)
     main.set_ylabel(f"{names.model} energy (eV/atom)")
     residual.set_ylabel(f"{names.difference}\n(meV/atom)")
     residual.set_xlabel(f"{names.reference} energy (eV/atom)")

@@ -83,9 +83,16 @@ def in_house_style(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Fig
     return styled
 
 
+class HouseFigure(Figure):
+    """A figure without a window, which notebooks show as it would be written."""
+
+    def _repr_png_(self) -> bytes:
+        return png(self)
+
+
 def new_figure(height: float, width: float = WIDTH) -> Figure:
     """Make an empty figure, inches, that lays itself out; it has no window and no state."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return HouseFigure(figsize=(width, height), layout="constrained")
 
 
 def mark_path(axes: Axes, ticks: Iterable[tuple[float, str]]) -> None:
