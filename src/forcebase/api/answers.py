@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+SMALL = 6
+"""Atoms of a primitive cell whose thousand irreducible q-points take a second or two."""
+SMALL_SPACING = 0.07
+"""1/angstrom, between q-points of a small bulk cell; at 0.15 a DOS of 0.05 THz shows each point."""
+
+
 class RecordAnswers:
     """Computes what the records of a database are asked for.
 
@@ -55,24 +62,27 @@ class RecordAnswers:
         path = band_path(crystal.primitive_cell, _vacuum(crystal), polar=polar)
         return PhononBands(phonon, crystal, bands(crystal, path))
 
-    def dos(self, phonon: Phonon, sigma: float | None) -> PhononDOS:
-        """On a mesh as dense as that of comparisons."""
+    def dos(self, phonon: Phonon, sigma: float | None, mesh: Sequence[int] | None) -> PhononDOS:
+        """On a mesh that shows a smooth curve, where the cell is small; or on the one given."""
         crystal = self.crystal(phonon)
-        mesh = _mesh(crystal)
+        mesh = _mesh(crystal) if mesh is None else _checked(mesh)
         if sigma is not None and not sigma > 0:
             raise InputError(f"A width of {sigma} THz is not positive.")
         found = density_of_states(crystal, mesh, sigma=SIGMA if sigma is None else sigma)
         return PhononDOS(phonon, crystal, found, mesh)
 
-    def thermal(self, phonon: Phonon, temperatures: ArrayLike) -> Thermal:
-        """On the mesh of the density of states."""
+    def thermal(
+        self, phonon: Phonon, temperatures: ArrayLike, mesh: Sequence[int] | None
+    ) -> Thermal:
+        """On the mesh of the density of states, or on the one given."""
         crystal = self.crystal(phonon)
         asked = np.atleast_1d(np.asarray(temperatures, dtype=float))
         if asked.ndim != 1 or not len(asked) or not (np.isfinite(asked) & (asked >= 0)).all():
             raise InputError(
                 f"{temperatures!r} are not temperatures.", hint="Give kelvins, as [0, 100, 300]."
             )
-        return Thermal(phonon, thermal_properties(crystal, asked, _mesh(crystal)))
+        points = _mesh(crystal) if mesh is None else _checked(mesh)
+        return Thermal(phonon, thermal_properties(crystal, asked, points))
 
     def calculator(self, model: ModelMethod) -> Calculator:
         """An ASE calculator of the weights, checked against their digest."""
@@ -154,6 +164,16 @@ def _vacuum(crystal: HarmonicCrystal) -> list[bool]:
 
 
 def _mesh(crystal: HarmonicCrystal) -> tuple[int, int, int]:
+    """Of layers and chains, and of large cells, that of comparisons; of small bulk ones a finer."""
     vacuum = _vacuum(crystal)
-    spacing = Q_SPACING if any(vacuum) else Q_SPACING_BULK
-    return kpoint_mesh(crystal.primitive_cell, spacing, vacuum)
+    bulk = SMALL_SPACING if len(crystal.primitive_symbols) <= SMALL else Q_SPACING_BULK
+    return kpoint_mesh(crystal.primitive_cell, Q_SPACING if any(vacuum) else bulk, vacuum)
+
+
+def _checked(mesh: Sequence[int]) -> tuple[int, int, int]:
+    given = tuple(mesh) if isinstance(mesh, (Sequence, np.ndarray)) else ()
+    if len(given) != 3 or any(int(n) != n or n < 1 for n in given):
+        raise InputError(
+            f"{mesh!r} is not a mesh.", hint="Give three whole numbers, as (20, 20, 20)."
+        )
+    return int(given[0]), int(given[1]), int(given[2])

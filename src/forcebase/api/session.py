@@ -14,7 +14,7 @@ from mongoengine import Document
 from forcebase.api.collections import Collection, Datasets, Models, Structures
 from forcebase.api.home import HomeDatabase
 from forcebase.database.collections import RecordCollection, Results
-from forcebase.errors import InputError
+from forcebase.errors import InputError, NotFoundError
 from forcebase.progress import Progress
 from forcebase.records import (
     Calculation,
@@ -262,14 +262,19 @@ class Session(HomeDatabase):
         return found
 
     def _structure(self, given: Any) -> Structure:
-        if isinstance(given, Document):
-            given = given.pk
-        elif not isinstance(given, str):
+        if isinstance(given, Structure):
+            return given
+        if isinstance(given, (Calculation, DatasetMember, Phonon)):
+            return self.structures.get(given.structure)
+        if not isinstance(given, str):
             raise InputError(
                 f"{type(given).__name__} is not a structure of the database.",
                 hint="Add it first: db.structures.add(it).",
             )
-        return self.require_structure(given)
+        try:  # a dataset may be called like the structure that it is of
+            return self.structures.get(given)
+        except NotFoundError:
+            return self.require_structure(given)
 
     def _structure_ids(self, on: Any) -> list[str]:
         """Ids of the structures that somebody means."""
@@ -278,19 +283,22 @@ class Session(HomeDatabase):
         if isinstance(on, Dataset):
             return [str(s) for s in dataset_frames(self, on).structures]
         if isinstance(on, str):
-            name, _, split = on.partition(":")
-            place, record = self.resolve(name)
-            if isinstance(record, Dataset):
-                check_split(split or None)
-                return [str(s) for s in dataset_frames(self, record, split or None).structures]
-            if split:
-                raise InputError(f"{name!r} is in {place}: only datasets have splits.")
-            return [self._structure(record).id]
+            name, colon, split = on.partition(":")
+            if not colon and not self._is_dataset(name):
+                return [self._structure(name).id]
+            data = self._a(Dataset, name, "datasets", "dataset")
+            check_split(split or None)
+            return [str(s) for s in dataset_frames(self, data, split or None).structures]
         if isinstance(on, (Sequence, Results)):
             return list(dict.fromkeys(i for one in on for i in self._structure_ids(one)))
-        if isinstance(on, (Calculation, DatasetMember, Phonon)):
-            return [str(on.structure)]
         return [self._structure(on).id]
+
+    def _is_dataset(self, text: str) -> bool:
+        """Whether a text that is no structure's name is a dataset's."""
+        named = self.names.named(text)
+        if named is not None and named[0] == self.structures.name:
+            return False
+        return self.resolve(text)[0] == self.datasets.name
 
     def __repr__(self) -> str:
         counts = [
@@ -322,13 +330,12 @@ def _matrix(given: Any) -> list[list[int]]:
     Raises:
         InputError: it is none.
     """
-    if isinstance(given, str):
-        given = [int(part) for part in given.split("x") if part.isdigit()]
+    parts = given.split("x") if isinstance(given, str) else given
     try:
-        found = np.asarray(given, dtype=float)
-        whole = np.round(found).astype(int)
+        found = np.asarray(() if parts is None else parts, dtype=float)
     except (TypeError, ValueError):
-        found, whole = np.zeros(0), np.zeros(0, dtype=int)
+        found = np.zeros(0)
+    whole = np.round(found).astype(int)
     matrix = np.diag(whole) if whole.shape == (3,) else whole
     if matrix.shape != (3, 3) or (found != whole).any() or round(np.linalg.det(matrix)) < 1:
         raise InputError(

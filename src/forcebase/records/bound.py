@@ -38,8 +38,8 @@ class Answers(Protocol):
 
     def crystal(self, phonon: Any) -> Any: ...  # noqa: D102
     def bands(self, phonon: Any) -> Any: ...  # noqa: D102
-    def dos(self, phonon: Any, sigma: float | None) -> Any: ...  # noqa: D102
-    def thermal(self, phonon: Any, temperatures: Any) -> Any: ...  # noqa: D102
+    def dos(self, phonon: Any, sigma: float | None, mesh: Any) -> Any: ...  # noqa: D102
+    def thermal(self, phonon: Any, temperatures: Any, mesh: Any) -> Any: ...  # noqa: D102
     def calculator(self, model: Any) -> Any: ...  # noqa: D102
     def learning(self, model: Any) -> Any: ...  # noqa: D102
     def parity(self, validation: Any) -> Any: ...  # noqa: D102

@@ -125,21 +125,27 @@ class Phonon(Record):
         """
         return home_of(self).answers.bands(self)
 
-    def dos(self, sigma: float | None = None) -> Any:
+    def dos(self, sigma: float | None = None, mesh: Sequence[int] | None = None) -> Any:
         """Density of states, by element too: a `forcebase.api.phonons.PhononDOS`.
 
         Args:
             sigma: of the Gaussians, THz; 0.05 by default.
+            mesh: q-points along the reciprocal primitive vectors, as (20, 20, 20); by default one
+                that fits the cell.
         """
-        return home_of(self).answers.dos(self, sigma)
+        return home_of(self).answers.dos(self, sigma, mesh)
 
-    def thermal(self, temperatures: Any) -> Any:
+    def thermal(self, temperatures: Any, mesh: Sequence[int] | None = None) -> Any:
         """Harmonic heat at constant volume: a `forcebase.api.phonons.Thermal`.
 
         Args:
             temperatures: (n,) K.
+            mesh: q-points along the reciprocal primitive vectors; by default as of `dos`.
+
+        Raises:
+            InputError: a temperature is negative or no number.
         """
-        return home_of(self).answers.thermal(self, temperatures)
+        return home_of(self).answers.thermal(self, temperatures, mesh)
 
     def to_phonopy(self) -> Any:
         """A fresh phonopy object with these force constants, and Born charges in three dimensions.

@@ -60,7 +60,7 @@ def read_cell(path: Path) -> Atoms:
     """
     try:
         FILE_BYTES.check(path.stat().st_size, path.name)
-        how = filetype(str(path), read=True, guess=False)
+        how = "vasp" if path.suffix == ".vasp" else filetype(str(path), read=True, guess=False)
         if how not in CELLS:
             raise InputError(
                 f"{path.name} is of the format {how!r}.", hint=f"Give one of {', '.join(CELLS)}."
