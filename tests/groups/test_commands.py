@@ -58,6 +58,8 @@ WRITING = {
     "phonon": ["quick", "wse2-unit-cell", "--supercell", "1x1x1"],
     "taint": ["{calculation}", "--reason", "bad"],
     "untaint": ["{tainted}"],
+    "name": ["{calculation}", "one"],
+    "tag": ["some", "{calculation}"],
     "forget": ["{calculation}"],
     "demo": ["--out", "{tmp}"],
     "dataset build": ["e", "n_atoms=3"],

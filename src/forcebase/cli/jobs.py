@@ -14,8 +14,9 @@ from rich.live import Live
 from rich.table import Table
 
 from forcebase.cli.commands import CommandGroup
-from forcebase.cli.console import JsonOption, cell, console, open_database, print_json, say, words
+from forcebase.cli.console import JsonOption, console, open_database, print_json, say, words
 from forcebase.cli.records import MANY
+from forcebase.cli.tables import cell
 from forcebase.errors import InputError
 
 app = CommandGroup(no_args_is_help=False)

@@ -24,6 +24,7 @@ from forcebase.cli import (
     records,
     remote,
     server,
+    show,
     trace,
     why,
     work,
@@ -68,7 +69,9 @@ app.command()(phonon.phonon)
 app.command()(phonon.defect)
 app.command()(compare.compare)
 app.command()(records.ls)
-app.command()(records.show)
+app.command()(show.show)
+app.command()(show.name)
+app.command()(show.tag)
 app.command()(trace.trace)
 app.command()(why.why)
 app.command()(integrity.taint)

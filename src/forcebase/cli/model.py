@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from forcebase.cli.commands import CommandGroup
-from forcebase.cli.console import JsonOption, note, open_database, print_json, print_table, say
+from forcebase.cli.console import JsonOption, note, open_database, print_json, say
+from forcebase.cli.tables import print_table
 from forcebase.errors import InputError, ModelError
 from forcebase.paths import check_folder
 

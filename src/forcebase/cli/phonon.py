@@ -9,15 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from forcebase.cli.compare import parse_edges
-from forcebase.cli.console import (
-    JsonOption,
-    cell,
-    open_database,
-    print_json,
-    print_table,
-    say,
-    stage_bars,
-)
+from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
 from forcebase.cli.places import (
     ProjectOption,
     RemoteOption,
@@ -27,6 +19,7 @@ from forcebase.cli.places import (
     check_place,
     place_of,
 )
+from forcebase.cli.tables import cell, print_table
 from forcebase.errors import InputError
 from forcebase.paths import check_folder
 

@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from forcebase.cli.archive import import_archives
-from forcebase.cli.console import (
-    JsonOption,
-    cell,
-    note,
-    open_database,
-    print_json,
-    say,
-    stage_bars,
-)
+from forcebase.cli.console import JsonOption, note, open_database, print_json, say, stage_bars
 from forcebase.cli.launch import print_report
 from forcebase.cli.model import DType
 from forcebase.cli.places import (
@@ -29,6 +21,7 @@ from forcebase.cli.places import (
     place_of,
 )
 from forcebase.cli.stale import warn_if_stale
+from forcebase.cli.tables import cell
 from forcebase.errors import InputError
 from forcebase.paths import check_readable
 
