@@ -28,6 +28,7 @@ from forcebase.records import Activity
 FILES = ("wse2_gpaw_pbe.extxyz", "wse2_gpaw_unitcell.extxyz", "phonopy_wse2_gpaw_3x3.yaml")
 READING = {
     "ls": ["calculations"],
+    "status": [],
     "show": ["d@1"],
     "trace": ["d@1"],
     "why": ["{calculation}", "d@1"],
@@ -69,6 +70,7 @@ WRITING = {
     "model trust": ["quick"],
     "jobs rerun": ["--failed"],
     "jobs unlock": [],
+    "jobs cancel": ["1"],
     "restore": ["{backup}"],
     "remote init": [],
     "db users add": ["mallory", "--role", "admin"],

@@ -25,6 +25,7 @@ from forcebase.cli import (
     remote,
     server,
     show,
+    status,
     trace,
     why,
     work,
@@ -34,7 +35,7 @@ from forcebase.cli.console import run_app, say
 
 app = CommandGroup(
     help="Any machine-learning force field against any DFT record.\n\n"
-    "Start with `forcebase demo`, then `forcebase ls methods`."
+    "Start with `forcebase demo`, then `forcebase status`."
 )
 
 
@@ -68,6 +69,7 @@ app.command()(work.predict)
 app.command()(phonon.phonon)
 app.command()(phonon.defect)
 app.command()(compare.compare)
+app.command()(status.status)
 app.command()(records.ls)
 app.command()(show.show)
 app.command()(show.name)
