@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from forcebase.cli.arguments import ModelArgument, StructureArgument
 from forcebase.cli.compare import parse_edges
 from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
 from forcebase.cli.places import (
@@ -29,8 +30,8 @@ LocalDOS = Literal["exact", "kpm"]
 
 
 def phonon(
-    model: Annotated[str, typer.Argument(help="Model: id, name or tag.")],
-    structure: Annotated[str, typer.Argument(help="Unit cell: id, name or tag.")],
+    model: ModelArgument,
+    structure: StructureArgument,
     supercell: Annotated[str, typer.Option(help="As 3x3x1.")] = "3x3x1",
     defect: Annotated[
         str | None, typer.Option(help="As v_Se, Mo_W, or remove:17,swap:20:Mo,move:3:0/0/0.1.")

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from forcebase.cli import completion
 from forcebase.cli.console import JsonOption, open_database, print_json, say
 from forcebase.cli.tables import number, print_lines
 from forcebase.errors import InputError
@@ -26,15 +27,28 @@ NEWEST = {"activities": "finished_at"}
 
 def ls(
     collection: Annotated[
-        str | None, typer.Argument(help="structures, methods, calculations, ...")
+        str | None,
+        typer.Argument(
+            help="structures, methods, calculations, ...", autocompletion=completion.collections
+        ),
     ] = None,
-    filters: Annotated[list[str] | None, typer.Argument(help="field=value ...")] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Argument(help="field=value ...", autocompletion=completion.filters),
+    ] = None,
     tag: Annotated[str | None, typer.Option(help="Only records with this tag.")] = None,
     sort: Annotated[
-        str | None, typer.Option(help="Field to sort by; -FIELD for the largest first.")
+        str | None,
+        typer.Option(
+            help="Field to sort by; -FIELD for the largest first.",
+            autocompletion=completion.fields,
+        ),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(help="Fields to show, as id,formula,energy.")
+        str | None,
+        typer.Option(
+            help="Fields to show, as id,formula,energy.", autocompletion=completion.fields
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=0, max=MANY, help="At most so many; 0 for all.")] = 50,
     as_json: JsonOption = False,

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from forcebase.cli.arguments import RecordArgument
 from forcebase.cli.console import JsonOption, open_database, print_json, say
 from forcebase.cli.tables import print_table
 from forcebase.errors import InputError
 
-RecordArgument = Annotated[str, typer.Argument(help="Id (or its first digits), name or tag.")]
 SHORT = 10
 WIDTH = 300
 """Characters of a value; --json has more."""
