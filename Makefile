@@ -3,6 +3,7 @@
 # make test         all tests
 # make fuzz         300 broken files of each kind that is imported
 # make lint         ruff, mypy, and whether schemas/ is in step
+# make docs         the site of README.md and docs/ in build/site; every link in it is checked
 # make figures      the figures of README.md and docs/ anew from benchmarks/results/
 # make reference    docs/reference.md anew from the commands
 # make architecture  docs/images/architecture.svg anew from the imports in the sources
@@ -27,7 +28,7 @@ PYTEST := $(RUN)/pytest --numprocesses=$(WORKERS) --maxprocesses=4 --dist=loadsc
 QUICK := not remote and not faults and not dft and not training and not slurm and not browser
 EXTRAS := dev$(if $(HAS_LIBXC),$(comma)dft)
 
-.PHONY: demo full check test fuzz lint schemas figures reference architecture lock test-oldest test-newest clean
+.PHONY: demo full check test fuzz lint schemas figures reference architecture lock docs test-oldest test-newest clean
 
 demo: $(VENV)/.installed
 	$(RUN)/forcebase demo --out $(OUT)
@@ -52,6 +53,9 @@ lint: $(DEV)
 
 schemas: $(DEV)
 	$(RUN)/python -m forcebase.database.schema_files schemas
+
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --quiet
 
 figures:
 	$(PYTHON) benchmarks/figures.py
@@ -78,6 +82,10 @@ $(DEV): $(VENV)/.installed
 	$(RUN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[mace,$(EXTRAS)]'
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(RUN)/python -m pip install --quiet --constraint $(LOCK) --editable '.[mace,docs]'
+	touch $@
+
 # torch stays as it is locked: another version of it is another set of numbers.
 TORCH_LOCKED = $$(grep '^torch==' $(LOCK))
 
@@ -87,7 +95,7 @@ lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --upgrade pip
 	.venv-lock/bin/python -m pip install --quiet $(TORCH_LOCKED)
-	.venv-lock/bin/python -m pip install --quiet --editable '.[mace,dev,dft]'
+	.venv-lock/bin/python -m pip install --quiet --editable '.[mace,dev,dft,docs]'
 	grep '^#' $(LOCK) > $(LOCK).part
 	.venv-lock/bin/python -m pip freeze --all --exclude-editable --exclude pip \
 	    | sed 's/+[a-z0-9.]*$$//' >> $(LOCK).part

@@ -35,6 +35,7 @@ from forcebase.models.training_settings import QUICK
 from forcebase.settings import Settings
 
 DATA = Path(__file__).parents[1] / "data" / "wse2_gpaw"
+TRAINING = Path(__file__).with_name("quick_training.yaml")
 NAMES = ("import", "build", "predict", "compare", "taint", "untaint", "train")
 COPIED = (
     *("structures", "methods", "calculations", "datasets", "dataset_members", "phonons"),
@@ -194,7 +195,7 @@ def _cases(sides: Sides) -> dict[str, Case]:
         ),
         "taint": Case(tainted),
         "untaint": Case(lambda k: ["untaint", tainted(k)[1]], before=tainted, done=NO_TAINT),
-        "train": Case(lambda k: ["train", "base@1", "--seed", str(k), "--epochs", "2"]),
+        "train": Case(lambda k: ["train", "base@1", "--seed", str(k), "--settings", str(TRAINING)]),
     }
 
 

@@ -69,7 +69,7 @@ def test_compare_opens_its_own_database_or_takes_one(connected):
 
 
 def test_what_is_not_there_says_so(connected):
-    with pytest.raises(NotFoundError, match="Nothing answers to 'nothing'"):
+    with pytest.raises(NotFoundError, match="No record matches 'nothing'"):
         fb.compare("nothing", "gpaw-pbe")
     for structure in connected.structures.find(limit=2):
         connected.names.tag("t", "structures", structure.id)

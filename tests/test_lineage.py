@@ -163,7 +163,7 @@ def test_what_answers_to_the_words_of_a_user(story):
     assert find_subject(db, "d@1") == ("datasets", records["dataset"].id)
     assert find_subject(db, activity) == ("activities", activity)
     assert find_subject(db, activity[:12]) == ("activities", activity)
-    with pytest.raises(NotFoundError, match="Nothing answers to 'd@7'"):
+    with pytest.raises(NotFoundError, match="No record matches 'd@7'"):
         find_subject(db, "d@7")
 
 

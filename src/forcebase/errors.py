@@ -37,7 +37,7 @@ class VersionTakenError(InputError):
 
 
 class NotFoundError(ForcebaseError):
-    """No record, label or file answers to a name."""
+    """No record or file matches a name."""
 
     exit_code = 3
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 THZ_TO_CM1 = 33.35640951981521  # 1e12 / (100 c), CODATA 2018 exact c
 THZ_TO_MEV = 4.135667696923859  # h in meV/THz, CODATA 2018 exact h
+EV_A3_TO_GPA = 1 / GPa
 KBAR_TO_EV_PER_A3 = 0.1 * GPa  # ASE's own, so that atomate2's factor is undone exactly
 
 

@@ -178,7 +178,7 @@ def test_predictions_are_those_of_the_calculator(silicon):
         assert atoms.get_potential_energy() == pytest.approx(calculation.energy, abs=1e-9)
     one = silicon.predict("tersoff", "si")
     assert [c.formula for c in one] == ["Si2"]
-    assert len(silicon.predict("tersoff", [dataset, *found])) == 13
+    assert len(silicon.predict("tersoff", [dataset, *found])) == 12
     with pytest.raises(InputError, match="only datasets have splits"):
         silicon.predict("tersoff", "si-phonon:test")
     with pytest.raises(InputError, match=r"int is not a structure of the database.*structures.add"):

@@ -165,7 +165,7 @@ def test_filters(filled, as_json):
     one = filled.structures.find(limit=1)[0]
     assert as_json("ls", "structures", f"id={one.id[:12]}")[0]["id"] == one.id
     tagged = as_json("ls", "calculations", "--tag", "wse2-unit-cell")
-    assert [t["labels"] for t in tagged] == [["wse2-unit-cell"]]
+    assert [t["names"] for t in tagged] == [["wse2-unit-cell"]]
 
 
 def test_a_short_id_of_digits_alone_is_an_id(filled, as_json):

@@ -69,7 +69,7 @@ def test_digits_of_more_than_one_record_are_not_guessed(db, structure):
 
 @pytest.mark.parametrize("text", ["", "abc", "nothing", "ffffffff", "*", "^a", "copper@9", "@1"])
 def test_what_nothing_answers_to_is_said(db, structure, versions, text):
-    with pytest.raises(NotFoundError, match=r"Nothing answers to"):
+    with pytest.raises(NotFoundError, match=r"No record matches"):
         db.resolve(text)
 
 

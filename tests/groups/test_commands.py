@@ -28,6 +28,7 @@ from forcebase.records import Activity
 FILES = ("wse2_gpaw_pbe.extxyz", "wse2_gpaw_unitcell.extxyz", "phonopy_wse2_gpaw_3x3.yaml")
 READING = {
     "ls": ["calculations"],
+    "status": [],
     "show": ["d@1"],
     "trace": ["d@1"],
     "why": ["{calculation}", "d@1"],
@@ -58,6 +59,8 @@ WRITING = {
     "phonon": ["quick", "wse2-unit-cell", "--supercell", "1x1x1"],
     "taint": ["{calculation}", "--reason", "bad"],
     "untaint": ["{tainted}"],
+    "name": ["{calculation}", "one"],
+    "tag": ["some", "{calculation}"],
     "forget": ["{calculation}"],
     "demo": ["--out", "{tmp}"],
     "dataset build": ["e", "n_atoms=3"],
@@ -67,6 +70,7 @@ WRITING = {
     "model trust": ["quick"],
     "jobs rerun": ["--failed"],
     "jobs unlock": [],
+    "jobs cancel": ["1"],
     "restore": ["{backup}"],
     "remote init": [],
     "db users add": ["mallory", "--role", "admin"],

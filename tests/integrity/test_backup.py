@@ -171,6 +171,26 @@ def test_a_file_that_was_exchanged_inside_is_refused(db, settings, tmp_path):
     assert other.database not in db.client.list_database_names()
 
 
+@pytest.mark.parametrize("drop", [False, True], ids=["kept", "dropped"])
+def test_a_manifest_that_was_edited_is_refused(db, settings, tmp_path, drop):
+    """Even where what is changed is of no collection, and where its checksum was taken out."""
+    small(db)
+    path, _ = write_backup(db, tmp_path / "good.zip")
+    bad = tmp_path / "bad.zip"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(bad, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            if name == "manifest.json":
+                data = data.replace(b'"snapshot": true', b'"snapshot": false')
+                assert data != source.read(name)
+            if name != "manifest.sha256" or not drop:
+                target.writestr(name, data)
+    other = Settings(home=settings.home, database=f"{settings.database}_b")
+    with pytest.raises((IntegrityError, InputError), match="manifest"):
+        restore_backup(other, bad)
+    assert other.database not in db.client.list_database_names()
+
+
 def test_what_is_no_backup_is_said(settings, tmp_path, db):
     with pytest.raises(InputError, match="cannot be read: No such file"):
         restore_backup(settings, tmp_path / "nothing.zip")

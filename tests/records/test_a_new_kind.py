@@ -133,7 +133,7 @@ def test_ls_has_its_columns_with_units_and_finds_by_names_of_what_it_names(run):
     assert "5.431" in shown
     assert "beamline.csv" in shown
     rows = json.loads(run("ls", "measurements", "structure=silicon", "value=5.432", "--json"))
-    assert [row["labels"] for row in rows] == [["lab"]]
+    assert [row["names"] for row in rows] == [["lab"]]
     assert "at" not in rows[0]
     assert len(json.loads(run("ls", "measurements", "earlier=lab", "--json"))) == 0
     assert "no field 'colour'" in run("ls", "measurements", "colour=red", code=2)

@@ -12,7 +12,15 @@ from jobflow import Flow, Job
 from forcebase.errors import InputError
 from forcebase.ingest.collect import collect
 from forcebase.remote.placement import Place, place
-from forcebase.remote.queue import is_idle, list_jobs, locked_flows, long_locks, rerun, unlock
+from forcebase.remote.queue import (
+    cancel,
+    is_idle,
+    list_jobs,
+    locked_flows,
+    long_locks,
+    rerun,
+    unlock,
+)
 from forcebase.remote.submission import submit
 
 
@@ -100,6 +108,29 @@ def test_a_failed_job_is_told_recorded_and_run_again(db, remote, tmp_path):
     assert [state_of(db, job.number) for job in list_jobs(db)] == ["COMPLETED", "COMPLETED"]
     outputs = {found["name"]: found["output"] for found in db.job_store.query()}
     assert outputs == {"divide": 1.0, "add": 41.0}
+
+
+def test_cancelled_jobs_take_those_along_that_wait_for_them_and_begin_anew(db, remote):
+    first = divide(1, 2, "first")
+    second = Job(operator.add, function_args=(first.output, 40), name="second")
+    third = Job(operator.add, function_args=(second.output, 1), name="third")
+    submit(db, Flow([first, second, third]))
+    submit(db, Flow([divide(3, 4, "other")]))
+    number = {job.name: job.number for job in list_jobs(db)}
+    done = remote.forcebase("jobs", "cancel", number["first"], "--json")
+    assert set(json.loads(done.stdout)["cancelled"]) == {
+        number[n] for n in ("first", "second", "third")
+    }
+    assert state_of(db, number["first"]) == "USER_STOPPED"
+    assert [state_of(db, number[n]) for n in ("second", "third")] == ["STOPPED", "STOPPED"]
+    assert state_of(db, number["other"]) == "READY"
+    with pytest.raises(InputError, match=r"Job \d+ \(first\) has ended: user_stopped"):
+        cancel(remote.project, list_jobs(db, numbers=[number["first"]]))
+    assert cancel(remote.project, list_jobs(db, numbers=[number["other"]])) == [number["other"]]
+    assert is_idle(db)
+    rerun(remote.project, list_jobs(db, numbers=[number["first"]]))
+    assert state_of(db, number["first"]) == "READY"
+    assert [state_of(db, number[n]) for n in ("second", "third")] == ["WAITING", "WAITING"]
 
 
 def test_a_job_that_cannot_run_again_says_why(db, remote):

@@ -27,12 +27,16 @@ from forcebase.actions.training import train_model
 from forcebase.comparison import selection
 from forcebase.errors import CalculationError, InputError, ModelError
 from forcebase.ingest.batch import Batch
+from forcebase.integrity.forgetting import forget
+from forcebase.integrity.verify import verify
 from forcebase.makers.phonon import ForceConstantsMaker, PhononMaker
 from forcebase.makers.relaxation import RelaxMaker
 from forcebase.models.sources import Source
 from forcebase.models.training_settings import QUICK
+from forcebase.provenance.subject import Subject
 from forcebase.records import Activity, Structure
 from forcebase.remote.placement import Place
+from forcebase.remote.queue import cancel
 
 MAKER = PhononMaker(
     relax_maker=RelaxMaker(fmax=1e-3),
@@ -135,6 +139,23 @@ def test_training(other_db, db, remote, imported):
 
 
 @pytest.mark.remote
+@pytest.mark.training
+def test_a_model_whose_dataset_was_forgotten_meanwhile_is_not_written(db, remote, imported):
+    imported(db, "wse2_gpaw_pbe.extxyz")
+    dataset = build_dataset(db, "d", {"n_atoms": 3})
+    handle = train_model(db, dataset, replace(QUICK, threads=1), where="cpu")
+    forget(db, Subject("datasets", dataset.id))
+    remote.run_queue()
+    with pytest.raises(CalculationError, match="1 datasets that it needs were taken back"):
+        handle.result(timeout=1)
+    assert db.methods.count(kind="MACE") == 0
+    again = build_dataset(db, "d", {"n_atoms": 3})
+    assert again.id == dataset.id
+    assert handle.result(timeout=1).dataset == again.id
+    assert verify(db).is_sound
+
+
+@pytest.mark.remote
 def test_labels_that_are_filled(other_db, db, remote, imported):
     for database in (other_db, db):
         imported(database, "wse2_gpaw_unitcell.extxyz")
@@ -170,6 +191,32 @@ def test_what_failed_is_told_and_the_rest_is_collected(db, remote):
     assert {job.name: job.worker for job in handle.jobs()} == {"predict": "cpu", "divide": "gpu"}
     assert not db.activities.one(kind="failure").mended
     assert db.calculations.one(method_class="model").structure == cell.id
+
+
+def test_what_waits_in_the_queue_is_not_queued_twice(db, remote, imported):
+    model, cell = emt(db)
+    imported(db, "wse2_gpaw_pbe.extxyz")
+    dataset = build_dataset(db, "d", {"n_atoms": 3})
+
+    def queued(seed=1, name="mine", **place):
+        wanted = replace(QUICK, seed=seed)
+        where = Place(**place)
+        return (
+            compute_phonon(db, model, cell, TWO, MAKER, where=where),
+            train_model(db, dataset, wanted, name=name, where=where),
+        )
+
+    first, again, elsewhere = queued(), queued(), queued(worker="gpu")
+    assert [h.flow for h in first] == [h.flow for h in again] == [h.flow for h in elsewhere]
+    assert [h.numbers for h in first] == [h.numbers for h in again]
+    assert all(handle.submission.waits for handle in again)
+    assert db.raw["jf_flows"].count_documents({}) == 2
+    _, other = queued(seed=2)
+    _, named = queued(name="other")
+    assert len({first[1].flow, other.flow, named.flow}) == 3
+    cancel(remote.project, first[1].jobs())
+    assert queued()[1].flow not in (first[1].flow, other.flow, named.flow)
+    assert queued(again=True)[0].flow != first[0].flow
 
 
 def test_what_cannot_be_computed_is_refused_before_anything_is_queued(db, remote):

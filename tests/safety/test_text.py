@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from forcebase.cli.console import note, print_table, say
+from forcebase.cli.console import note, say
+from forcebase.cli.tables import print_table
 from forcebase.errors import InputError
 from forcebase.safety.names import fill_name
 from forcebase.safety.text import html_text, is_utf8, markdown_text, readable

@@ -155,7 +155,7 @@ class RecordAnswers:
 
     def _name(self, method_id: str) -> str:
         method = self._db.methods.get(str(method_id))
-        return self._db.names.name_of(method.id) or method.short_title
+        return self._db.names.names_of([method.id]).get(method.id, method.short_title)
 
 
 def _vacuum(crystal: HarmonicCrystal) -> list[bool]:

@@ -26,8 +26,8 @@ class HomeDatabase(Database):
         return self.collection(collection).get(record_id)
 
     def name_of(self, record_id: str) -> str:
-        """The name that people gave a record; "" where it has none."""
-        return self.names.name_of(record_id)
+        """What stands for a record alone: a name, or a tag of no other; "" where it has none."""
+        return self.names.names_of([record_id]).get(record_id, "")
 
     def get(self, text: str, collection: str | None = None) -> Any:
         """Give any record by its id, its first digits, its name or its tag.

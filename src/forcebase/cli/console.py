@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 import time
 import warnings
@@ -18,11 +17,10 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from pymongo.errors import PyMongoError
-from rich import box
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -32,7 +30,6 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -42,16 +39,12 @@ from forcebase.errors import DatabaseError, ForcebaseError, InputError
 from forcebase.paths import disk_full, is_full
 from forcebase.safety.text import is_utf8, readable
 
-_Plain = partial(Console, highlight=False, markup=False, emoji=False)
-console = _Plain()
-error_console = _Plain(stderr=True)
+Plain = partial(Console, highlight=False, markup=False, emoji=False)
+"""A console that reads nothing in what it prints."""
+console = Plain()
+error_console = Plain(stderr=True)
 WIDE = 500
-"""Columns of a tree that goes into a file: its lines are not broken."""
-ID_OR_NUMBER = re.compile(r"[0-9a-f]{8,10}|[-+0-9.e]*|nan|-?inf")
-LEAST = 4
-"""Characters of a line that are left to a column whose cells are folded."""
-GAP = "  "
-"""Between the columns of a table."""
+"""Columns of a tree or table that goes into a file: its lines are not broken."""
 Part = str | tuple[str, str]
 """Plain text, or (plain text, style)."""
 
@@ -137,81 +130,7 @@ def note(*parts: Part) -> None:
 
 def print_tree(tree: Tree) -> None:
     """Print a tree whose labels `words` made."""
-    (console if console.is_terminal else _Plain(width=WIDE)).print(tree)
-
-
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; numbers to the right. A cell is any value, or styled by `words`.
-
-    Where the terminal is too narrow, long cells are folded; ids, numbers and other short ones
-    stay whole where that leaves room.
-    """
-    table = Table(
-        title=plain(title),
-        title_justify="left",
-        header_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    columns = _headings(columns, rows)
-    whole = _kept_whole(columns, rows)
-    for index, column in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], (int, float)) for row in rows)
-        justify: Literal["left", "right"] = "right" if numeric else "left"
-        kept = index in whole
-        table.add_column(plain(column), justify=justify, overflow="fold", no_wrap=kept)
-    for row in rows:
-        table.add_row(*(cell(value) for value in row))
-    console.print(table)
-
-
-def _headings(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """Units go into a line of their own where the terminal is too narrow for all."""
-    widths = [
-        max(map(len, [plain(name), *(cell(row[index]).plain for row in rows)]))
-        for index, name in enumerate(columns)
-    ]
-    if sum(widths) + len(GAP) * (len(columns) + 1) <= console.width:
-        return list(columns)
-    return [name.replace(" (", "\n(") for name in columns]
-
-
-def _kept_whole(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> set[int]:
-    """Columns to keep as wide as they are: ids and numbers, then the shortest, while there is room.
-
-    Each of the others is left the room of `LEAST` characters, or none is kept: what a column of
-    one line has no room for would not be printed at all.
-    """
-    texts = [[cell(row[index]).plain for row in rows] for index in range(len(columns))]
-    widths = [
-        max(map(len, [*plain(name).split("\n"), *texts[i]])) for i, name in enumerate(columns)
-    ]
-
-    def rank(index: int) -> tuple[bool, int]:
-        copied = all(map(ID_OR_NUMBER.fullmatch, texts[index]))
-        return not copied, widths[index]
-
-    room = console.width - len(GAP) * (len(columns) + 1) - sum(min(w, LEAST) for w in widths)
-    whole: set[int] = set()
-    for index in sorted(range(len(columns)), key=rank):
-        room -= max(widths[index] - LEAST, 0)
-        if room < 0:
-            break
-        whole.add(index)
-    return whole
-
-
-def cell(value: Any) -> Text:
-    """What stands in a table for a value; what has a style already stays as it is."""
-    return value if isinstance(value, Text) else words(_cell_text(value))
-
-
-def _cell_text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, (list, tuple)):
-        return " ".join(_cell_text(item) for item in value)
-    return "" if value is None else str(value)
+    (console if console.is_terminal else Plain(width=WIDE)).print(tree)
 
 
 class StageBars:

@@ -9,22 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
+from forcebase.cli.arguments import DatasetArgument
 from forcebase.cli.commands import CommandGroup
-from forcebase.cli.console import (
-    JsonOption,
-    open_database,
-    print_json,
-    print_table,
-    say,
-    stage_bars,
-)
+from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
 from forcebase.cli.records import SHORT, parse_filters, resolve_names
 from forcebase.cli.stale import warn_if_stale
+from forcebase.cli.tables import print_table
 from forcebase.errors import InputError
 from forcebase.paths import check_writable
 
 app = CommandGroup(help="Frozen, versioned lists of calculations.")
-DatasetArgument = Annotated[str, typer.Argument(help="name@version, name (newest) or id.")]
 MANY = 8
 """Entries of a list that a reader is shown in full."""
 

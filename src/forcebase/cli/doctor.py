@@ -14,7 +14,8 @@ import typer
 from pymongo.errors import PyMongoError
 from rich.text import Text
 
-from forcebase.cli.console import JsonOption, print_json, print_table, words
+from forcebase.cli.console import JsonOption, print_json, words
+from forcebase.cli.tables import print_table
 from forcebase.errors import ForcebaseError
 from forcebase.models.mace_package import COMMAND as MACE_COMMAND
 from forcebase.models.mace_package import is_installed

@@ -7,16 +7,13 @@ from typing import Annotated
 
 import typer
 
+from forcebase.cli.arguments import SubjectArgument
 from forcebase.cli.console import JsonOption, open_database, print_json, say
 from forcebase.errors import InputError
 
-RecordArgument = Annotated[
-    str, typer.Argument(help="Id or its first digits, name or tag; a job or import too.")
-]
-
 
 def forget(
-    record: RecordArgument,
+    record: SubjectArgument,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,7 +45,7 @@ def forget(
 
 
 def raw(
-    record: RecordArgument,
+    record: SubjectArgument,
     out: Annotated[Path, typer.Option(help="Folder to write below.")] = Path("raw"),
     as_json: JsonOption = False,
 ) -> None:

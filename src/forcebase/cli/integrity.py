@@ -7,18 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from forcebase.cli.arguments import SubjectArgument
 from forcebase.cli.console import JsonOption, note, open_database, print_json, say, stage_bars
 
 SHORT = 10
 SHOWN = 8
 """Findings of one kind that are printed; --json has more."""
-RecordArgument = Annotated[
-    str, typer.Argument(help="Id or its first digits, name or tag; a job or import too.")
-]
 
 
 def taint(
-    record: RecordArgument,
+    record: SubjectArgument,
     reason: Annotated[str, typer.Option(help="What is wrong with it, for those who read.")],
     as_json: JsonOption = False,
 ) -> None:
@@ -54,7 +52,7 @@ def _goes_on(lineage: Any) -> bool:
     return bool(lineage.cut or lineage.rests)
 
 
-def untaint(record: RecordArgument, as_json: JsonOption = False) -> None:
+def untaint(record: SubjectArgument, as_json: JsonOption = False) -> None:
     """Take the word back; what another taint reaches stays stale.
 
     Example:

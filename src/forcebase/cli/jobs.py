@@ -14,8 +14,9 @@ from rich.live import Live
 from rich.table import Table
 
 from forcebase.cli.commands import CommandGroup
-from forcebase.cli.console import JsonOption, cell, console, open_database, print_json, say, words
+from forcebase.cli.console import JsonOption, console, open_database, print_json, say, words
 from forcebase.cli.records import MANY
+from forcebase.cli.tables import cell
 from forcebase.errors import InputError
 
 app = CommandGroup(no_args_is_help=False)
@@ -51,6 +52,7 @@ def show(
       forcebase jobs --live
       forcebase jobs --state failed --json
       forcebase jobs rerun --failed
+      forcebase jobs cancel 12
     """
     if context.invoked_subcommand:
         return
@@ -136,6 +138,38 @@ def rerun(
         print_json({"rerun": done})
         return
     say(f"{len(done)} jobs are ready to run again: {', '.join(done) or 'none failed'}")
+
+
+@app.command()
+def cancel(
+    numbers: NumbersArgument = None,
+    flow: Annotated[str | None, typer.Option(help="All of the flow whose uuid begins so.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel jobs that wait or run, and those of their flows that wait for them.
+
+    What runs is ended by its worker. `forcebase jobs rerun` begins a cancelled job anew.
+
+    Examples:
+      forcebase jobs cancel 12 13
+      forcebase jobs cancel --flow 3f2a
+    """
+    from forcebase.remote.project import find_project
+    from forcebase.remote.queue import OVER, list_jobs
+    from forcebase.remote.queue import cancel as cancel_jobs
+
+    with open_database(writing=True) as db:
+        if bool(numbers) == bool(flow):
+            raise InputError("Which jobs?", hint="Give their numbers, or --flow and a uuid.")
+        jobs = list_jobs(db, numbers=numbers or (), flow=flow)
+        _check_found(numbers or (), jobs)
+        if flow:
+            jobs = [job for job in jobs if job.state not in OVER]
+        done = cancel_jobs(find_project(db.settings), jobs)
+    if as_json:
+        print_json({"cancelled": done})
+        return
+    say(f"{len(done)} jobs cancelled: {', '.join(done) or 'none of them waits or runs'}")
 
 
 @app.command()

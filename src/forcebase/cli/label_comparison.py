@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from forcebase.cli.console import print_table, say
+from forcebase.cli.console import say
+from forcebase.cli.tables import print_table
 
 QUANTITIES = {
     "energy": "energy",

@@ -55,6 +55,8 @@ def launch(
         flow = load_flow(db, flow_file, pairs)
         if where is not None and defines_jobs(flow_file, flow):
             where = replace(where, modules=flow_file.parent)
+        if where is not None:
+            where = replace(where, again=True)  # a flow file may draw anew each time
         report = awaited(run(db, flow, lambda found: found, where, bars), as_json)
     if report is None:
         return

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from forcebase.cli.console import JsonOption, open_database, print_json, print_table, words
+from forcebase.cli.console import JsonOption, open_database, print_json, words
 from forcebase.cli.records import MANY
+from forcebase.cli.tables import print_table
 
 STYLES = {"unfinished": "yellow", "running": "cyan", "failed": "red"}
 

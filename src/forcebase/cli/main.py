@@ -24,6 +24,8 @@ from forcebase.cli import (
     records,
     remote,
     server,
+    show,
+    status,
     trace,
     why,
     work,
@@ -33,7 +35,7 @@ from forcebase.cli.console import run_app, say
 
 app = CommandGroup(
     help="Any machine-learning force field against any DFT record.\n\n"
-    "Start with `forcebase demo`, then `forcebase ls methods`."
+    "Start with `forcebase demo`, then `forcebase status`."
 )
 
 
@@ -67,8 +69,11 @@ app.command()(work.predict)
 app.command()(phonon.phonon)
 app.command()(phonon.defect)
 app.command()(compare.compare)
+app.command()(status.status)
 app.command()(records.ls)
-app.command()(records.show)
+app.command()(show.show)
+app.command()(show.name)
+app.command()(show.tag)
 app.command()(trace.trace)
 app.command()(why.why)
 app.command()(integrity.taint)

@@ -15,11 +15,11 @@ from forcebase.cli.console import (
     note,
     open_database,
     print_json,
-    print_table,
     say,
     stage_bars,
     words,
 )
+from forcebase.cli.tables import print_table
 
 
 def demo(

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from forcebase.cli.console import note, print_json, print_table, say, stage_bars
+from forcebase.cli.console import note, print_json, say, stage_bars
 from forcebase.cli.places import awaited
 from forcebase.cli.stale import warn_of_comparison
+from forcebase.cli.tables import print_table
 
 NAMED = 3
 """Missing structures that are named; all are with --json."""

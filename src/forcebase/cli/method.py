@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from forcebase.cli.arguments import MethodArgument
 from forcebase.cli.commands import CommandGroup
-from forcebase.cli.console import JsonOption, open_database, print_json, print_table, say
+from forcebase.cli.console import JsonOption, open_database, print_json, say
 from forcebase.cli.records import SHORT
+from forcebase.cli.tables import print_table
 
 app = CommandGroup(help="What tells DFT methods apart, and which are taken for one.")
-MethodArgument = Annotated[str, typer.Argument(help="Id (or its first digits), name or tag.")]
 
 
 @app.command()

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from forcebase.cli.arguments import ModelArgument
 from forcebase.cli.commands import CommandGroup
-from forcebase.cli.console import JsonOption, note, open_database, print_json, print_table, say
+from forcebase.cli.console import JsonOption, note, open_database, print_json, say
+from forcebase.cli.tables import print_table
 from forcebase.errors import InputError, ModelError
 from forcebase.paths import check_folder
 
@@ -128,7 +130,7 @@ def convert(
 
 @app.command()
 def export(
-    model: Annotated[str, typer.Argument(help="Model: id, name or tag.")],
+    model: ModelArgument,
     out: Annotated[Path, typer.Option("--out", help="A new file.")],
     format: Annotated[Format, typer.Option(help="model or neutral.")] = "model",
     as_json: JsonOption = False,
@@ -157,7 +159,7 @@ def export(
 
 @app.command()
 def check(
-    model: Annotated[str, typer.Argument(help="Model: id, name or tag.")],
+    model: ModelArgument,
     structure: Annotated[
         str | None, typer.Option(help="Check on this one: id, name or tag.")
     ] = None,

@@ -8,16 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from forcebase.cli.arguments import ModelArgument, StructureArgument
 from forcebase.cli.compare import parse_edges
-from forcebase.cli.console import (
-    JsonOption,
-    cell,
-    open_database,
-    print_json,
-    print_table,
-    say,
-    stage_bars,
-)
+from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
 from forcebase.cli.places import (
     ProjectOption,
     RemoteOption,
@@ -27,6 +20,7 @@ from forcebase.cli.places import (
     check_place,
     place_of,
 )
+from forcebase.cli.tables import cell, print_table
 from forcebase.errors import InputError
 from forcebase.paths import check_folder
 
@@ -36,8 +30,8 @@ LocalDOS = Literal["exact", "kpm"]
 
 
 def phonon(
-    model: Annotated[str, typer.Argument(help="Model: id, name or tag.")],
-    structure: Annotated[str, typer.Argument(help="Unit cell: id, name or tag.")],
+    model: ModelArgument,
+    structure: StructureArgument,
     supercell: Annotated[str, typer.Option(help="As 3x3x1.")] = "3x3x1",
     defect: Annotated[
         str | None, typer.Option(help="As v_Se, Mo_W, or remove:17,swap:20:Mo,move:3:0/0/0.1.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from forcebase.cli.console import print_json, print_table, say
+from forcebase.cli.console import print_json, say
 from forcebase.cli.label_comparison import leakage_told
+from forcebase.cli.tables import print_table
 
 
 def show_phonon_comparison(

@@ -81,8 +81,9 @@ def _print_submission(submission: Any, as_json: bool) -> None:
     if as_json:
         print_json(asdict(submission))
         return
+    already = "already " if submission.waits else ""
     say(
-        f"flow {submission.name!r}: {len(submission.jobs)} jobs in the queue of project "
+        f"flow {submission.name!r}: {len(submission.jobs)} jobs {already}in the queue of project "
         f"{submission.project}, for {', '.join(sorted(set(submission.workers)))}."
     )
     for part in submission.unmatched:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.tree import Tree
 
+from forcebase.cli.arguments import SubjectArgument
 from forcebase.cli.console import (
     JsonOption,
     Part,
@@ -23,9 +24,7 @@ SHORT = 10
 
 
 def trace(
-    record: Annotated[
-        str, typer.Argument(help="Id or its first digits, name or tag; an activity or member too.")
-    ],
+    record: SubjectArgument,
     up: Annotated[bool, typer.Option("--up", help="Only where it comes from.")] = False,
     down: Annotated[bool, typer.Option("--down", help="Only what was made from it.")] = False,
     depth: Annotated[int, typer.Option(min=0, max=1000, help="So many steps each way.")] = 4,

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 
 from forcebase.cli.commands import CommandGroup
-from forcebase.cli.console import JsonOption, note, print_json, print_table, say
+from forcebase.cli.console import JsonOption, note, print_json, say
+from forcebase.cli.tables import print_table
 from forcebase.errors import InputError
 
 app = CommandGroup(help="Users of the database: readers, curators, admins.")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from forcebase.cli.arguments import DatasetArgument
 from forcebase.cli.console import JsonOption, open_database, print_json, say
 from forcebase.cli.records import SHORT
 from forcebase.cli.stale import warn_if_stale
@@ -13,7 +14,7 @@ from forcebase.cli.stale import warn_if_stale
 
 def why(
     record: Annotated[str, typer.Argument(help="A calculation, or a structure.")],
-    dataset: Annotated[str, typer.Argument(help="name@version, name (newest) or id.")],
+    dataset: DatasetArgument,
     as_json: JsonOption = False,
 ) -> None:
     """Say why a record is in a dataset, or why not: split, family, steps, numbers.

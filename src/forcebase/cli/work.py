@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from forcebase.cli.archive import import_archives
-from forcebase.cli.console import (
-    JsonOption,
-    cell,
-    note,
-    open_database,
-    print_json,
-    say,
-    stage_bars,
-)
+from forcebase.cli.arguments import DatasetArgument, ModelArgument
+from forcebase.cli.console import JsonOption, note, open_database, print_json, say, stage_bars
 from forcebase.cli.launch import print_report
 from forcebase.cli.model import DType
 from forcebase.cli.places import (
@@ -29,6 +22,7 @@ from forcebase.cli.places import (
     place_of,
 )
 from forcebase.cli.stale import warn_if_stale
+from forcebase.cli.tables import cell
 from forcebase.errors import InputError
 from forcebase.paths import check_readable
 
@@ -36,7 +30,6 @@ if TYPE_CHECKING:
     from forcebase.models.training_settings import TrainingSettings
 
 TrainingDevice = Literal["auto", "cpu", "cuda"]
-ModelArgument = Annotated[str, typer.Argument(help="Model: id, name or tag.")]
 NameOption = Annotated[str | None, typer.Option(help="Name the result, to call it by.")]
 
 
@@ -118,7 +111,7 @@ def import_files(
 
 
 def train(
-    dataset: Annotated[str, typer.Argument(help="name@version, name (newest) or id.")],
+    dataset: DatasetArgument,
     name: NameOption = None,
     full: Annotated[
         bool, typer.Option("--full", help="The preset full, in place of demo.")

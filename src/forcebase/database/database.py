@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -107,7 +108,7 @@ class Database:
             Name of the collection, and the record.
 
         Raises:
-            NotFoundError: nothing, or more than one record, answers to `text`.
+            NotFoundError: no record, or more than one, matches `text`.
         """
         found = self._by_name(text, collection) or self._by_id(text, collection)
         if len(found) == 1:
@@ -115,9 +116,11 @@ class Database:
             return place, self.collection(place).get(record_id)
         where = f" in {collection}" if collection else ""
         if not found:
+            near = get_close_matches(text, self._all_names(collection), 1)
+            meant = f"Did you mean {near[0]}? " if near else ""
             raise NotFoundError(
-                f"Nothing{where} answers to {text!r}.",
-                hint="`forcebase ls COLLECTION` lists ids and names.",
+                f"No record{where} matches {text!r}.",
+                hint=f"{meant}`forcebase ls {collection or 'COLLECTION'}` lists ids and names.",
             )
         listed = ", ".join(f"{place} {record_id[:12]}" for place, record_id in found[:5])
         raise NotFoundError(
@@ -135,6 +138,13 @@ class Database:
             return [named]
         places = [collection] if collection else list(self.record_collections)
         return [(place, r) for place in places for r in self.names.tagged(text, place, 2)][:2]
+
+    def _all_names(self, collection: str | None) -> list[str]:
+        """Names and tags, or the first many of them, and those of datasets."""
+        found = self.names.all(collection)
+        if collection in (None, "datasets"):
+            found += [str(name) for name in self.datasets.raw.distinct("name")]
+        return found
 
     def _dataset_versions(self, text: str) -> list[str]:
         """Datasets answer to name@version, and to their name alone for the newest."""
@@ -165,7 +175,7 @@ class Database:
         self.client.close()
 
     def require_model(self, text: str) -> records.ModelMethod:
-        """Give the model that answers to `text`.
+        """Give the model that `text` names.
 
         Raises:
             InputError: it is a DFT method.
@@ -176,7 +186,7 @@ class Database:
         return record
 
     def require_structure(self, text: str) -> records.Structure:
-        """Give the structure that answers to `text`, or that of a calculation or phonon.
+        """Give the structure that `text` names, or that of a calculation or phonon.
 
         Raises:
             InputError: it is another kind of record.

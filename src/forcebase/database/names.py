@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pymongo import ReplaceOne
 from pymongo.database import Database as MongoDatabase
@@ -95,14 +96,41 @@ class Names:
             query["collection"] = collection
         return [found["record"] for found in self._raw.find(query).sort("_id", 1).limit(limit)]
 
+    def names_of(self, records: Sequence[str]) -> dict[str, str]:
+        """Record -> what stands for it alone: a name, or a tag that no other record carries."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for piece in in_pieces({"record": {"$in": list(records)}}):
+            for row in self._raw.find(piece):
+                found.setdefault(row["record"], []).append((row["kind"], row["text"]))
+        tags = {text for some in found.values() for kind, text in some if kind == "tag"}
+        counts: list[Mapping[str, Any]] = [
+            {"$match": {"kind": "tag", "text": {"$in": sorted(tags)}}},
+            {"$sortByCount": "$text"},
+        ]
+        alone = {row["_id"] for row in self._raw.aggregate(counts) if row["count"] == 1}
+        chosen = {
+            record: sorted(x for x in some if x[0] == "name" or x[1] in alone)
+            for record, some in found.items()
+        }
+        return {record: some[0][1] for record, some in chosen.items() if some}
+
+    def all_of(self, records: Sequence[str]) -> dict[str, list[str]]:
+        """Record -> its names and then its tags, each sorted; those with none are left out."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for piece in in_pieces({"record": {"$in": list(records)}}):
+            for row in self._raw.find(piece):
+                found.setdefault(row["record"], []).append((row["kind"], row["text"]))
+        return {record: [text for _, text in sorted(some)] for record, some in found.items()}
+
+    def all(self, collection: str | None = None, limit: int = 10_000) -> list[str]:
+        """Names and tags that there are, each once: the first so many by alphabet."""
+        query = {"collection": collection} if collection else {}
+        rows = self._raw.find(query, {"text": 1}).sort("_id", 1).limit(limit)
+        return list(dict.fromkeys(row["text"] for row in rows))
+
     def of(self, record: str) -> list[str]:
         """Names and tags of a record."""
         return sorted(found["text"] for found in self._raw.find({"record": record}))
-
-    def name_of(self, record: str) -> str:
-        """A name of a record, the first by the alphabet; "" where it has none but tags."""
-        found = self._raw.find({"record": record, "kind": "name"}).sort("text", 1).limit(1)
-        return next((str(row["text"]) for row in found), "")
 
     def _set(self, kind: str, text: str, collection: str, records: Sequence[str]) -> None:
         changes = []

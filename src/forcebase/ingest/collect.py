@@ -113,6 +113,9 @@ def _collect_job(db: Database, job: dict[str, Any], report: CollectReport) -> No
             if not _is_passed_on(output):
                 report.unknown.append(name)
             return
+        for model in batch.methods:  # its dataset may be forgotten while it trains elsewhere
+            for edge in model.provenance.edges:
+                batch.needed.setdefault(edge.collection, set()).add(edge.record)
         activity = _activity(db, job, output)
         unnamed: list[str] = []
 

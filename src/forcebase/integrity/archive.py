@@ -15,12 +15,14 @@ from typing import IO, Any
 
 from bson import json_util
 
-from forcebase.digest import content_digest
+from forcebase.digest import bytes_digest, content_digest
 from forcebase.errors import InputError, IntegrityError
 from forcebase.safety.recursion import usual_recursion_limit
 
 FORMAT = "forcebase backup 1"
-MANIFEST = "manifest.json"
+MANIFEST, CHECKSUM = "manifest.json", "manifest.sha256"
+WITH_CHECKSUM = 8
+"""Backups of this schema version on have a checksum of their manifest."""
 LARGEST = 48 * 1024 * 1024
 """Bytes of a document: what a server lets a client send, with room."""
 
@@ -95,8 +97,9 @@ class Stream:
 
 def write_manifest(archive: zipfile.ZipFile, manifest: Manifest) -> None:
     """Add the manifest, which makes the archive complete."""
-    text = json_util.dumps({"format": FORMAT, **asdict(manifest)}, indent=1)
+    text = json_util.dumps({"format": FORMAT, **asdict(manifest)}, indent=1).encode()
     archive.writestr(MANIFEST, text)
+    archive.writestr(CHECKSUM, bytes_digest(text))
 
 
 def open_archive(path: Path) -> zipfile.ZipFile:
@@ -120,6 +123,7 @@ def read_manifest(archive: zipfile.ZipFile) -> Manifest:
 
     Raises:
         InputError: this is not a backup, or one of a later format.
+        IntegrityError: the manifest was changed.
     """
     try:
         text = archive.read(MANIFEST)
@@ -128,14 +132,25 @@ def read_manifest(archive: zipfile.ZipFile) -> Manifest:
         if content.pop("format") != FORMAT:
             raise InputError("The backup has another format.", hint="Upgrade forcebase.")
         collections = [StoredCollection(**entry) for entry in content.pop("collections")]
-        return Manifest(collections=collections, **content)
-    except InputError:
+        manifest = Manifest(collections=collections, **content)
+        _check_unchanged(archive, text, manifest)
+        return manifest
+    except (InputError, IntegrityError):
         raise
     except Exception:  # of zip, of deflate, of JSON, or of MongoDB's values in it
         raise InputError(
             f"{archive.filename} is not a backup: its manifest cannot be read.",
             hint="Give a file of `forcebase backup`.",
         ) from None
+
+
+def _check_unchanged(archive: zipfile.ZipFile, text: bytes, manifest: Manifest) -> None:
+    if manifest.schema_version < WITH_CHECKSUM and CHECKSUM not in archive.namelist():
+        return
+    if archive.read(CHECKSUM) != bytes_digest(text).encode():
+        raise IntegrityError(
+            f"{archive.filename} is damaged: its manifest was changed.", hint="Use another backup."
+        )
 
 
 def member_of(collection: str) -> str:

@@ -16,10 +16,10 @@ class Subject(NamedTuple):
 
 
 def find_subject(db: Database, text: str) -> Subject:
-    """Find what answers to `text`: as `Database.resolve`, and whole ids of activities and members.
+    """Find what `text` names: as `Database.resolve`, and whole ids of activities and members.
 
     Raises:
-        NotFoundError: nothing, or more than one record, answers to it.
+        NotFoundError: no record, or more than one, matches it.
     """
     for collection in (db.activities, db.members):
         if collection.raw.find_one({"_id": text}, {"_id": 1}):

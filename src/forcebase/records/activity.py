@@ -85,7 +85,7 @@ class Activity(Sealed):
 
     OPEN_FIELDS = ("run",)
     DESCRIPTION = Description(
-        columns=columns("id", "kind", "name", "finished_at", "mended", "reason"),
+        columns=columns("id", "kind", "finished_at", "name", "mended", "reason"),
         blobs=(BlobField("run.raw_file", "imported file"),),
         heavy=("error", "settings"),
         many=True,

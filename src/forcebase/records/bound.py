@@ -144,6 +144,8 @@ def called(record: Any, field: str) -> str:
     if not isinstance(held, RecordId):
         return str(held or "")[:SHORT]
     try:
+        if held.collection == "datasets":  # by their title, for names of theirs move
+            return held.title
         return held._home.name_of(held) or held.title
     except Exception:  # it is not there, or the connection was closed
         return str(held)[:SHORT]

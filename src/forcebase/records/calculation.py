@@ -50,11 +50,10 @@ class Calculation(Record):
     }
     DESCRIPTION = Description(
         columns=columns(
-            *("id", "formula", "kind"),
-            Column("method_class", "class"),
-            Column("energy", unit="eV"),
-            Column("max_force", "max_F", "eV/A"),
-            "method",
+            *("id", "formula", "method"),
+            Column("energy", unit="eV", digits=3),
+            Column("max_force", "max |F|", "eV/A", digits=3),
+            "kind",
         ),
         references=(
             Reference("structure", "structures", "structure"),

@@ -31,7 +31,7 @@ class Dataset(Record):
         ],
     }
     DESCRIPTION = Description(
-        columns=columns("id", "title", "counts", "method"),
+        columns=columns("id", "title", "method", "counts"),
         references=(
             # a version has members of its own: one that left the bad record out is sound
             Reference("parent", "datasets", "parent version", carries_taint=False),

@@ -55,11 +55,13 @@ class Column:
         field: a field or property, dotted where it is inside another.
         heading: where the field's name would take the room of what stands below it.
         unit: of its numbers, as "eV".
+        digits: of its numbers, behind the point; None for six in all.
     """
 
     field: str
     heading: str = ""
     unit: str = ""
+    digits: int | None = None
 
     @property
     def title(self) -> str:

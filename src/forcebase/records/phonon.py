@@ -50,10 +50,9 @@ class Phonon(Record):
     }
     DESCRIPTION = Description(
         columns=columns(
-            *("id", "formula"),
-            Column("defect.name", "defect"),
+            *("id", "formula", "method", "supercell"),
             Column("n_atoms_supercell", "atoms"),
-            "method",
+            Column("defect.name", "defect"),
         ),
         references=(
             Reference("structure", "structures", "structure"),
@@ -98,9 +97,16 @@ class Phonon(Record):
     @property
     def title(self) -> str:
         """As "SeW v_Se model 6x6x1"."""
-        matrix = "x".join(str(row[i]) for i, row in enumerate(self.supercell_matrix))
         defect = (self.defect or {}).get("name", "")
-        return " ".join(p for p in (self.formula, defect, self.method_class, matrix) if p)
+        return " ".join(p for p in (self.formula, defect, self.method_class, self.supercell) if p)
+
+    @property
+    def supercell(self) -> str:
+        """As "3x3x1", or "-1,1,1;1,-1,1;1,1,-1" where the matrix is not diagonal."""
+        rows = [list(row) for row in self.supercell_matrix]
+        if all(value == 0 for i, row in enumerate(rows) for j, value in enumerate(row) if i != j):
+            return "x".join(str(row[i]) for i, row in enumerate(rows))
+        return ";".join(",".join(map(str, row)) for row in rows)
 
     def facts(self) -> list[tuple[str, object]]:
         """Method and supercell, then how the force constants were made."""

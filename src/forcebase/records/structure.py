@@ -18,7 +18,7 @@ from forcebase.physics.periodicity import vacuum_axes
 from forcebase.records.array_field import ArrayField, decode_array
 from forcebase.records.base import Record, StructuresOf
 from forcebase.records.bound import SHORT
-from forcebase.records.description import Description, Reference, columns
+from forcebase.records.description import Column, Description, Reference, columns
 
 LARGEST_LENGTH = 1e6
 """angstrom; a tenth of a millimetre."""
@@ -46,7 +46,7 @@ class Structure(Record):
         ],
     }
     DESCRIPTION = Description(
-        columns=columns("id", "formula", "kind", "n_atoms", "family"),
+        columns=columns("id", "formula", Column("n_atoms", "atoms"), "kind", "family"),
         references=(Reference("recipe.parent", "structures", "parent", may_be_elsewhere=True),),
         heavy=("positions", "numbers", "cell"),
         tells_source=True,

@@ -8,7 +8,7 @@ from mongoengine import DictField, IntField, StringField
 
 from forcebase.records.base import DIGEST_PATTERN, Record
 from forcebase.records.bound import called, home_of
-from forcebase.records.description import BlobField, Description, Reference, columns
+from forcebase.records.description import BlobField, Column, Description, Reference, columns
 from forcebase.records.numbers import Numbers
 
 
@@ -20,7 +20,14 @@ class Validation(Record):
         "indexes": [["kind", "model", "reference"], "inputs_root", "provenance.edges.record"],
     }
     DESCRIPTION = Description(
-        columns=columns("id", "kind", "model", "reference", "n"),
+        columns=columns(
+            *("id", "model", "reference"),
+            Column("subject", "on"),
+            Column("energy_mae", "energy", "meV/atom", digits=2),
+            Column("forces_mae", "forces", "meV/A", digits=1),
+            Column("bands_mae", "bands", "THz", digits=3),
+            "n",
+        ),
         references=(Reference("model", "methods"), Reference("reference", "methods")),
         blobs=(BlobField("inputs"),),
         heavy=("metrics",),
@@ -44,19 +51,45 @@ class Validation(Record):
     leakage = DictField(help_text="n_in_training, n_same_family, n_new")
 
     @property
+    def subject(self) -> str:
+        """What was compared: dataset and split, a query, or the id of the reference's phonon."""
+        on = self.on
+        if "reference_phonon" in on:
+            return str(on["reference_phonon"])
+        if on.get("dataset"):
+            return ":".join(str(on[key]) for key in ("dataset", "split") if on.get(key))
+        return " ".join(f"{key}={value}" for key, value in (on.get("query") or {}).items())
+
+    @property
+    def energy_mae(self) -> float | None:
+        """Of labels, meV/atom."""
+        return self._mae("energy")
+
+    @property
+    def forces_mae(self) -> float | None:
+        """Of labels, meV/angstrom."""
+        return self._mae("forces")
+
+    @property
+    def bands_mae(self) -> float | None:
+        """Of phonons, THz."""
+        return (self.metrics or {}).get("band_mae_THz")
+
+    def _mae(self, quantity: str) -> float | None:
+        return (self.metrics or {}).get("overall", {}).get(quantity, {}).get("mae")
+
+    @property
     def title(self) -> str:
         """As "labels n=7"."""
         return f"{self.kind} n={self.n}"
 
     def facts(self) -> list[tuple[str, object]]:
         """The two sides and what they were compared on, then the errors."""
-        on = dict(self.on)
-        data = ":".join(str(on[key]) for key in ("dataset", "split") if on.get(key))
         seen = {key: value for key, value in (self.leakage or {}).items() if value}
         rows: list[tuple[str, object]] = [
             ("of", called(self, "model")),
             ("against", called(self, "reference")),
-            ("on", data or on.get("path", "")),
+            ("on", self.on.get("path") or self.subject),
         ]
         if self.kind == "labels":
             errors = {name: self.errors.get(name) for name in ("energy", "forces", "stress")}

@@ -28,6 +28,7 @@ class Place:
         project: name of the project; the database's own by default.
         modules: a folder with modules of the flow's jobs, if workers of this machine do not import
             them anyhow.
+        again: put a flow into the queue though an equal one waits or runs there.
     """
 
     worker: str | None = None
@@ -35,6 +36,7 @@ class Place:
     resources: Mapping[str, QResources | Mapping[str, Any]] = field(default_factory=dict)
     project: str | None = None
     modules: Path | None = None
+    again: bool = False
 
 
 def place(

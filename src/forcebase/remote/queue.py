@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from forcebase.errors import InputError
 from forcebase.ingest.failures import FAILED
 from forcebase.remote.project import AUXILIARY, RemoteProject
 from forcebase.remote.recovery import (
+    CANCELLED,
     FLOWS,
     complete_begun,
     may_begin_again,
@@ -23,8 +25,9 @@ from forcebase.remote.recovery import (
 if TYPE_CHECKING:
     from jobflow_remote.jobs.jobcontroller import JobController
 
-OVER = ("COMPLETED", "STOPPED", "USER_STOPPED", *FAILED)
+OVER = ("COMPLETED", *CANCELLED, *FAILED)
 """States that last until somebody does something."""
+WAITING = ("WAITING", "PAUSED")
 LONG_LOCK = 600
 """s; a lock is held for a step of seconds, by a runner that a kill may have ended."""
 FIELDS = {
@@ -86,7 +89,7 @@ def list_jobs(
     if states:
         query["state"] = {"$in": [state.upper() for state in states]}
     if flow:
-        query["job.hosts"] = {"$regex": f"^{flow}"}
+        query["job.hosts"] = {"$regex": f"^{re.escape(flow)}"}
     if numbers:
         query["db_id"] = {"$in": list(numbers)}
     found = db.raw[QUEUE].find(query, FIELDS).sort("created_on", -1).limit(limit)
@@ -116,7 +119,7 @@ def count_states(db: Database) -> dict[str, int]:
 
 def is_idle(db: Database) -> bool:
     """Whether no job is left that a runner could bring further, or holds."""
-    active = [{"state": {"$nin": [*OVER, "WAITING", "PAUSED"]}}, {"lock_id": {"$ne": None}}]
+    active = [{"state": {"$nin": [*OVER, *WAITING]}}, {"lock_id": {"$ne": None}}]
     return db.raw[QUEUE].find_one({"$or": active}, {"_id": 1}) is None
 
 
@@ -156,13 +159,17 @@ def rerun(project: RemoteProject, jobs: Iterable[QueuedJob]) -> list[str]:
 
 
 def _rerun(controller: JobController, job: QueuedJob) -> None:
+    from jobflow_remote.jobs.state import JobState
     from jobflow_remote.utils.db import LockedDocumentError
 
     try:
         if complete_begun(controller, job.number) or _waits_again(controller, job):
             return
-        again = job.state in FAILED and may_begin_again(controller, job.uuid)
+        again = job.state in (*FAILED, *CANCELLED) and may_begin_again(controller, job.uuid)
         controller.rerun_job(db_id=job.number, force=again)
+        if job.state in CANCELLED:
+            for one in _those_behind(controller, job, CANCELLED):
+                controller.set_job_state(JobState.WAITING, db_id=one)
     except LockedDocumentError:
         raise InputError(
             f"Job {job.number} ({job.name}), or its flow, is held by a runner.",
@@ -176,6 +183,71 @@ def _waits_again(controller: JobController, job: QueuedJob) -> bool:
     """Whether a job that had failed waits for another one that runs again."""
     waiting = {"db_id": job.number, "state": "WAITING"}
     return job.state in FAILED and controller.jobs.find_one(waiting, {"_id": 1}) is not None
+
+
+def cancel(project: RemoteProject, jobs: Iterable[QueuedJob]) -> list[str]:
+    """Cancel jobs, and those of their flows that wait for them; what runs is ended by its worker.
+
+    Returns:
+        Numbers of the jobs that were cancelled.
+
+    Raises:
+        InputError: a job has ended, or is held by a runner; the others are cancelled nevertheless.
+    """
+    controller = project.controller()
+    done: list[str] = []
+    refused = []
+    try:
+        for job in jobs:
+            try:
+                if job.number not in done:  # it may have waited for one of those before
+                    done += _cancel(controller, job)
+            except InputError as error:
+                refused.append(error)
+    finally:
+        controller.close()
+    if refused:
+        raise refused[0]
+    return done
+
+
+def _cancel(controller: JobController, job: QueuedJob) -> list[str]:
+    from jobflow_remote.jobs.state import JobState
+    from jobflow_remote.utils.db import LockedDocumentError
+
+    if job.state in OVER:
+        raise InputError(
+            f"Job {job.number} ({job.name}) has ended: {job.state.lower()}.",
+            hint="Only jobs that wait or run can be cancelled.",
+        )
+    try:
+        if job.state in WAITING:
+            controller.set_job_state(JobState.USER_STOPPED, db_id=job.number)
+        else:
+            controller.stop_job(db_id=job.number)
+    except (LockedDocumentError, ValueError) as error:
+        raise InputError(
+            f"Job {job.number} ({job.name}) cannot be cancelled now: {error}",
+            hint="A runner holds it for a moment: do it again.",
+        ) from None
+    behind = _those_behind(controller, job, WAITING)
+    for one in behind:
+        controller.set_job_state(JobState.STOPPED, db_id=one)
+    return [job.number, *behind]
+
+
+def _those_behind(controller: JobController, job: QueuedJob, states: Sequence[str]) -> list[str]:
+    """Numbers of the jobs in these states that need the output of a job, or of one of those."""
+    found: list[str] = []
+    parents = [job.uuid]
+    while parents:
+        needing = {"parents": {"$in": parents}, "state": {"$in": list(states)}}
+        rows = controller.jobs.find({**needing, "db_id": {"$nin": found}}, {"db_id": 1, "uuid": 1})
+        parents = []
+        for row in rows:
+            found.append(row["db_id"])
+            parents.append(row["uuid"])
+    return found
 
 
 def long_locks(db: Database, seconds: float = LONG_LOCK) -> list[QueuedJob]:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 FLOWS = "jf_flows"
 FREE = {"lock_id": None, "lock_time": None}
-NOT_RUNNING = ("WAITING", "READY", "PAUSED", "CHECKED_OUT", "UPLOADED", *FAILED)
+CANCELLED = ("STOPPED", "USER_STOPPED")
+NOT_RUNNING = ("WAITING", "READY", "PAUSED", "CHECKED_OUT", "UPLOADED", *FAILED, *CANCELLED)
 """States in which a job has no process, so that it can be set back to waiting."""
 NEW_JOBS = ("replace", "addition", "detour")
 

@@ -18,6 +18,8 @@ from forcebase.errors import InputError
 from forcebase.remote.carrying import send
 from forcebase.remote.placement import Place, place, unmatched
 from forcebase.remote.project import RemoteProject, find_project
+from forcebase.remote.queue import QueuedJob, flow_jobs
+from forcebase.remote.same_flow import flow_key, mark, waiting_with
 
 if TYPE_CHECKING:
     from jobflow_remote.config.base import WorkerBase
@@ -35,6 +37,7 @@ class Submission:
         jobs: jobflow-remote's numbers of the jobs, as texts.
         workers: the worker that each job is sent to.
         unmatched: parts of names given that no job has yet.
+        waits: whether an equal flow waits or runs in the queue already, which this one is then.
         own: whether the project is the database's own; outputs of another one's are brought here by
             `forcebase collect --project`.
     """
@@ -46,10 +49,13 @@ class Submission:
     workers: list[str]
     unmatched: list[str]
     own: bool = True
+    waits: bool = False
 
 
 def submit(db: Database, flow: Flow | Job, where: Place | None = None) -> Submission:
     """Put a flow into the queue; a running `jf runner` does the rest.
+
+    Where an equal flow waits or runs there, that is the one, unless `where` says `again`.
 
     In a project that is not the database's own, the flow's inputs go into its JobStore first.
 
@@ -71,6 +77,19 @@ def submit(db: Database, flow: Flow | Job, where: Place | None = None) -> Submis
             f"Flow {flow.name!r} has no jobs: what it asks for is in the database already."
         )
     flow = get_flow(flow, allow_external_references=True)
+    key = flow_key(flow)
+    if not where.again and (same := _waiting(found, key)):
+        return Submission(
+            found.name,
+            same[0].flow,
+            flow.name,
+            [job.number for job in same],
+            [job.worker for job in same],
+            [],
+            found.own,
+            waits=True,
+        )
+    mark(flow, key)
     chosen = where.worker or found.workers[0]
     place(flow, where.workers, where.resources)
     jobs = [job for job, _ in flow.iterflow()]
@@ -96,6 +115,16 @@ def submit(db: Database, flow: Flow | Job, where: Place | None = None) -> Submis
     return Submission(
         found.name, flow.uuid, flow.name, ids, sent, unmatched(flow, names), found.own
     )
+
+
+def _waiting(project: RemoteProject, key: str) -> list[QueuedJob]:
+    """Jobs of the flow of this key, where it waits or runs in a project's queue."""
+    controller = project.controller()
+    try:
+        uuid = waiting_with(controller, key)
+    finally:
+        controller.close()
+    return flow_jobs(project, uuid) if uuid else []
 
 
 def check_place(db: Database, where: Place) -> None:
