@@ -19,6 +19,7 @@ import reference  # noqa: E402  docs/reference.py, which knows the commands
 
 ROOMS = {
     "forcebase": ("forcebase",),
+    "Session and results": ("forcebase.api",),
     "Use cases": ("forcebase.actions",),
     "Records": ("forcebase.records",),
     "Makers": ("forcebase.makers",),
@@ -30,6 +31,8 @@ ROOMS = {
 LINK = re.compile(r"\[((?:[^\[\]]|!?\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
 MOVED = {"index.md": ROOT / "README.md", "contributing.md": ROOT / "CONTRIBUTING.md"}
 """Pages that stand at the top of the repository, for those who look there."""
+NOTEBOOK = ".ipynb"
+"""A file of docs/ that is no page: a copy of it can be taken."""
 OUTSIDE = ("http://", "https://", "mailto:", "#")
 
 
@@ -72,7 +75,7 @@ def target(link: str, folder: Path) -> str:
         return link
     name, sign, anchor = link.partition("#")
     path = (folder / name).resolve()
-    if path.is_relative_to(ROOT / "docs") and path.exists():
+    if path.is_relative_to(ROOT / "docs") and path.exists() and path.suffix != NOTEBOOK:
         return str(path.relative_to(ROOT / "docs")) + sign + anchor
     moved = {source: place for place, source in MOVED.items()}
     if path in moved:
@@ -88,7 +91,8 @@ def linked_files() -> set[Path]:
     for page in [*MOVED.values(), *(ROOT / "docs").glob("*.md")]:
         for _, link in LINK.findall(page.read_text()):
             path = (page.parent / link.partition("#")[0]).resolve()
-            outside = not path.is_relative_to(ROOT) or path.is_relative_to(ROOT / "docs")
+            shown = path.is_relative_to(ROOT / "docs") and path.suffix != NOTEBOOK
+            outside = not path.is_relative_to(ROOT) or shown
             if not link.startswith(OUTSIDE) and not outside and path.is_file():
                 found.add(path)
     return found - set(MOVED.values())

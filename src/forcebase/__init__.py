@@ -4,7 +4,7 @@ import forcebase as fb
 
 db = fb.connect()
 db.calculations.find(method_class="dft", elements=["W", "Se"]).to_dataframe()
-fb.compare("wse2-mace", "gpaw-pbe", on="wse2-pbe@1:test").metrics
+db.compare("wse2-mace", "gpaw-pbe", on="wse2-pbe@1:test").errors.forces.mae
 """
 
 from __future__ import annotations

@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import ase.test
 import pytest
 from ase.build import bulk
+from silicon_models import add_tersoff, rattled
 
 from forcebase.api import Session
-
-TERSOFF = Path(ase.test.__file__).parent / "testdata" / "tersoff" / "SiC.tersoff"
-
-
-def add_tersoff(db):
-    """A model of silicon that needs no training."""
-    return db.models.add(
-        "ase",
-        "ase.calculators.tersoff:Tersoff.from_lammps",
-        weights=("potential_file", TERSOFF),
-        elements=["Si", "C"],
-        name="tersoff",
-    )
-
-
-def rattled(n):
-    """Cubic cells of silicon, each a little off its sites."""
-    cells = [bulk("Si", cubic=True) for _ in range(n)]
-    for seed, cell in enumerate(cells):
-        cell.rattle(0.06, seed=seed)
-    return cells
 
 
 @pytest.fixture

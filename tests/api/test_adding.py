@@ -179,7 +179,7 @@ def test_predictions_are_those_of_the_calculator(silicon):
     one = silicon.predict("tersoff", "si")
     assert [c.formula for c in one] == ["Si2"]
     assert len(silicon.predict("tersoff", [dataset, *found])) == 12
-    with pytest.raises(InputError, match="only datasets have splits"):
+    with pytest.raises(NotFoundError, match="'si-phonon'"):
         silicon.predict("tersoff", "si-phonon:test")
     with pytest.raises(InputError, match=r"int is not a structure of the database.*structures.add"):
         silicon.predict("tersoff", 5)

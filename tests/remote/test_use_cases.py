@@ -14,6 +14,7 @@ import pytest
 from ase.build import bulk
 from jobflow import Flow, Job
 from same_records import check_same
+from silicon_models import add_tersoff
 
 from forcebase.actions.datasets import build_dataset
 from forcebase.actions.defects import compute_defect_phonons
@@ -24,6 +25,7 @@ from forcebase.actions.predictions import predict, prediction_flow
 from forcebase.actions.running import run
 from forcebase.actions.running_there import Handle, State
 from forcebase.actions.training import train_model
+from forcebase.api import Session
 from forcebase.comparison import selection
 from forcebase.errors import CalculationError, InputError, ModelError
 from forcebase.ingest.batch import Batch
@@ -90,6 +92,24 @@ def test_predictions(other_db, db, remote):
     again = predict(db, there[0], [there[1].id], where="cpu")
     assert (again.done, again.numbers, again.flow) == (True, [], "")
     assert again.result() == 0
+
+
+@pytest.mark.remote
+def test_a_handle_of_python_gives_a_record_that_leads_on(db, remote):
+    session = Session(db.settings)
+    tersoff = add_tersoff(session)
+    si = session.structures.add(bulk("Si"), name="si")
+    handle = session.phonon(tersoff, si, supercell=(2, 2, 2), fmax=1e-3, where="cpu")
+    assert isinstance(handle, Handle)
+    assert handle.numbers[0] in repr(handle)
+    remote.run_queue()
+    phonon = handle.result(timeout=1)
+    assert phonon.structure.n_atoms == 2
+    assert phonon.bands().highest > 10
+    predicted = session.predict("tersoff", "si", where="cpu")
+    remote.run_queue()
+    assert predicted.result(timeout=1) == 1
+    session.close()
 
 
 @pytest.mark.remote

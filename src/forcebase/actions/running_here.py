@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import traceback
+import warnings
 from pathlib import Path
 
 from jobflow import CURRENT_JOB, Flow, Job, run_locally
@@ -42,7 +43,9 @@ def run_here(db: Database, flow: Flow | Job, folder: Path | None = None) -> Coll
     check_requirements(flow)
     _set_threads(db.settings.threads)
     logging.getLogger("jobflow").setLevel(logging.ERROR)
-    with scratch_folder("forcebase-run") as scratch:
+    with scratch_folder("forcebase-run") as scratch, warnings.catch_warnings():
+        # jobflow's own call of monty, each time a job begins
+        warnings.filterwarnings("ignore", message="cd is deprecated", category=FutureWarning)
         try:
             run_locally(
                 flow,
