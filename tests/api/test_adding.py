@@ -222,3 +222,23 @@ def test_supercells_are_written_in_three_ways(silicon):
     known = silicon.get("si-phonon")
     for given in ((2, 2, 2), "2x2x2", np.diag([2, 2, 2])):
         assert silicon.phonon("tersoff", "si", supercell=given) == known
+
+
+def test_a_record_of_another_kind_is_told_by_what_it_is(silicon):
+    si, phonon = silicon.structures.get("si"), silicon.get("si-phonon")
+    with pytest.raises(InputError, match=r"<Structure Si2 .* is not a model.*db.models.find"):
+        silicon.phonon(si, si, supercell=(2, 2, 2))
+    with pytest.raises(InputError, match=r"<Phonon Si2 .* is not a dataset.*db.datasets.find"):
+        silicon.train(phonon)
+    with pytest.raises(InputError, match="'tersoff' is in methods: it is not a structure"):
+        silicon.phonon("tersoff", "tersoff", supercell=(2, 2, 2))
+
+
+def test_oxidation_states_and_moments_stay_behind(session):
+    plain = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(5.64), ["Na", "Cl"], [[0] * 3, [0.5] * 3]
+    )
+    told = plain.copy()
+    told.add_oxidation_state_by_element({"Na": 1, "Cl": -1})
+    told.add_site_property("magmom", [0.5] * len(told))
+    assert session.structures.add(told) == session.structures.add(plain)

@@ -83,6 +83,8 @@ def test_what_a_model_made_and_what_made_it(silicon):
     assert set(made) == {"calculations"}
     assert len(made["calculations"]) == activity.n_records == 12
     assert calculation in list(made["calculations"])
+    assert repr(made).startswith("12 calculations")
+    assert made._repr_html_() == made["calculations"]._repr_html_()
 
 
 def test_a_record_of_no_session_says_so(silicon):

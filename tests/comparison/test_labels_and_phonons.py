@@ -217,7 +217,7 @@ def test_a_split_that_there_is_not(db, dft):
     build_dataset(db, "d", {})
     with pytest.raises(InputError, match="no split 'tset'"):
         compare(db, dft.id, dft.id, "d:tset")
-    with pytest.raises(NotFoundError, match="Nothing in datasets"):
+    with pytest.raises(NotFoundError, match="No record in datasets"):
         compare(db, dft.id, dft.id, "e:test")
 
 

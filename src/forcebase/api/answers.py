@@ -41,6 +41,16 @@ SMALL_SPACING = 0.07
 """1/angstrom, between q-points of a small bulk cell; at 0.15 a DOS of 0.05 THz shows each point."""
 
 
+class Made(dict[str, Results]):
+    """Collection -> records of it, shown as lists are."""
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self.values())) or "no records"
+
+    def _repr_html_(self) -> str:
+        return "".join(records._repr_html_() for records in self.values()) or "no records"
+
+
 class RecordAnswers:
     """Computes what the records of a database are asked for.
 
@@ -141,13 +151,13 @@ class RecordAnswers:
             found.append(atoms)
         return found
 
-    def made_by(self, activity: Activity) -> dict[str, Results]:
-        """Collection -> the records that an activity made, where there are any."""
+    def made_by(self, activity: Activity) -> Made:
+        """The records that an activity made, by collection, where there are any."""
         found = {
             name: collection.find({"provenance.activity": str(activity.id)})
             for name, collection in self._db.record_collections.items()
         }
-        return {name: records for name, records in found.items() if len(records)}
+        return Made({name: records for name, records in found.items() if len(records)})
 
     def _names(self, validation: Validation) -> Names:
         reference, model = (self._name(m) for m in (validation.reference, validation.model))

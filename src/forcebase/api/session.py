@@ -98,7 +98,7 @@ class Session(HomeDatabase):
         from forcebase.actions.training import train_model
 
         chosen = _settings(settings, changes)
-        data = self._a(Dataset, dataset, "datasets", "dataset")
+        data = self._dataset(dataset)
         start = None if parent is None else self._model(parent)
         if where is not None:
             return train_model(self, data, chosen, parent=start, name=name, where=where)
@@ -248,17 +248,20 @@ class Session(HomeDatabase):
     def _record(self, given: Any) -> Any:
         return given if isinstance(given, Document) else self.get(given)
 
-    def _a(self, kind: type[Any], given: Any, collection: str, what: str) -> Any:
-        """The record that is given, or named, of one class."""
-        found = given if isinstance(given, Document) else self.get(given, collection)
-        if not isinstance(found, kind):
+    def _dataset(self, given: Any) -> Dataset:
+        found = given if isinstance(given, Document) else self.get(given, self.datasets.name)
+        if not isinstance(found, Dataset):
             raise InputError(
-                f"{found!r} is not a {what}.", hint=f"db.{collection}.find() gives those there are."
+                f"{found!r} is not a dataset.", hint="db.datasets.find() gives those there are."
             )
         return found
 
     def _model(self, given: Any) -> ModelMethod:
-        found: ModelMethod = self._a(ModelMethod, given, "methods", "model")
+        found = given if isinstance(given, Document) else self.get(given, self.methods.name)
+        if not isinstance(found, ModelMethod):
+            raise InputError(
+                f"{found!r} is not a model.", hint="db.models.find() gives those there are."
+            )
         return found
 
     def _structure(self, given: Any) -> Structure:
@@ -286,7 +289,7 @@ class Session(HomeDatabase):
             name, colon, split = on.partition(":")
             if not colon and not self._is_dataset(name):
                 return [self._structure(name).id]
-            data = self._a(Dataset, name, "datasets", "dataset")
+            data = self._dataset(name)
             check_split(split or None)
             return [str(s) for s in dataset_frames(self, data, split or None).structures]
         if isinstance(on, (Sequence, Results)):
