@@ -144,7 +144,8 @@ def _serve(connection: socket.socket) -> None:
     pid = os.fork()
     if pid == 0:
         connection.close()
-        _run(*json.loads(asked), fds)
+        command, arguments, folder, environment = json.loads(asked)
+        _run(command, arguments, folder, environment, fds)
     for fd in fds:
         os.close(fd)
     connection.sendall(b"%d\n" % pid)
@@ -204,7 +205,8 @@ def _entry_point(command: str) -> Callable[[], None]:
     import jobflow_remote
     from jobflow_remote.cli.jf import app
 
-    jobflow_remote.SETTINGS = jobflow_remote.JobflowRemoteSettings()  # of this environment
+    settings = jobflow_remote.JobflowRemoteSettings
+    jobflow_remote.SETTINGS = settings()  # type: ignore[call-arg]  # of this environment
     return app
 
 
