@@ -40,6 +40,7 @@ FORKS.set_forkserver_preload(
         "forcebase.report.html",
         "jobflow_remote.jobs.runner",
         "mace.calculators",
+        "frozen_imports",
     ]
 )
 SHORTEST = 0.1
