@@ -2,8 +2,8 @@
 # make check        the tests that need no queue, no faults, no DFT, no training: minutes
 # make test         all tests
 # make fuzz         300 broken files of each kind that is imported
-# make lint         ruff, mypy, and whether schemas/ is in step
 # make docs         the site of README.md and docs/ in build/site; every link in it is checked
+# make lint         ruff, mypy, whether names in tests and benchmarks are there, and schemas/ in step
 # make figures      the figures of README.md and docs/ anew from benchmarks/results/
 # make reference    docs/reference.md anew from the commands
 # make architecture  docs/images/architecture.svg anew from the imports in the sources
@@ -49,6 +49,7 @@ lint: $(DEV)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
+	$(RUN)/mypy --config-file tests/mypy.ini
 	$(RUN)/python -m forcebase.database.schema_files --check schemas
 
 schemas: $(DEV)

@@ -224,7 +224,7 @@ def compare_sums(
     started = time.perf_counter()
     first = database_sums(db, model, reference)
     found: dict[str, Any] = {"first_pairs_per_s": n / (time.perf_counter() - started)}
-    peers = {"ase_db": AseDb(folder), "extxyz": ExtXyz(folder)}
+    peers: dict[str, AseDb | ExtXyz] = {"ase_db": AseDb(folder), "extxyz": ExtXyz(folder)}
     m = min(n, arguments.peer_records)
     frames = frames_of(min(n, RECORDS_AT_ONCE), 0, "random")  # the first that were written
     sides = (frames.take(range(m)), as_model(frames, 0).take(range(m)))

@@ -23,6 +23,7 @@ from forcebase.actions.phonons import compute_phonon, reference_phonon
 from forcebase.actions.predictions import predict
 from forcebase.cli.console import open_database
 from forcebase.comparison import Selection, compare_labels, compare_phonons, join
+from forcebase.comparison.energies import compared_kind
 from forcebase.database.crystals import crystal_of
 from forcebase.database.database import Database
 from forcebase.physics.reference_energies import fit_e0s
@@ -147,7 +148,7 @@ def draw_errors(
     query = {"_id": {"$in": [row["calculation"] for row in rows]}}
     panels = figure.subplots(2, len(models), squeeze=False, sharex="row", sharey="row")
     for column, color, (name, model) in zip(panels.T, COLORS, models.items(), strict=False):
-        pairs = join(db, model, reference, query)
+        pairs = join(db, model, reference, query).read(db, compared_kind(db, model))
         dft = pairs.reference
         shift = fit_e0s(dft.numbers, dft.owners, pairs.model.energies - dft.energies)
         shifts = np.array([sum(shift[s] for s in atoms.symbols) for atoms in dft.atoms()])

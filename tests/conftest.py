@@ -15,7 +15,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from inspect import signature
@@ -25,8 +25,9 @@ from typing import Any
 import pytest
 from ase.io import read
 from imported_files import ImportedFiles
+from quick_server import hurry
 from shared_database import SharedDatabase
-from warm_commands import OF_JOBS_AND_MODELS, PROGRAMS, OnDemand, use_programs, warm_commands
+from warm_commands import JOBS, PROGRAMS, OnDemand, use_programs, warm_commands
 
 from forcebase.database.database import Database
 from forcebase.database.job_store import open_job_store
@@ -66,24 +67,28 @@ def pytest_terminal_summary(terminalreporter):
 def server_home(tmp_path_factory):
     """Home of the worker's server, on a free port, stopped at the end."""
     home = tmp_path_factory.mktemp("forcebase")
+    hurry(EmbeddedServer(home))
     yield home
     EmbeddedServer(home).stop()
     shutil.rmtree(home)  # 300 MB, which pytest would keep
 
 
 @pytest.fixture(scope="session", autouse=True)
-def programs(tmp_path_factory) -> Iterator[Callable[[], Path]]:
-    """Starts jobs, trainings and conversions of MACE's files without their imports, when asked."""
-    with ExitStack() as started:
+def programs(tmp_path_factory) -> Callable[[], Path]:
+    """Starts commands, jobs, trainings and conversions without their imports, when asked.
 
-        @cache
-        def folder() -> Path:
-            made = warm_commands(OF_JOBS_AND_MODELS, tmp_path_factory.mktemp("warm"))
-            os.environ[PROGRAMS] = str(started.enter_context(made))
-            return Path(os.environ[PROGRAMS])
+    It gives the folder of their programs, which all workers share.
+    """
 
-        use_programs(lambda name: OnDemand(folder, name))
-        yield folder
+    @cache
+    def folder() -> Path:
+        top = os.getppid() if os.environ.get("PYTEST_XDIST_WORKER") else os.getpid()
+        made = warm_commands(shared_by_workers(tmp_path_factory) / "warm", top)
+        os.environ[PROGRAMS] = str(made / JOBS)
+        return made
+
+    use_programs(lambda name: OnDemand(lambda: folder() / JOBS, name))
+    return folder
 
 
 @pytest.fixture
@@ -98,7 +103,7 @@ def fresh_processes(monkeypatch) -> None:
 @pytest.fixture(scope="session")
 def jf(programs) -> Path:
     """The program of jobflow-remote with which jobs start at once."""
-    return programs() / "jf"
+    return programs() / JOBS / "jf"
 
 
 @pytest.fixture(scope="session")
@@ -209,12 +214,15 @@ class QuickModel:
         return load_mace(self.output["neutral"].data, self.output["weights_sha256"])
 
 
+def shared_by_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder
+
+
 @pytest.fixture(scope="session")
 def once(tmp_path_factory) -> Callable[[str], AbstractContextManager[Path]]:
     """`once(name)` gives a folder that all workers of this run share, one after another."""
-    shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent
+    shared = shared_by_workers(tmp_path_factory)
 
     @contextmanager
     def locked(name: str) -> Iterator[Path]:

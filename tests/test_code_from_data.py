@@ -33,7 +33,7 @@ ALLOWED = {
     "ase.db.connect": {"forcebase.ingest.ase_database"},
     "ulm.open": {"forcebase.ingest.codes.gpaw_output"},  # JSON and numbers
     "extractall": {"forcebase.ingest.unpacking"},
-    "tarfile.open": {"forcebase.safety.tar_files"},  # with its headers held to limits
+    "tarfile.open": {"forcebase.safety.tar_files"},  # with its headers checked against limits
 }
 """What may run, import or write by what it reads -> the modules that may call it, and why."""
 NEVER = {

@@ -41,7 +41,7 @@ def compare(
     db: Database | None = None,
     **options: Any,
 ) -> Comparison:
-    """Hold a model (or any method, or a phonon) to a reference: the record, and its noise floors.
+    """Compare a model (or any method, or a phonon) with a reference: the record and its floors.
 
     Args:
         model: id, name or tag.

@@ -193,7 +193,7 @@ def test_short_ids_stand_for_records(filled, as_json):
 
 
 def test_a_stored_defect_phonon_is_looked_at(settings, db, data_folder, tmp_path, imported):
-    """The DFT vacancy alone: local DOS, modes and pictures from the record, held to nothing."""
+    """The DFT vacancy alone: local DOS, modes and pictures from the record, without a reference."""
     imported(db, "phonopy_wse2_gpaw_3x3.yaml")
     import_paths(db, [data_folder.parent / "wse2_gpaw_vacancy"])
     out = tmp_path / "pictures"
@@ -215,7 +215,7 @@ def test_a_stored_defect_phonon_is_looked_at(settings, db, data_folder, tmp_path
 def test_local_states_by_the_kernel_polynomial_method(
     settings, db, data_folder, tmp_path, imported
 ):
-    """Held to the modes themselves: how many there are in each shell, above some frequencies."""
+    """Compared with the modes: how many there are in each shell, above some frequencies."""
     imported(db, "phonopy_wse2_gpaw_3x3.yaml")
     import_paths(db, [data_folder.parent / "wse2_gpaw_vacancy"])
     out = tmp_path / "tables"

@@ -235,7 +235,7 @@ def test_lists_of_booleans_are_shown(run):
 def test_no_module_gives_data_to_a_parser_of_markup():
     """All printing goes through `console.py`, whose consoles read no markup."""
     found = [
-        f"{path.name}:{node.lineno}: {problem}"
+        f"{path.name}:{getattr(node, 'lineno', 0)}: {problem}"
         for path in sorted(CLI.glob("*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
         for problem in _problems(node, path.name == "console.py")

@@ -57,7 +57,7 @@ def test_reserved_cells_are_refused_with_the_way_out(db, phonon):
 
 
 def test_a_released_phonons_own_cells_are_in_and_no_others(db, phonon):
-    said = "released:phonon=cu-warm,why=the cold one is what models are held to"
+    said = "released:phonon=cu-warm,why=the cold one is what models are compared with"
     dataset = build_dataset(db, "cu", FILTERS, recipe=plan(said))
     inside = set(dataset_frames(db, dataset).structures.tolist())
     assert inside == cells_of(db, phonon)
@@ -65,7 +65,7 @@ def test_a_released_phonons_own_cells_are_in_and_no_others(db, phonon):
     (step,) = [dict(s) for s in dataset.steps if s["name"] == "released"]
     assert step["parameters"] == {
         "phonon": phonon.id,
-        "why": "the cold one is what models are held to",
+        "why": "the cold one is what models are compared with",
     }
     dropped = list(db.members.find(dataset=dataset.id, split="dropped"))
     assert [m.step for m in dropped] == ["reserved"]

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from documents import ROOT, Block
 from queue_delays import start_jobs_with
-from warm_commands import warm_commands
+from warm_commands import COMMANDS
 
 from forcebase.actions.main_job import DEMO_JOB, run_main_job
 from forcebase.cli.records import parse_filters
@@ -149,11 +149,9 @@ def _back_up_the_demo(home: Path, folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def commands(tmp_path_factory, programs):
-    """A folder with a `forcebase` that starts at once; the documents have a hundred of them."""
-    programs()
-    with warm_commands(("forcebase",), tmp_path_factory.mktemp("warm")) as folder:
-        yield folder
+def commands(programs):
+    """A folder with a `forcebase`, `jf` and `python` that start at once, a hundred times."""
+    return programs() / COMMANDS
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def measured(script: str, *arguments: str) -> dict:
 
 
 def test_ten_people_at_once():
-    found = measured("ten_people.py", "--minutes", "0.4")
+    found = measured("ten_people.py", "--minutes", "0.2")
     assert found["findings"] == []
     assert found["people"] == 10
     assert found["n_commands"] >= 10

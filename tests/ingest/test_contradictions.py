@@ -184,7 +184,7 @@ def test_what_could_not_be_checked_is_said(db, folder):
     frames[1].calc = SinglePointCalculator(frames[1], **frames[0].calc.results)
     report = import_paths(db, [as_extxyz(folder, frames)])
     assert report.files == 1
-    assert "could not be held to their energies" in report.notes[0][1]
+    assert "could not be compared with their energies" in report.notes[0][1]
 
 
 def test_a_constant_pressure_is_said_and_imported(db, folder):

@@ -31,6 +31,7 @@ from forcebase.makers.relaxation import RelaxMaker
 from forcebase.models import evaluation
 from forcebase.models.golden_probe import make_probe
 from forcebase.models.loading import load_model
+from forcebase.models.mace_calculator import LoadedModel
 from forcebase.outputs import model_id
 from forcebase.physics.reproduction import LABELS
 from forcebase.records import Activity, Calculation, Structure
@@ -133,6 +134,7 @@ def test_a_model_that_was_tampered_with_is_found(dtype, in_dtype, cells, db, mon
     first = answers(model, frames, monkeypatch)
     act(db, predictions_batch(db, first), "first")
     loaded = load_model(model)
+    assert isinstance(loaded, LoadedModel)
     energies = loaded.network.atomic_energies_fn.atomic_energies
     energies += 1e-3
     try:

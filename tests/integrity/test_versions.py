@@ -48,9 +48,9 @@ def test_a_database_of_an_earlier_version(settings, damage, version, tmp_path):
         assert found == [(FindingKind.RECORD_CHANGED, before["_id"])]
     assert all("checksum" in row for row in labels.find())
     with damage.removed(db.raw["calculations"], {"method_class": "model"}):
-        [found] = verify(db, models=False).findings
-        assert found.kind is FindingKind.RECORDS_MISSING
-        assert "had at the upgrade to schema version 8" in found.message
+        [finding] = verify(db, models=False).findings
+        assert finding.kind is FindingKind.RECORDS_MISSING
+        assert "had at the upgrade to schema version 8" in finding.message
     db.close()
 
 

@@ -8,13 +8,16 @@ from forcebase.physics.material import form_of
 
 
 def layers(n: int) -> Atoms:
-    """n layers of MoS2 above each other, 6.5 angstrom apart, in 40 angstrom."""
+    """n layers of MoS2 above each other, 6.5 angstrom apart, and 13 angstrom of vacuum.
+
+    ASE's analysis looks at all bonds up to those through the vacuum: its time grows with it.
+    """
     stacked = Atoms()
     for i in range(n):
         layer = mx2("MoS2", a=3.18, thickness=3.13, vacuum=10)
         layer.positions[:, 2] += 6.5 * i
         stacked.extend(layer)
-    stacked.set_cell([*layer.cell[:2], [0, 0, 40]])
+    stacked.set_cell([*layer.cell[:2], [0, 0, 6.5 * n + 9.6]])
     return stacked
 
 

@@ -89,10 +89,10 @@ def test_unlike_q_points_grids_and_elements_are_refused(crystal, path):
     other = band_path(crystal.primitive_cell, (False, False, True), density=20)
     with pytest.raises(InputError, match="q-points"):
         compare_bands(found, bands(crystal, other))
-    with pytest.raises(InputError, match="9 bands cannot be held to 8"):
+    with pytest.raises(InputError, match="9 bands cannot be compared with 8"):
         compare_bands(found, Bands(path, found.frequencies[:, :8]))
     dos = density_of_states(crystal, (3, 3, 1))
     with pytest.raises(InputError, match="frequency grids"):
         compare_dos(dos, density_of_states(crystal, (3, 3, 1), sigma=0.1))
-    with pytest.raises(InputError, match="Se, W cannot be held to one of Mo, Se"):
+    with pytest.raises(InputError, match="Se, W cannot be compared with one of Mo, Se"):
         compare_dos(dos, replace(dos, projected={"Mo": dos.total, "Se": dos.total}))

@@ -77,14 +77,16 @@ def remote(db, settings, projects, jf):
 
 
 @pytest.fixture
-def cut_off(remote, settings):
+def cut_off(remote, settings, jf):
     """The same, its jobs without any network where this machine allows to take it away."""
     command = network_namespace()
     if not command:
         return remote
     content = remote.project.content
     for name in ("cpu", "gpu"):
-        content["workers"][name]["execution_cmd"] = f"{' '.join(command)} jf -fe execution run {{}}"
+        content["workers"][name]["execution_cmd"] = (
+            f"{' '.join(command)} {jf} -fe execution run {{}}"
+        )
     with remote.project.path.open("w") as file:
         YAML().dump(content, file)
     return replace(remote, project=find_project(settings))

@@ -40,6 +40,7 @@ FORKS.set_forkserver_preload(
         "forcebase.report.html",
         "jobflow_remote.jobs.runner",
         "mace.calculators",
+        "frozen_imports",
     ]
 )
 SHORTEST = 0.1
@@ -184,7 +185,8 @@ def _runner(project: str, before: str, until_idle: bool) -> None:
     import jobflow_remote
     from jobflow_remote.jobs import runner
 
-    jobflow_remote.SETTINGS = jobflow_remote.JobflowRemoteSettings()  # of this environment
+    settings = jobflow_remote.JobflowRemoteSettings
+    jobflow_remote.SETTINGS = settings()  # type: ignore[call-arg]  # of this environment
     rest_less(runner)
     exec(before, {})
     made = runner.Runner(project_name=project)
@@ -200,4 +202,5 @@ def rest_less(runner: types.ModuleType) -> None:
     def sleep(seconds: float) -> None:
         time.sleep(min(seconds, SHORTEST))
 
-    runner.time = types.SimpleNamespace(**{**vars(time), "sleep": sleep})
+    calmer = types.SimpleNamespace(**{**vars(time), "sleep": sleep})
+    runner.time = calmer  # type: ignore[attr-defined]

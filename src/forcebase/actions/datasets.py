@@ -56,7 +56,7 @@ def build_dataset(
 ) -> Dataset:
     """Curate the calculations that `filters` find into the next version of dataset `name`.
 
-    Families of DFT phonons stay out: they are what models are held to later. Tainted records and
+    Families of DFT phonons stay out: models are compared with them later. Tainted records and
     those made from one stay out too, each with the reason. The same candidates and recipe as an
     earlier version's give that version.
 

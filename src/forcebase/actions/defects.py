@@ -176,7 +176,7 @@ def find_defect_phonons(
 
 
 def pristine_of(db: Database, defective: Phonon) -> Phonon:
-    """The phonon of the perfect crystal that a defect phonon is to be held to.
+    """The phonon of the perfect crystal that a defect phonon is to be compared with.
 
     Of the same method and host: that of the same supercell, else that of the largest.
 

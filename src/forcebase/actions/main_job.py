@@ -67,7 +67,7 @@ class MainJob:
         model_name: of the model; its phonons are named after it.
         reference_name: of the DFT set-up.
         data: files and folders of DFT records; all of them are candidates of the dataset, and
-            their phonons are what the model is held to.
+            their phonons are what the model is compared with.
         settings: of the training.
         targets: metric name -> the largest value aimed for.
     """

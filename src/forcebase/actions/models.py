@@ -1,4 +1,4 @@
-"""The models in the database: added from elsewhere, loaded, given back, held to the contract."""
+"""The models in the database: added from elsewhere, loaded, given back, checked."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def not_reproduced(db: Database, model: ModelMethod) -> list[str]:
 def check_stored_model(
     db: Database, model: ModelMethod, structure: Structure | None = None
 ) -> ContractReport:
-    """Hold a model to its golden probe and to the contract.
+    """Check a model against its golden probe and the contract.
 
     Args:
         db: the database.

@@ -56,7 +56,7 @@ def predict(
         db: the database.
         model: its record.
         structure_ids: of the structures.
-        again: label all of them, to hold the model to what it gave before; that stays.
+        again: label all of them, to compare the model with what it gave before; that stays.
         where: elsewhere: a worker's name, or a place.
         progress: told of each batch.
 

@@ -1,4 +1,4 @@
-"""Every digest of an archive, held to its bytes, before anything of it is believed."""
+"""Every digest of an archive, checked against its bytes, before anything of it is believed."""
 
 from __future__ import annotations
 

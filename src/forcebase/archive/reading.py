@@ -198,7 +198,7 @@ def _quarantine_models(db: Database, archive: ZipFile, path: Path, by: str) -> N
 
 
 def _compare_phonons(db: Database, archive: ZipFile, held: MadeAgain) -> None:
-    """Hold a model's phonons to those of the same name here, whose force constants stay."""
+    """Compare a model's phonons with those of the same name here, whose force constants stay."""
     found = [Phonon._from_son(bson.decode(raw)) for raw in documents_of(archive, "phonons")]
     here = {row["_id"] for row in db.phonons.by_ids([p.id for p in found], {"_id": 1})}
     known = [phonon for phonon in found if phonon.id in here]

@@ -33,7 +33,7 @@ def compare(
     on: Annotated[str | None, typer.Option(help="dataset, dataset:split, or field=value")] = None,
     reference: Annotated[
         list[str] | None,
-        typer.Option(help="Hold all the models to this method; repeatable: gives a matrix."),
+        typer.Option(help="Compare all the models with this method; repeatable: gives a matrix."),
     ] = None,
     align: Annotated[
         str, typer.Option(help="Energies first shifted by: none, mean, composition.")
@@ -62,12 +62,12 @@ def compare(
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="PNG of phonons, or of a matrix.")] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Compute it once more, and hold it to the record.")
+        bool, typer.Option("--again", help="Compute it once more, and compare it with the record.")
     ] = False,
     stale: Annotated[bool, typer.Option("--stale", help="Also where a side is tainted.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Hold a model to a reference: energies, forces and stress, or two phonons.
+    """Compare a model with a reference: energies, forces and stress, or two phonons.
 
     With --reference, all models given are compared with each reference, on the structures common to
     all. With --host, errors of forces are given by distance from the defect. With --fill --remote

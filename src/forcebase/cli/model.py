@@ -110,8 +110,8 @@ def convert(
     Such are models of a database that was brought to schema version 7 where MACE was not
     installed. The file is a pickle, which runs code when it is opened; one that came in an archive
     needs `forcebase model trust` instead. It is opened in a process of its own, without network
-    where the system permits, and with limits; the neutral form is held to the file's answers and
-    to the golden probe. Where there is one already it is compared with the file.
+    where the system permits, and with limits; the neutral form is compared with the file's answers
+    and with the golden probe. Where there is one already it is compared with the file.
 
     Example:
       forcebase model convert old-mace

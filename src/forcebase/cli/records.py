@@ -126,6 +126,9 @@ def list_records(
             ]
         )
         return
+    if not found:
+        say(f"{collection}: no record {'matches' if wanted or tag else 'is there yet'}.")
+        return
     table = Listing(found)
     table.add("id", [r.id[:SHORT] for r in found])
     if columns is None:
@@ -154,7 +157,7 @@ class Listing:
 
     def add(self, title: str, values: list[Any]) -> None:
         """Add a column, unless all of it is empty."""
-        if not values or any(value not in ("", None, []) for value in values):
+        if any(value not in ("", None, []) for value in values):
             self._columns.append((title, values))
 
     def print(self, title: str) -> None:

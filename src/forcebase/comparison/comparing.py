@@ -1,4 +1,4 @@
-"""Any record held to another of its kind, and any methods to any others."""
+"""Any record compared with another of its kind, and any methods with any others."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def compare(
     recompute: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Hold one record to another: method to method on common structures, or phonon to phonon.
+    """Compare one record with another: method to method on common structures, or phonon to phonon.
 
     Args:
         db: the database.
@@ -104,7 +104,7 @@ def compare(
         allow: for phonons: parts of the protocol that may be unlike, as "supercell".
         nac: for phonons: whose Born charges both sides have, "reference" (the default), "own"
             or "none".
-        recompute: compute what is there once more, and hold it to the record.
+        recompute: compute what is there once more, and compare it with the record.
         progress: for methods: told of the structures that are done.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Energies, forces and stress of one method held to those of another."""
+"""Energies, forces and stress of one method compared with those of another."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def compare_labels(
     recompute: bool = False,
     progress: Progress | None = None,
 ) -> Validation:
-    """Energies, forces and stress of `model` held to `reference`.
+    """Energies, forces and stress of `model` compared with `reference`.
 
     Energies of the reference are of the kind that the model was trained on, where it has both.
 
@@ -112,13 +112,13 @@ def compare_labels(
     Args:
         db: the database.
         model: the method that is judged.
-        reference: the method it is held to.
+        reference: the method it is compared with.
         selection: on what; by default on all structures that both have labelled.
         alignment: what is taken from the model's energies first.
         host: unit cell of the perfect crystal of which all structures are supercells, with or
             without a defect.
         shells: of distance from the defect, as `Shells()` where none are given.
-        recompute: compute it once more, and hold it to the record there is.
+        recompute: compute it once more, and compare it with the record there is.
         progress: told of the structures that are done.
 
     Raises:

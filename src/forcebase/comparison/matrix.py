@@ -1,4 +1,4 @@
-"""Several models held to several references, each to each on the same structures."""
+"""Several models compared with several references, each to each on the same structures."""
 
 from __future__ import annotations
 
@@ -70,16 +70,16 @@ def compare_matrix(
     alignment: Align = Align.NONE,
     recompute: bool = False,
 ) -> Matrix:
-    """Hold each model to each reference, all models of a column on the same structures.
+    """Compare each model with each reference, all models of a column on the same structures.
 
     Args:
         db: the database.
         models: that are judged.
-        references: that they are held to.
+        references: that they are compared with.
         selection: on what; a query is one on the calculations of the reference. Unseen is what
             none of the models has seen.
         alignment: what is taken from the models' energies first.
-        recompute: compute what is there once more, and hold it to the record.
+        recompute: compute what is there once more, and compare it with the record.
 
     Raises:
         InputError: only unseen structures are asked for, and none is known to be.

@@ -22,12 +22,12 @@ from forcebase.records import Method, ModelMethod
 
 @dataclass(frozen=True)
 class Floor:
-    """One method held to itself on some of the structures of a comparison.
+    """One method compared with itself on some of the structures of a comparison.
 
     Attributes:
         what: "replicates" or "precision".
         method: id of the method of the comparison.
-        other: id of the method it was held to: the same for replicates.
+        other: id of the method it was compared with: the same for replicates.
         errors: of the one against the other.
     """
 
@@ -63,7 +63,7 @@ def noise_floors(db: Database, model: Method, reference: Method, compared: Join)
 def _floor(
     db: Database, what: str, method: Method, other: Method, labels: LabelIds, against: LabelIds
 ) -> Floor | None:
-    """Hold the labels to the others, each of which has its like; None if there are no others."""
+    """Compare the labels with the others, each of which has its like; None if there are none."""
     if not len(against):
         return None
     alike = np.isin(labels.structures, against.structures, assume_unique=True)

@@ -2,7 +2,7 @@
 
 Where the database holds a second phonon of the same method and structure that differs in the
 length of the displacements alone, or in the precision of the model's numbers alone, the two are
-held to each other. An error that is not above this floor says nothing of the method.
+compared with each other. An error that is not above this floor says nothing of the method.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Varied(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class PhononFloor:
-    """One method held to itself.
+    """One method compared with itself.
 
     Attributes:
         side: "model" or "reference" of the comparison that the floor belongs to.

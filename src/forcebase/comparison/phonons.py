@@ -1,4 +1,4 @@
-"""One phonon held to another: bands, modes, densities of states, heat and force constants."""
+"""One phonon compared with another: bands, modes, densities of states, heat and force constants."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def compare_phonons(
     nac: Nac = Nac.REFERENCE,
     recompute: bool = False,
 ) -> Validation:
-    """Hold one phonon to another of the same structure, in any setting of its cell.
+    """Compare one phonon with another of the same structure, in any setting of its cell.
 
     The result is a validation record: asked again on the same records, it is found again.
 
     Args:
         db: the database.
         model: the phonon that is judged.
-        reference: the phonon it is held to; its q-points are taken.
+        reference: the phonon it is compared with; its q-points are taken.
         allow: parts of the protocol that may be unlike; those that are, are in the record.
         nac: whose Born charges make the non-analytical term in three dimensions, on both sides.
         recompute: compute it even where it is there; the same numbers give the same record.

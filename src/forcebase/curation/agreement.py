@@ -14,13 +14,13 @@ from forcebase.physics.stress_sanity import check_stress
 AT_MOST = 5000
 """Structures that are looked at: of more, every so manyth."""
 HINT = (
-    "Labels that came in one by one, as those of jobs, are first held to each other here: "
+    "Labels that came in one by one, as those of jobs, are first compared with each other here: "
     "`forcebase trace` says where they came from, `--step` or a filter leaves them out."
 )
 
 
 def check_agreement(members: Frames) -> list[str]:
-    """Hold forces and stresses to energies, and give what is to be known of them.
+    """Compare forces and stresses with energies, and give what is to be known of them.
 
     Args:
         members: labelled structures of one method; those without a label are left out.

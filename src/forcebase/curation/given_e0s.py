@@ -1,4 +1,4 @@
-"""Reference energies that a user gives: held to the labels before they are believed."""
+"""Reference energies that a user gives: compared with the labels before they are believed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models are held to later stays out of datasets, but for what was released."""
+"""What models are compared with later stays out of datasets, but for what was released."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forcebase.errors import InputError
 from forcebase.frames import Frames
 from forcebase.records import Phonon
 
-WHY = "the DFT phonon that models are held to"
+WHY = "the DFT phonon that models are compared with"
 
 
 def reservations(db: Database, frames: Frames, released: Sequence[str] = ()) -> list[Reserved]:

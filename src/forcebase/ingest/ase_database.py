@@ -74,7 +74,7 @@ def _check_tables(path: Path, name: str) -> None:
 
 
 def _check_arrays(content: Any, name: str) -> None:
-    """Hold the shapes of arrays in a JSON database to the numbers that stand there.
+    """Check the shapes of arrays in a JSON database against the numbers that stand there.
 
     Raises:
         InputError: a shape claims other than there is.

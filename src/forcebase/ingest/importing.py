@@ -39,7 +39,7 @@ from forcebase.records import Activity
 ENOUGH = 200
 """Files from which on worker processes, which take seconds to start, are worth it."""
 TOGETHER = 1000
-"""Task documents whose labels are held to each other."""
+"""Task documents whose labels are compared with each other."""
 AHEAD = 4
 """Files that each worker may be ahead of the writing."""
 

@@ -30,7 +30,7 @@ FROZEN_HINT = (
 
 
 def check_labels(batch: Batch, say_unchecked: bool = False) -> None:
-    """Hold the DFT labels of a batch to each other, method by method; what is seen is noted.
+    """Compare the DFT labels of a batch with each other, method by method; what is seen is noted.
 
     Args:
         batch: its `notes` are added to.
@@ -58,8 +58,8 @@ def check_labels(batch: Batch, say_unchecked: bool = False) -> None:
             batch.notes.append(stresses.note)
         if say_unchecked and len(cells) > 1 and not forces.pairs and not stresses.pairs:
             batch.notes.append(
-                f"signs and units of {len(cells)} structures' labels could not be held to their "
-                "energies: no two are near enough in one cell, or in one strain."
+                f"signs and units of {len(cells)} structures' labels could not be compared with "
+                "their energies: no two are near enough in one cell, or in one strain."
             )
 
 

@@ -1,4 +1,4 @@
-"""What a model gave before and gives again: held to the first within tolerance, not written twice.
+"""What a model gave before and gives again: compared with the first, not written twice.
 
 A model's answer is named by its inputs. The first that was written stays, also where it is of an
 earlier schema and has another name; what differs by more than rounding is a finding.

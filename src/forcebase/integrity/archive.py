@@ -187,7 +187,7 @@ def split_documents(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def check_archive(archive: zipfile.ZipFile, manifest: Manifest) -> None:
-    """Read everything once, and hold it to the manifest.
+    """Read everything once, and check it against the manifest.
 
     Raises:
         IntegrityError: a collection is not what the manifest says.

@@ -1,7 +1,8 @@
 """Restoring a backup into an empty database: checked before, whole or not at all.
 
 Everything is written beside the database's own collections, under names that begin with
-`restoring.`, read back and held to the backup; only then is it given its names, each in a moment.
+`restoring.`, read back and checked against the backup; only then is it given its names, each in a
+moment.
 A restore that is killed before leaves an empty database; one killed while names are given is
 finished by the next.
 """

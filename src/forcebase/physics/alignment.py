@@ -63,7 +63,7 @@ def align(
 
     Args:
         prediction: (n,) total energies, eV.
-        reference: (n,) what they are held to; NaN where unknown.
+        reference: (n,) what they are compared with; NaN where unknown.
         counts: (n, k) atoms of each element in each structure.
         elements: the k symbols.
         how: MEAN or COMPOSITION; NONE shifts nothing.

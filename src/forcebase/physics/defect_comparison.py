@@ -46,7 +46,7 @@ class DefectErrors:
 
 
 def compare_defect_spectra(model: DefectSpectra, reference: DefectSpectra) -> DefectErrors:
-    """Hold the spectra of a defect to a reference's of the same defect and supercell.
+    """Compare the spectra of a defect with a reference's of the same defect and supercell.
 
     Raises:
         InputError: unlike cells or shells.
@@ -54,7 +54,7 @@ def compare_defect_spectra(model: DefectSpectra, reference: DefectSpectra) -> De
     same_atoms = sorted(model.atoms.numbers) == sorted(reference.atoms.numbers)
     if not same_atoms or model.groups.shells != reference.groups.shells:
         raise InputError(
-            f"The spectra of {model.atoms.get_chemical_formula()} cannot be held to those of "
+            f"The spectra of {model.atoms.get_chemical_formula()} cannot be compared with those of "
             f"{reference.atoms.get_chemical_formula()} with other cells or shells."
         )
     low = min(model.dos.frequencies[0], reference.dos.frequencies[0])

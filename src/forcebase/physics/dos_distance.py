@@ -50,7 +50,7 @@ class _States:
 def dos_distance(
     crystal: HarmonicCrystal, reference: HarmonicCrystal, mesh: Sequence[int]
 ) -> DosDistance:
-    """Hold the states of a Gamma-centred mesh (3,) of `crystal` to those of `reference`.
+    """Compare the states of a Gamma-centred mesh (3,) of `crystal` with those of `reference`.
 
     Raises:
         InputError: unlike elements.
@@ -58,7 +58,7 @@ def dos_distance(
     ours, theirs = _states(crystal, mesh), _states(reference, mesh)
     if set(ours.shares) != set(theirs.shares):
         raise InputError(
-            f"States of {', '.join(sorted(ours.shares))} cannot be held to states of "
+            f"States of {', '.join(sorted(ours.shares))} cannot be compared with states of "
             f"{', '.join(sorted(theirs.shares))}."
         )
     return DosDistance(

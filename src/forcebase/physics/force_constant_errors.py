@@ -88,7 +88,7 @@ class _Pairs:
 def compare_force_constants(
     crystal: HarmonicCrystal, reference: HarmonicCrystal
 ) -> ForceConstantErrors:
-    """Hold force constants to others, of two crystals in one primitive setting.
+    """Compare force constants with others, of two crystals in one primitive setting.
 
     A pair whose nearest images are several has its force constants shared out among them, as
     phonopy does for bands. Distances are the reference's, for both, so that a small strain does

@@ -61,7 +61,7 @@ class ForceFit:
 
 
 def force_fit(crystal: HarmonicCrystal, dataset: Mapping[str, Any]) -> ForceFit | None:
-    """Hold force constants to the forces of phonopy's `dataset`, eV and angstrom.
+    """Compare force constants with the forces of phonopy's `dataset`, eV and angstrom.
 
     None where it has no forces.
     """

@@ -68,7 +68,7 @@ MISTAKES = {
 
 @dataclass(frozen=True)
 class ForceCheck:
-    """What holding forces to energies gave.
+    """What comparing forces with energies gave.
 
     Attributes:
         doubt: what is wrong; "" where nothing is known to be.
@@ -118,7 +118,7 @@ class _Group:
 
 
 def check_forces(cells: Sequence[LabelledCell]) -> ForceCheck:
-    """Hold forces to energies.
+    """Compare forces with energies.
 
     Between two frames of one cell the energy changes by the work of the forces, which the mean of
     the two ends gives to second order in the displacement. The slope of the one against the other

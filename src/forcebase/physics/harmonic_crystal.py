@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from forcebase.errors import InputError
 from forcebase.physics.dielectric_response import DielectricResponse
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from phonopy.structure.atoms import PhonopyAtoms
 
 
+KEPT_ATOMS = 500
+"""In supercells whose phonopy objects are kept: those of larger ones are large too."""
 MOST_TERMS = 100_000
 """Of the sum over reciprocal vectors; each q-point of more takes seconds."""
 
@@ -206,20 +209,67 @@ def bare_phonopy(
     primitive_matrix: NDArray[np.float64],
     moments: NDArray[np.float64] | None = None,
 ) -> Phonopy:
-    """Make a phonopy object without force constants; masses None means phonopy's own table."""
+    """Make a phonopy object without force constants; masses None means phonopy's own table.
+
+    Its cells and their symmetry are shared with others of the same crystal, and not to be changed.
+    """
+    n_cells = abs(np.linalg.det(np.asarray(supercell_matrix, dtype=float)))
+    n_atoms = math.ceil(n_cells * len(numbers))
+    SUPERCELL_ATOMS.check(n_atoms, "The phonon")
+    make = _kept_phonopy if n_atoms <= KEPT_ATOMS else _phonopy
+    made = make(
+        *(_frozen(array, np.int64) for array in (numbers, supercell_matrix)),
+        *(
+            _frozen(array, np.float64)
+            for array in (cell, positions, masses, primitive_matrix, moments)
+        ),
+    )
+    return copy(made)
+
+
+Frozen = tuple[tuple[int, ...], bytes] | None
+"""Shape and bytes of an array, to be known again."""
+
+
+def _frozen(array: ArrayLike | None, dtype: type[np.generic]) -> Frozen:
+    if array is None:
+        return None
+    whole = np.asarray(array, dtype=dtype)
+    return whole.shape, whole.tobytes()
+
+
+def _thawed(frozen: Frozen, dtype: type[np.generic] = np.float64) -> Any:
+    if frozen is None:
+        return None
+    shape, content = frozen
+    return np.frombuffer(content, dtype=dtype).reshape(shape).copy()
+
+
+def _phonopy(
+    numbers: Frozen,
+    supercell_matrix: Frozen,
+    cell: Frozen,
+    positions: Frozen,
+    masses: Frozen,
+    primitive_matrix: Frozen,
+    moments: Frozen,
+) -> Phonopy:
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
 
-    n_cells = abs(np.linalg.det(np.asarray(supercell_matrix, dtype=float)))
-    SUPERCELL_ATOMS.check(math.ceil(n_cells * len(numbers)), "The phonon")
     unit_cell = PhonopyAtoms(
-        numbers=numbers,
-        cell=cell,
-        positions=positions,
-        masses=masses,
-        magnetic_moments=None if moments is None else np.array(moments, dtype=float),
+        numbers=_thawed(numbers, np.int64),
+        cell=_thawed(cell),
+        positions=_thawed(positions),
+        masses=_thawed(masses),
+        magnetic_moments=_thawed(moments),
     )
-    return Phonopy(unit_cell, supercell_matrix, primitive_matrix=primitive_matrix)
+    matrix = _thawed(supercell_matrix, np.int64)
+    return Phonopy(unit_cell, matrix, primitive_matrix=_thawed(primitive_matrix))
+
+
+_kept_phonopy = lru_cache(maxsize=8)(_phonopy)
+"""The search for a supercell's symmetry takes a second, and one comparison needs it ten times."""
 
 
 def sum_rule_error(crystal: HarmonicCrystal) -> float:

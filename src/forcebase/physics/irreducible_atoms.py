@@ -5,7 +5,7 @@ made of atomic energies, follows from the terms of one atom in each orbit of the
 
     H = sum over irreducible k of n_k / |G| sum over g in G of g H_k g^-1
 
-with n_k atoms in the orbit of k. The translations of the supercell are taken apart from the group
+with n_k atoms in the orbit of k. The translations of the supercell are factored out of the group
 of the unit cell, so that a supercell of many cells costs no more than its entries.
 """
 

@@ -39,6 +39,8 @@ def is_isolated(n_atoms: int, cell: ArrayLike, pbc: Sequence[bool], config_type:
     periodic = np.array([bool(p) and row.any() for p, row in zip(pbc, lattice, strict=True)])
     if not periodic.any():
         return True
+    if np.linalg.norm(lattice[periodic], axis=1).min() < FAR:  # the nearest is no farther
+        return False
     whole = Cell(lattice * np.reshape(periodic, (3, 1))).complete()
     reduced, _ = minkowski_reduce(whole, periodic)
     lengths = np.linalg.norm(np.asarray(reduced), axis=1)

@@ -1,4 +1,4 @@
-"""A cell with the labels that are held to one another."""
+"""A cell with the labels that are compared with one another."""
 
 from __future__ import annotations
 

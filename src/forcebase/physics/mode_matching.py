@@ -1,7 +1,7 @@
 """Errors of modes that are paired by what they do, not by the order of their frequencies.
 
 Where two branches cross in one crystal and not, or elsewhere, in the other, pairing by order hides
-the error: each branch is held to the other's continuation.
+the error: each branch is compared with the other's continuation.
 """
 
 from __future__ import annotations

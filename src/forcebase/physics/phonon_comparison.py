@@ -105,14 +105,14 @@ class DosErrors:
 
 
 def compare_bands(a: Bands, b: Bands) -> BandErrors:
-    """Hold bands `a` to bands `b`.
+    """Compare bands `a` with bands `b`.
 
     Raises:
         InputError: unlike q-points, or another number of bands.
     """
     if a.frequencies.shape[1] != b.frequencies.shape[1]:
         raise InputError(
-            f"{a.frequencies.shape[1]} bands cannot be held to {b.frequencies.shape[1]}.",
+            f"{a.frequencies.shape[1]} bands cannot be compared with {b.frequencies.shape[1]}.",
             hint="Compare crystals with the same primitive cell.",
         )
     same_number = len(a.path.q_points) == len(b.path.q_points)
@@ -131,7 +131,7 @@ def compare_bands(a: Bands, b: Bands) -> BandErrors:
 
 
 def compare_dos(a: DensityOfStates, b: DensityOfStates) -> DosErrors:
-    """Hold DOS `a` to DOS `b`, in total and by element.
+    """Compare DOS `a` with DOS `b`, in total and by element.
 
     Raises:
         InputError: unlike frequency grids or elements.
@@ -143,7 +143,7 @@ def compare_dos(a: DensityOfStates, b: DensityOfStates) -> DosErrors:
         )
     if set(a.projected) != set(b.projected):
         raise InputError(
-            f"A DOS of {', '.join(sorted(a.projected))} cannot be held to one of "
+            f"A DOS of {', '.join(sorted(a.projected))} cannot be compared with one of "
             f"{', '.join(sorted(b.projected))}."
         )
     return DosErrors(
@@ -159,7 +159,7 @@ def compare_dos(a: DensityOfStates, b: DensityOfStates) -> DosErrors:
 def spectrum_errors(
     grid: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> SpectrumErrors:
-    """Hold spectrum `a` to spectrum `b`, both (n,) states per THz on `grid` (n,), THz."""
+    """Compare spectrum `a` with spectrum `b`, both (n,) states per THz on `grid` (n,), THz."""
     difference = a - b
     n_states = float(np.trapezoid(b, grid))
     steps = np.diff(grid)

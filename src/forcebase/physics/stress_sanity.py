@@ -50,7 +50,7 @@ VASP = (4, 5, 3)
 
 @dataclass(frozen=True)
 class StressCheck:
-    """What holding stresses to energies gave.
+    """What comparing stresses with energies gave.
 
     Attributes:
         doubt: what is wrong; "" where nothing is known to be.
@@ -80,7 +80,7 @@ class StressCheck:
 
 
 def check_stress(cells: Sequence[LabelledCell]) -> StressCheck:
-    """Hold stresses to energies; cells without one are left out.
+    """Compare stresses with energies; cells without one are left out.
 
     Between two cells of the same atoms, the energy changes by the work of the forces and of
     the stress, V sigma : epsilon, each at its mean of the two ends. The slope of what is left of

@@ -24,7 +24,7 @@ class StructureErrors:
         elements: k symbols, by atomic number.
         counts: (n, k) atoms of each element.
         predicted: (n,) total energies, eV.
-        energies: (n,) what they are held to, eV; NaN where unknown.
+        energies: (n,) what they are compared with, eV; NaN where unknown.
         forces: sums over the components, eV/angstrom.
         stresses: sums over the six components, eV/angstrom^3.
     """

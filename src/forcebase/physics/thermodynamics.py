@@ -1,4 +1,4 @@
-"""Free energy, entropy and heat capacity of one crystal held to those of another, per atom."""
+"""Free energy, entropy and heat capacity of a crystal compared with those of another, per atom."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ThermodynamicErrors:
     Attributes:
         temperature: K.
         crystal: the one that is judged.
-        reference: what it is held to.
+        reference: what it is compared with.
     """
 
     temperature: float
@@ -82,7 +82,7 @@ def compare_thermodynamics(
     mesh: Sequence[int],
     temperature: float = ROOM,
 ) -> ThermodynamicErrors:
-    """Hold `crystal` to `reference`, both on one mesh (3,) and at `temperature`, K."""
+    """Compare `crystal` with `reference`, both on one mesh (3,) and at `temperature`, K."""
     return ThermodynamicErrors(
         temperature=temperature,
         crystal=thermodynamics(crystal, mesh, temperature),

@@ -115,7 +115,7 @@ def _one(role: str, relation: Relation, collection: str, record: str) -> Step:
 
 
 def _members(db: Database, dataset: dict[str, Any]) -> Iterator[Step]:
-    """The dataset's own counts are taken: `forcebase verify` holds them to the members."""
+    """The dataset's own counts are taken: `forcebase verify` checks them against the members."""
     for split in SPLITS:
         rows = {"dataset": dataset["_id"], "split": split}
         first = [row["calculation"] for row in db.members.raw.find(rows).limit(MANY)]

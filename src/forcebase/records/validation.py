@@ -36,7 +36,9 @@ class Validation(Record):
 
     kind = StringField(required=True, choices=("labels", "phonons"))
     model = StringField(required=True, regex=DIGEST_PATTERN, help_text="method that is judged")
-    reference = StringField(required=True, regex=DIGEST_PATTERN, help_text="method it is held to")
+    reference = StringField(
+        required=True, regex=DIGEST_PATTERN, help_text="method it is compared with"
+    )
     on = DictField(required=True, help_text="dataset and split, query, or phonons and q-points")
     inputs_root = StringField(
         required=True, regex=DIGEST_PATTERN, help_text="Merkle root of all records that went in"

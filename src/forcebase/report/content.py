@@ -170,7 +170,7 @@ class Metric:
         target: the largest value aimed for, in `unit`; None where there is none.
         sources: record ids.
         precision: digits after the decimal point.
-        note: what it is held to, or how it was computed.
+        note: what it is compared with, or how it was computed.
     """
 
     name: str
@@ -239,7 +239,7 @@ class ReportContent:
             energy_mae (eV/atom), force_mae (eV/angstrom), stress_mae (eV/angstrom^3), seconds.
         phonons: pairs of phonons that could be compared, the perfect crystal's first.
         metrics: numbers with their units, targets and sources.
-        timings: one per configuration held to its reference.
+        timings: one per configuration compared with its reference.
         steps: seconds by step of the job.
         step_activities: step -> ids of the activities whose seconds were added up.
         figure_sources: figure -> ids of the records that it was drawn from.

@@ -28,7 +28,7 @@ class PhononResult:
 
 @dataclass(frozen=True)
 class MainResult:
-    """What was trained on what, held to what, and with which answer.
+    """What was trained on what, compared with what, and with which answer.
 
     Attributes:
         dataset: trained and tested on.

@@ -1,4 +1,4 @@
-"""One picture of several models held to several references: a field of errors for each quantity."""
+"""One picture of several models and references: a field of errors for each quantity."""
 
 from __future__ import annotations
 

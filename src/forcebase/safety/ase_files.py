@@ -95,7 +95,7 @@ def _require_whole_sites(found: Atoms, path: Path) -> None:
 
 
 def check_frames(path: Path) -> None:
-    """Hold the counts of an xyz file to its lines, before ASE loops over what they claim.
+    """Check the counts of an xyz file against its lines, before ASE loops over what they claim.
 
     Raises:
         InputError: a count is none, or more lines than there are follow from it; a line is far
@@ -132,7 +132,7 @@ def check_frames(path: Path) -> None:
 
 
 def _check_comment(start: list[bytes], n: int, where: str) -> None:
-    """Hold the keys of a frame's second line, and the columns it claims, to what is there.
+    """Compare the keys of a frame's second line, and the columns it claims, with what is there.
 
     Args:
         start: the second line, and the first atom's.

@@ -23,7 +23,7 @@ HEADERS = (
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose header is held to limits before what follows it is read."""
+    """A member whose header is checked against limits before what follows it is read."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in HEADERS and self.size > LARGEST_HEADER:
