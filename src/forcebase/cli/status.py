@@ -28,7 +28,6 @@ def status(as_json: JsonOption = False) -> None:
         open_failures = {"kind": "failure", "mended": {"$ne": True}}
         found: dict[str, Any] = {
             "database": f"{db.settings.database}, {where}",
-            "user": db.access.who,
             "records": {name: n for name, n in counts.items() if n},
             "taints": db.raw[Taint.collection_name()].estimated_document_count(),
             "failures": db.activities.raw.count_documents(open_failures),
