@@ -21,6 +21,7 @@ from bson.raw_bson import RawBSONDocument
 from forcebase.archive.arrival import Arrival
 from forcebase.archive.checking import check_archive, documents_of
 from forcebase.archive.contents import ACTIVITIES, LABELS, TAINTS
+from forcebase.archive.earlier import in_todays_shape
 from forcebase.archive.layout import MANIFEST, Manifest, order
 from forcebase.archive.safety import open_safely
 from forcebase.blob import Blob
@@ -37,7 +38,6 @@ from forcebase.records import Activity, Calculation, ModelMethod, Phonon, Struct
 from forcebase.records.base import CHECKSUM
 from forcebase.records.journal_entry import Act
 from forcebase.records.kinds import kind_of
-from forcebase.records.structure import defect_as_field
 
 CALCULATIONS = Calculation._meta["collection"]
 STRUCTURES = Structure._meta["collection"]
@@ -157,14 +157,12 @@ def _ids(archive: ZipFile, name: str) -> list[str]:
 
 def _changed_in_8() -> set[str]:
     """Collections whose documents of earlier versions lack a checksum, or look otherwise."""
-    return {STRUCTURES, *(name for name in order() if not kind_of(name).is_record)}
+    return {STRUCTURES, CALCULATIONS, *(name for name in order() if not kind_of(name).is_record)}
 
 
 def _as_of_8(name: str, raw: bytes) -> Mapping[str, Any]:
     """A document of an earlier version as it would be written here, with its checksum."""
-    document = bson.decode(raw)
-    if name == STRUCTURES:
-        document = defect_as_field(document)
+    document = in_todays_shape(name, bson.decode(raw))
     shape: Any = kind_of(name).document
     document[CHECKSUM] = shape.checksum_of(document)
     return document

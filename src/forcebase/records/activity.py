@@ -100,7 +100,7 @@ class Activity(Sealed):
     settings = DictField()
     package_versions = DictField()
     finished_at = DateTimeField(default=utc_now)
-    wall_time = FloatField(help_text="s")
+    wall_time = FloatField(unit="s", help_text="s")
     error = StringField(help_text="of a failure: what the job said")
     mended = BooleanField(help_text="of a failure: the same job ended well later")
     n_records = IntField(help_text="records that came of it")
