@@ -28,6 +28,7 @@ from forcebase.records import Activity
 FILES = ("wse2_gpaw_pbe.extxyz", "wse2_gpaw_unitcell.extxyz", "phonopy_wse2_gpaw_3x3.yaml")
 READING = {
     "ls": ["calculations"],
+    "fields": ["calculations"],
     "show": ["d@1"],
     "trace": ["d@1"],
     "why": ["{calculation}", "d@1"],

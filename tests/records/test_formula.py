@@ -3,7 +3,7 @@
 import pytest
 from ase import Atoms
 
-from forcebase.cli.records import parse_filters
+from forcebase.cli.filters import parse_filters
 from forcebase.errors import InputError
 from forcebase.records import Structure
 from forcebase.records.formula import as_stored, hill_formula, reduced_formula

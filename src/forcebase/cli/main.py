@@ -12,6 +12,7 @@ from forcebase.cli import (
     compare,
     dataset,
     doctor,
+    filters,
     forget,
     integrity,
     jobs,
@@ -69,6 +70,7 @@ app.command()(phonon.defect)
 app.command()(compare.compare)
 app.command()(records.ls)
 app.command()(records.show)
+app.command()(filters.fields)
 app.command()(trace.trace)
 app.command()(why.why)
 app.command()(integrity.taint)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from forcebase.cli.console import JsonOption, open_database, print_json, print_table
-from forcebase.errors import InputError
+from forcebase.cli.filters import FiltersArgument, parse_filters
 
 SHORT = 10
 PARTS = 2
@@ -20,7 +19,7 @@ MANY = 1_000_000_000
 
 def ls(
     collection: Annotated[str, typer.Argument(help="structures, methods, calculations, ...")],
-    filters: Annotated[list[str] | None, typer.Argument(help="field=value ...")] = None,
+    filters: FiltersArgument = None,
     tag: Annotated[str | None, typer.Option(help="Only records with this tag.")] = None,
     limit: Annotated[int, typer.Option(min=0, max=MANY, help="At most so many; 0 for all.")] = 50,
     as_json: JsonOption = False,
@@ -32,6 +31,8 @@ def ls(
       forcebase ls calculations method_class=dft kind=pristine-2x2
       forcebase ls structures elements=W,Se --json
       forcebase ls activities kind=failure mended=false
+      forcebase ls calculations 'elements HAS ALL "W","Se" AND max_force < 5'
+      forcebase ls structures chemical_formula_reduced=WSe2 'nsites<10'
     """
     from forcebase.database.collections import COUNT_AT_MOST
     from forcebase.database.neutral_models import same_models
@@ -44,7 +45,7 @@ def ls(
         records = db.collection(collection)
         kind = kind_of(collection)
         wanted = parse_filters(db, filters, collection)
-        records.check_indexed(wanted if tag is None else [])
+        records.check_indexed(tag=tag, **wanted)
         found = records.find(tag=tag, limit=limit, **wanted)
         total = records.count_some(**wanted) if tag is None else len(found)
         stale = stale_among(db, collection, [r.id for r in found])
@@ -100,74 +101,6 @@ def _end_of(source: str) -> str:
     """A path by its last folder and its file: `show` and --json have all of it."""
     parts = source.split("/")
     return source if len(parts) <= PARTS else "/".join(["...", *parts[-PARTS:]])
-
-
-def parse_filters(
-    db: Any, filters: list[str] | None, collection: str = "calculations"
-) -> dict[str, Any]:
-    """Turn `field=value ...` into keyword arguments of `find`; names become ids.
-
-    Raises:
-        InputError: a filter without `=`, or a field that the collection's records do not have.
-    """
-    wanted: dict[str, Any] = dict(map(_filter, filters or []))
-    from forcebase.records.kinds import kind_of
-
-    db.collection(collection)  # raises where there is none
-    named = places_of(collection)
-    known = sorted({"id", *kind_of(collection).field_types()})
-    for key, value in wanted.items():
-        if key.split(".")[0] not in known:  # what is inside a field, as defect.name, is free
-            raise InputError(
-                f"{collection} has no field {key!r}.", hint=f"It has: {', '.join(known)}."
-            )
-        place = collection if key == "id" else named.get(key)
-        if place:  # text even where it looks like a number: the first digits of an id
-            ids = [db.resolve(text, place)[1].id for text in value.split(",")]
-            wanted[key] = ids if len(ids) > 1 else ids[0]
-        else:
-            wanted[key] = _value_of(key, value)
-    return wanted
-
-
-def resolve_names(db: Any, filters: Mapping[str, Any]) -> dict[str, Any]:
-    """Filters of a recipe file for calculations, with the names of other records as their ids."""
-    named = places_of("calculations")
-    return {
-        key: db.resolve(value, named[key])[1].id
-        if key in named and isinstance(value, str)
-        else value
-        for key, value in filters.items()
-    }
-
-
-def places_of(collection: str) -> dict[str, str]:
-    """Field -> collection of the record that it names, where that must be in this database."""
-    from forcebase.records.kinds import kind_of
-
-    found = kind_of(collection).references
-    return {one.field: one.collection for one in found if not one.may_be_elsewhere}
-
-
-def _filter(text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise InputError(f"{text!r} is not a filter.", hint="Write field=value.")
-    return key, value
-
-
-def _value_of(key: str, text: str) -> Any:
-    if "," in text or key == "elements":
-        return [_scalar(part) for part in text.split(",")]
-    return _scalar(text)
-
-
-def _scalar(text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return value if isinstance(value, (int, float, bool)) and len(text) < SHORT else text
 
 
 def _value(record: Any, name: str) -> Any:
