@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -106,6 +107,8 @@ def _scalar(field: Any, text: str) -> Any:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
+            value = text
+        if isinstance(value, float) and not math.isfinite(value):
             value = text
     if field.type is FieldType.ANY:
         return value if isinstance(value, (int, float)) and len(text) < LONGEST_NUMBER else text

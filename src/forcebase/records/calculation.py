@@ -72,9 +72,9 @@ class Calculation(Record):
         colour="#d6efd4",
     )
 
-    structure = StringField(required=True, regex=DIGEST_PATTERN)
-    method = StringField(required=True, regex=DIGEST_PATTERN)
-    method_class = StringField(required=True, choices=("dft", "model"))
+    structure = StringField(required=True, regex=DIGEST_PATTERN, help_text="that is labelled")
+    method = StringField(required=True, regex=DIGEST_PATTERN, help_text="that labels it")
+    method_class = StringField(required=True, choices=("dft", "model"), help_text="dft or model")
     formula = StringField(required=True, help_text="of its structure")
     chemical_formula_reduced = StringField(required=True, help_text="of its structure, as Se2W")
     elements = ListField(StringField(), required=True, help_text="of its structure")
@@ -105,7 +105,7 @@ class Calculation(Record):
     max_force = FloatField(
         required=True, unit="eV/angstrom", help_text="largest |F| of an atom, eV/angstrom"
     )
-    converged = BooleanField(required=True)
+    converged = BooleanField(required=True, help_text="whether it reached its criteria")
     k_mesh = ListField(IntField(), help_text="k-mesh actually used")
     k_shift = ListField(FloatField(), help_text="of the mesh, in steps of it; none with Gamma")
     k_spacing = FloatField(

@@ -131,7 +131,9 @@ def _counts(formula: str) -> dict[str, int]:
         amounts = Composition(formula).get_el_amt_dict()
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{formula!r} is not a formula.", hint=hint) from None
-    if unknown := [symbol for symbol in amounts if symbol not in atomic_numbers]:
+    # pymatgen reads deuterium, which no record holds, as hydrogen
+    written = re.findall("[A-Z][a-z]*", formula)
+    if unknown := [s for s in (*written, *amounts) if s not in atomic_numbers or s == "X"]:
         raise InputError(f"{formula!r}: there is no element {unknown[0]}.", hint=hint)
     counts = {symbol: round(amount) for symbol, amount in amounts.items()}
     if not counts or any(abs(counts[s] - amounts[s]) > 1e-8 or not counts[s] for s in counts):
