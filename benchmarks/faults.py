@@ -219,7 +219,7 @@ def measure(folder: Path, kills: int, chance: random.Random) -> dict[str, Any]:
             "flows": n_flows,
             "jobs": db.raw["jf_jobs"].count_documents({}),
             "failures recorded": db.activities.count(kind="failure"),
-            "failures not mended": db.activities.count(kind="failure", mended=False),
+            "failures not mended": db.activities.count(kind="failure", resolved=False),
             **stage.counts,
             "seconds": round(seconds),
             **conditions.as_dict(),

@@ -1,4 +1,4 @@
-"""Write docs/reference.md from the commands themselves: `python docs/reference.py`."""
+"""Write docs/reference.md and docs/fields.md from the code itself: `python docs/reference.py`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,21 @@ import typer
 
 from forcebase.cli.main import app
 from forcebase.errors import ForcebaseError
+from forcebase.records.fields import Field, fields_of
+from forcebase.records.kinds import record_kinds
 
 PAGE = Path(__file__).parent / "reference.md"
+FIELDS_PAGE = Path(__file__).parent / "fields.md"
+FIELDS_HEAD = """# Fields by which records are found
+
+Written by `python docs/reference.py` from the record classes: change their help, not this page.
+`forcebase fields COLLECTION` prints the same. How to ask for them: [filters.md](filters.md).
+
+What is inside an `object` is named by a dot, as `basis.cutoff_eV`, and may be of any type. An
+`array` is stored as binary: whether it is known can be asked of it, and no more. A field that names
+another record takes a name, a tag of one record or the first digits of an id, and leads to its
+fields, as `method.functional`.
+"""
 HEAD = """# Reference: commands, options, variables
 
 Written by `python docs/reference.py` from the commands themselves: change their help, not this
@@ -38,8 +51,30 @@ VARIABLES = {
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the pages."""
     PAGE.write_text(page())
+    FIELDS_PAGE.write_text(fields_page())
+
+
+def fields_page() -> str:
+    """The fields of each collection that can be listed."""
+    names = [*(kind.name for kind in record_kinds()), "activities"]
+    return "\n".join([FIELDS_HEAD, *map(fields_table, names)])
+
+
+def fields_table(collection: str) -> str:
+    """A heading, and a row for each field."""
+    rows = map(field_row, fields_of(collection).values())
+    head = ["| field | type | unit | |", "| --- | --- | --- | --- |"]
+    return "\n".join([f"## {collection}", "", *head, *rows, ""])
+
+
+def field_row(field: Field) -> str:
+    """A line of the table of a collection."""
+    told = one_line(field.description).replace("|", "\\|")
+    if field.reference:
+        told = f"{told}; names one of {field.reference}".removeprefix("; ")
+    return f"| `{field.name}` | {field.type_name} | {field.unit} | {told} |"
 
 
 def page() -> str:

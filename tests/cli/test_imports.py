@@ -15,6 +15,7 @@ HEAVY = {
     "boto3",
     "jobflow",
     "jobflow_remote",
+    "lark",
     "mace",
     "maggma",
     "matplotlib",
@@ -38,6 +39,8 @@ READING = (
     "ls structures",
     "ls calculations elements=W,Se kind=pristine-1x1",
     "ls phonons --json",
+    "ls structures nelements=2 chemical_formula_anonymous=A2B",
+    "fields calculations",
     "show gpaw-pbe",
     "show wse2-dft-phonon",
     "trace d@1",
@@ -109,6 +112,16 @@ def test_help_and_version_do_not_read_records():
     for argument in ("--help", "--version"):
         found = imported_by(COMMAND, argument)
         assert not found & {"ase", "mongoengine", "numpy", *HEAVY}
+
+
+def test_a_text_of_the_filter_language_imports_its_parser(filled):
+    found = imported_by(
+        COMMAND,
+        *("ls", "calculations", "max_force < 5"),
+        FORCEBASE_HOME=str(filled.settings.home),
+        FORCEBASE_DATABASE=filled.settings.database,
+    )
+    assert found & HEAVY == {"lark", "optimade"}
 
 
 def test_what_needs_a_library_imports_it(filled):

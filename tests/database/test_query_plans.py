@@ -119,7 +119,7 @@ def test_listing_is_answered_by_an_index(filled, recorder, monkeypatch):
         *(["ls", name] for name in filled.record_collections),
         ["ls", "activities"],
         ["log", "--limit", "2"],
-        ["ls", "activities", "kind=failure", "mended=false"],
+        ["ls", "activities", "kind=failure", "resolved=false"],
         ["ls", "structures", "formula=W4Se8"],
         ["ls", "structures", "elements=W,Se"],
         ["ls", "structures", "n_atoms=12"],
@@ -135,6 +135,14 @@ def test_listing_is_answered_by_an_index(filled, recorder, monkeypatch):
         ["ls", "calculations", "converged=false"],
         ["ls", "calculations", "--tag", "many", "--limit", "3"],
         ["ls", "phonons", "defect.name=v_Se"],
+        ["ls", "structures", "chemical_formula_reduced=WSe2", "--limit", "10"],
+        ["ls", "structures", "chemical_formula_anonymous=AB2", "nelements=2"],
+        ["ls", "structures", "nsites < 4"],
+        ["ls", "structures", 'elements:elements_ratios HAS "W":>0.35'],
+        ["ls", "calculations", 'elements HAS ALL "Se","W" AND max_force > 597'],
+        ["ls", "calculations", "energy_per_atom > 198.9"],
+        ["ls", "calculations", 'method.functional = "PBE" AND max_force > 597'],
+        ["ls", "calculations", 'structure.family = "none" AND nelements = 1'],
         ["ls", "datasets", "name=d"],
     ]
     for arguments in listed:
@@ -208,8 +216,21 @@ def test_what_a_model_has_not_labelled_is_answered_by_an_index(filled, recorder,
 
 
 def test_a_search_without_an_index_is_refused_where_there_is_much(filled, monkeypatch):
-    filled.calculations.check_indexed(["wall_time"])  # few records: all are read
+    check = filled.calculations.check_indexed
+    check(wall_time=1.0)  # few records: all are read
     monkeypatch.setattr(collections, "FEW", 10)
-    filled.calculations.check_indexed(["wall_time", "kind"])
+    check()
+    check(wall_time=1.0, kind="x")
+    check("wall_time > 1 AND max_force < 5")
+    check('elements HAS "W" OR kind STARTS WITH "pristine"')
+    check("wall_time > 1", tag="many")
+    for text in (
+        "wall_time > 1",
+        'wall_time > 1 OR kind = "x"',
+        'kind CONTAINS "x"',
+        'NOT kind="x"',
+    ):
+        with pytest.raises(InputError, match="too many calculations to look for"):
+            check(text)
     with pytest.raises(InputError, match="too many calculations to look for wall_time"):
-        filled.calculations.check_indexed(["wall_time"])
+        check(wall_time=1.0)

@@ -62,7 +62,10 @@ def labelled(atoms: list[Atoms], seed: int = 0, **names: list[str]) -> Frames:
 
 def facts_of(structures: list[Structure]) -> dict[str, StructureFacts]:
     return {
-        s.id: StructureFacts(s.formula, tuple(s.elements), s.kind, s.n_atoms) for s in structures
+        s.id: StructureFacts(
+            s.formula, s.chemical_formula_reduced, tuple(s.elements), s.kind, s.n_atoms
+        )
+        for s in structures
     }
 
 

@@ -85,7 +85,7 @@ def test_an_output_that_came_too_late_is_told_once(imported):
     assert "There is another dataset d@1" in reason
     assert collect(imported).failed == []
     assert imported.datasets.count() == 1
-    assert imported.activities.count(kind="failure", name=name, mended=True) == 1
+    assert imported.activities.count(kind="failure", name=name, resolved=True) == 1
     assert build_dataset(imported, "d", FILTERS).version == 2
 
 

@@ -20,7 +20,7 @@ from queue_delays import start_jobs_with
 from warm_commands import COMMANDS
 
 from forcebase.actions.main_job import DEMO_JOB, run_main_job
-from forcebase.cli.records import parse_filters
+from forcebase.cli.filters import parse_filters
 from forcebase.database.connection import open_client
 from forcebase.database.database import Database
 from forcebase.integrity.backup import write_backup

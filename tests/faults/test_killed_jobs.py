@@ -40,13 +40,13 @@ def test_a_killed_job(site, here, spreading, record_ids):
         assert collect(site.db).failures == []
     (found,) = site.db.activities.find(kind="failure")
     assert "likely killed" in found.error or "was not present" in found.error
-    assert (found.job["folder"], found.mended) == (folder, False)
+    assert (found.job["folder"], found.resolved) == (folder, False)
 
     assert site.doctor()["jobs"]["found"] == "1 failed: 1"
     site.forcebase("jobs", "rerun", "--failed")
     site.wait_until_completed()
     site.forcebase("collect")
-    assert site.db.activities.one(kind="failure").mended
+    assert site.db.activities.one(kind="failure").resolved
     assert site.db.activities.count() == 2
     assert record_ids(site.db) == record_ids(here)
 
@@ -84,5 +84,5 @@ def test_a_full_disk(site, here, spreading, small_disk, record_ids):
     site.forcebase("jobs", "rerun", "--failed")
     site.wait_until_completed()
     collect(site.db)
-    assert site.db.activities.one(kind="failure").mended
+    assert site.db.activities.one(kind="failure").resolved
     assert record_ids(site.db) == record_ids(here)

@@ -1,4 +1,4 @@
-"""A killed runner: the next one ends all jobs; a lock it leaves is found, named and mended."""
+"""A killed runner: the next one ends all jobs; a lock it leaves is found, named and resolved."""
 
 from __future__ import annotations
 
@@ -156,5 +156,5 @@ def test_new_jobs_that_are_in_the_queue_already(site, spreading):
     site.forcebase("jobs", "rerun", "--failed")
     site.wait_until_completed()
     collect(site.db)
-    assert site.db.activities.one(kind="failure").mended
+    assert site.db.activities.one(kind="failure").resolved
     assert len(site.states()) == N_JOBS

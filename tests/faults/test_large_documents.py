@@ -28,7 +28,7 @@ def test_an_output_of_a_job_here(db, megabytes):
         run_here(db, Flow([job]))
     assert "Traceback" not in str(caught.value)
     failure = db.activities.one(kind="failure")
-    assert (failure.name, failure.mended) == ("large", False)
+    assert (failure.name, failure.resolved) == ("large", False)
 
 
 def test_an_output_with_its_bulk_in_a_blob_goes_through(db):

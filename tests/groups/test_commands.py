@@ -29,6 +29,7 @@ FILES = ("wse2_gpaw_pbe.extxyz", "wse2_gpaw_unitcell.extxyz", "phonopy_wse2_gpaw
 READING = {
     "ls": ["calculations"],
     "status": [],
+    "fields": ["calculations"],
     "show": ["d@1"],
     "trace": ["d@1"],
     "why": ["{calculation}", "d@1"],

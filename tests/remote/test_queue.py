@@ -96,8 +96,8 @@ def test_a_failed_job_is_told_recorded_and_run_again(db, remote, tmp_path):
     record = db.activities.one(kind="failure")
     assert record.error.strip().endswith("ZeroDivisionError: division by zero")
     assert (record.job["uuid"], record.job["number"]) == (first.uuid, failed.number)
-    assert record.mended is False
-    listed = remote.forcebase("ls", "activities", "kind=failure", "mended=false", "--json").stdout
+    assert record.resolved is False
+    listed = remote.forcebase("ls", "activities", "kind=failure", "resolved=false", "--json").stdout
     assert [found["name"] for found in json.loads(listed)] == ["divide"]
     assert "ZeroDivisionError" in remote.forcebase("ls", "activities", "kind=failure").stdout
 

@@ -209,7 +209,7 @@ def test_what_failed_is_told_and_the_rest_is_collected(db, remote):
         handle.result(timeout=1)
     assert "forcebase jobs rerun" in str(caught.value)
     assert {job.name: job.worker for job in handle.jobs()} == {"predict": "cpu", "divide": "gpu"}
-    assert not db.activities.one(kind="failure").mended
+    assert not db.activities.one(kind="failure").resolved
     assert db.calculations.one(method_class="model").structure == cell.id
 
 

@@ -63,7 +63,8 @@ def build_dataset(
     Args:
         db: the database.
         name: of the dataset.
-        filters: keyword arguments of `db.calculations.find`; converged DFT by default.
+        filters: keyword arguments of `db.calculations.find`, `query` being a text; converged DFT
+            by default.
         seed: of the split, where no recipe says it.
         recipe: steps, shares, E0s, license; its filters are taken where `filters` has none of the
             same name.
@@ -79,6 +80,13 @@ def build_dataset(
         )
     recipe = recipe or CurationRecipe(seed=seed)
     chosen = {"method_class": "dft", "converged": True, **recipe.filters, **filters}
+    if isinstance(chosen.get("method"), str):
+        chosen["method"] = db.id_of(chosen["method"], "methods")
+    if not isinstance(chosen.get("query", ""), str):
+        raise InputError(
+            "A dataset keeps its filters, and no MongoDB query is kept.",
+            hint="Give a text of the filter language as `query`.",
+        )
     if any(isinstance(step, Converged) for step in recipe.steps):
         chosen.pop("converged")  # the step drops them, and says so of each
     taken = EnergyKind(recipe.energy or EnergyKind.FREE)
@@ -216,7 +224,8 @@ def _steps(
             asked = step.method or (method if isinstance(method, str) else None)
             steps.append(one_method(db, frames, asked))
         elif isinstance(step, Converged):
-            query = db.calculations.selector({"converged": False}, **filters)
+            unconverged = {name: value for name, value in filters.items() if name != "converged"}
+            query = db.calculations.selector(**unconverged, converged=False)
             found = db.calculations.raw.find(query, {"_id": 1})
             steps.append(Converged(tuple(row["_id"] for row in found)))
         elif isinstance(step, Released):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -34,16 +34,19 @@ class Collection(RecordCollection[R]):
 
     def iterate(
         self,
-        query: Mapping[str, Any] | None = None,
+        query: str | Mapping[str, Any] | None = None,
         *,
         tag: str | None = None,
         limit: int = 0,
+        skip: int = 0,
         sort: str | None = None,
-        **fields: Any,
+        fields: Sequence[str] | None = None,
+        **equal: Any,
     ) -> Iterator[R]:
         """Like `find`, one record after another, so that memory stays bounded."""
-        found = super().iterate(query, tag=tag, limit=limit, sort=sort, **fields)
-        return (bind(record, self.session) for record in found)
+        asked: dict[str, Any] = {"tag": tag, "limit": limit, "skip": skip, "sort": sort}
+        found = super().iterate(query, **asked, fields=fields, **equal)
+        return found if fields is not None else (bind(one, self.session) for one in found)
 
     def get(self, record_id: str) -> R:
         """Give a record by its id, its first digits, its name or its tag.
@@ -58,10 +61,14 @@ class Collection(RecordCollection[R]):
         return cast("R", bind(found, self.session))
 
     def selector(
-        self, query: Mapping[str, Any] | None = None, *, tag: str | None = None, **fields: Any
+        self,
+        query: str | Mapping[str, Any] | None = None,
+        *,
+        tag: str | None = None,
+        **equal: Any,
     ) -> dict[str, Any]:
-        """The MongoDB query that `find` makes of its arguments, names as ids."""
-        return super().selector(query, tag=tag, **self.with_ids(fields))
+        """The MongoDB query that `find` makes of its arguments, names and records as ids."""
+        return super().selector(query, tag=tag, **self.with_ids(equal))
 
     def with_ids(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Values of fields, with records and their names as ids.

@@ -13,6 +13,7 @@ from zipfile import BadZipFile, ZipFile
 
 import bson
 
+from forcebase.archive.earlier import in_todays_shape
 from forcebase.archive.layout import (
     MANIFEST,
     PIECE,
@@ -137,7 +138,8 @@ def _check_records(archive: ZipFile, path: Path, manifest: Manifest) -> None:
                 together = kind.document.digests_of(documents) if kind.is_record else {}
                 for document in documents:
                     n += 1
-                    _check_document(name, document, found, together.get(document["_id"]))
+                    digest = together.get(document["_id"])
+                    _check_document(name, document, found, digest, manifest.schema_version)
                     _check_seal(name, document, manifest.schema_version)
         except Exception as error:  # whatever a document made by hand may raise
             words = f"{type(error).__name__}: {error}"[:300]
@@ -155,7 +157,9 @@ def _check_records(archive: ZipFile, path: Path, manifest: Manifest) -> None:
             raise _damaged(path, stream_of("dataset_members"), f"not those of dataset {dataset}")
 
 
-def _check_document(name: str, document: dict[str, Any], found: _Found, digest: str | None) -> None:
+def _check_document(
+    name: str, document: dict[str, Any], found: _Found, digest: str | None, version: int
+) -> None:
     """Raise ValueError, or what mongoengine raises, unless a document is a sound record.
 
     Args:
@@ -163,10 +167,12 @@ def _check_document(name: str, document: dict[str, Any], found: _Found, digest: 
         document: as it is stored.
         found: is told of it.
         digest: of its content, where it is known already.
+        version: of the schema of which the archive is.
     """
     kind = kind_of(name)
     shape: Any = shape_of(document, kind.document)
-    shape._from_son(document).validate()
+    now = in_todays_shape(name, document) if version < SCHEMA_VERSION else document
+    shape._from_son(now).validate()
     record = document["_id"]
     if record in found.ids[name]:
         raise ValueError(f"{record} is there twice")

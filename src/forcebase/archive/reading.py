@@ -21,12 +21,13 @@ from bson.raw_bson import RawBSONDocument
 from forcebase.archive.arrival import Arrival
 from forcebase.archive.checking import check_archive, documents_of
 from forcebase.archive.contents import ACTIVITIES, LABELS, TAINTS
+from forcebase.archive.earlier import in_todays_shape
 from forcebase.archive.layout import MANIFEST, Manifest, order
 from forcebase.archive.safety import open_safely
 from forcebase.blob import Blob
 from forcebase.database.acts import begin, finish
 from forcebase.database.database import Database
-from forcebase.database.installation import FIRST_SEALED
+from forcebase.database.schema import SCHEMA_VERSION
 from forcebase.database.trust import quarantine
 from forcebase.digest import content_digest
 from forcebase.errors import InputError
@@ -37,7 +38,6 @@ from forcebase.records import Activity, Calculation, ModelMethod, Phonon, Struct
 from forcebase.records.base import CHECKSUM
 from forcebase.records.journal_entry import Act
 from forcebase.records.kinds import kind_of
-from forcebase.records.structure import defect_as_field
 
 CALCULATIONS = Calculation._meta["collection"]
 STRUCTURES = Structure._meta["collection"]
@@ -119,12 +119,14 @@ def read_archive(db: Database, path: Path, progress: Progress | None = None) -> 
                     held.look_at([bson.decode(raw) for raw in some])
                 if name == LABELS:
                     some = _without_kept(db, some, report)
-                if manifest.schema_version < FIRST_SEALED and name in _changed_in_8():
-                    documents = [_as_of_8(name, raw) for raw in some]
+                if manifest.schema_version < SCHEMA_VERSION and name in _changed():
+                    documents = [_as_today(name, raw) for raw in some]
                 else:
                     documents = [RawBSONDocument(raw) for raw in some]
                 if name == ACTIVITIES:
-                    documents = [arrival.started(bson.decode(raw)) for raw in some]
+                    documents = [
+                        arrival.started(in_todays_shape(name, bson.decode(raw))) for raw in some
+                    ]
                 report.note(
                     name, db.of_class(kind_of(name).document).add_stored(documents), len(documents)
                 )
@@ -155,16 +157,14 @@ def _ids(archive: ZipFile, name: str) -> list[str]:
     return [bson.decode(raw)["_id"] for raw in documents_of(archive, name)]
 
 
-def _changed_in_8() -> set[str]:
+def _changed() -> set[str]:
     """Collections whose documents of earlier versions lack a checksum, or look otherwise."""
-    return {STRUCTURES, *(name for name in order() if not kind_of(name).is_record)}
+    return {STRUCTURES, CALCULATIONS, *(name for name in order() if not kind_of(name).is_record)}
 
 
-def _as_of_8(name: str, raw: bytes) -> Mapping[str, Any]:
+def _as_today(name: str, raw: bytes) -> Mapping[str, Any]:
     """A document of an earlier version as it would be written here, with its checksum."""
-    document = bson.decode(raw)
-    if name == STRUCTURES:
-        document = defect_as_field(document)
+    document = in_todays_shape(name, bson.decode(raw))
     shape: Any = kind_of(name).document
     document[CHECKSUM] = shape.checksum_of(document)
     return document

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from forcebase.cli.console import JsonOption, open_database, print_json, stage_bars
+from forcebase.cli.filters import parse_filters
 from forcebase.cli.places import (
     ProjectOption,
     RemoteOption,
@@ -17,7 +18,6 @@ from forcebase.cli.places import (
     check_place,
     place_of,
 )
-from forcebase.cli.records import parse_filters
 from forcebase.cli.stale import refuse_stale_sides, warn_of_comparison
 from forcebase.errors import InputError
 from forcebase.paths import check_writable
@@ -30,7 +30,7 @@ def compare(
             help="A model and its reference, or two phonons; or models for --reference."
         ),
     ],
-    on: Annotated[str | None, typer.Option(help="dataset, dataset:split, or field=value")] = None,
+    on: Annotated[str | None, typer.Option(help="dataset, dataset:split, or a filter")] = None,
     reference: Annotated[
         list[str] | None,
         typer.Option(help="Compare all the models with this method; repeatable: gives a matrix."),
@@ -77,6 +77,7 @@ def compare(
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test
       forcebase compare chgnet gpaw-pbe --on kind=Se-vacancy-2x2 --align composition
       forcebase compare wse2-mace gpaw-pbe --on elements=Se,W --only unseen
+      forcebase compare wse2-mace gpaw-pbe --on 'nsites > 10 AND max_force < 2'
       forcebase compare wse2-mace chgnet --reference gpaw-pbe --on wse2-pbe@1:test --fill \\
         --picture models.png
       forcebase compare wse2-mace gpaw-pbe --on wse2-pbe@1:test --fill --remote --worker gpu
@@ -200,10 +201,13 @@ def plain_fields(record: Any) -> dict[str, Any]:
 
 
 def parse_on(db: Any, text: str | None) -> str | dict[str, Any] | None:
-    """Read --on: a dataset and split stay text, field=value becomes a query."""
-    if text is None or "=" not in text:
+    """Read --on: a dataset and split stay text, a filter becomes arguments of `find`."""
+    from forcebase.database.filters.texts import is_filter, short_form
+
+    if text is None or not is_filter(text):
         return text
-    return parse_filters(db, text.split(" "))
+    parts = text.split()
+    return parse_filters(db, parts if all(map(short_form, parts)) else [text])
 
 
 def parse_edges(text: str | None) -> tuple[float, ...] | None:

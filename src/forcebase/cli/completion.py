@@ -33,23 +33,16 @@ def collections(incomplete: str) -> list[str]:
     return _beginning(incomplete, [*found, "activities"])
 
 
-def filters(context: typer.Context, incomplete: str) -> list[str]:
-    """Offer `field=` of the collection that stands before it, of calculations where none does."""
-    return [f"{name}=" for name in fields(context, incomplete)]
-
-
 def fields(context: typer.Context, incomplete: str) -> list[str]:
     """Offer the fields of the collection that stands before it; behind a comma, the next one."""
-    import forcebase.records  # noqa: F401  they register
-    from forcebase.records.kinds import kind_of
+    from forcebase.records.fields import fields_of
+    from forcebase.records.kinds import kinds
 
     before, comma, begun = incomplete.rpartition(",")
     collection = context.params.get("collection") or "calculations"
-    try:
-        known = ["id", *kind_of(collection).field_types()]
-    except (KeyError, ForcebaseError):
+    if collection not in {kind.name for kind in kinds()}:
         return []
-    return [f"{before}{comma}{name}" for name in _beginning(begun, known)]
+    return [f"{before}{comma}{name}" for name in _beginning(begun, fields_of(collection))]
 
 
 def _names_of(collections: tuple[str, ...]) -> list[str]:

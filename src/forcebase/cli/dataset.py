@@ -12,7 +12,8 @@ import typer
 from forcebase.cli.arguments import DatasetArgument
 from forcebase.cli.commands import CommandGroup
 from forcebase.cli.console import JsonOption, open_database, print_json, say, stage_bars
-from forcebase.cli.records import SHORT, parse_filters, resolve_names
+from forcebase.cli.filters import FiltersArgument, parse_filters, resolve_names
+from forcebase.cli.records import SHORT
 from forcebase.cli.stale import warn_if_stale
 from forcebase.cli.tables import print_table
 from forcebase.errors import InputError
@@ -26,7 +27,7 @@ MANY = 8
 @app.command()
 def build(
     name: Annotated[str, typer.Argument(help="Name of the dataset.")],
-    filters: Annotated[list[str] | None, typer.Argument(help="field=value ...")] = None,
+    filters: FiltersArgument = None,
     recipe_file: Annotated[
         Path | None, typer.Option("--recipe", help="Recipe file to start from.")
     ] = None,
@@ -48,6 +49,7 @@ def build(
 
     Examples:
       forcebase dataset build wse2-pbe elements=W,Se method_class=dft
+      forcebase dataset build wse2-weak elements=W,Se 'max_force < 5 AND nsites >= 8'
       forcebase dataset build wse2-few elements=W,Se --step farthest-point:n=30
       forcebase dataset build wse2-own --step force-outliers:z=6 --skip near-duplicates
       forcebase dataset build wse2-again --recipe recipe.yaml --license CC-BY-4.0

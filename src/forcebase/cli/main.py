@@ -12,6 +12,7 @@ from forcebase.cli import (
     compare,
     dataset,
     doctor,
+    filters,
     forget,
     integrity,
     jobs,
@@ -74,6 +75,7 @@ app.command()(records.ls)
 app.command()(show.show)
 app.command()(show.name)
 app.command()(show.tag)
+app.command()(filters.fields)
 app.command()(trace.trace)
 app.command()(why.why)
 app.command()(integrity.taint)

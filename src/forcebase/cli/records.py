@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
 
 from forcebase.cli import completion
 from forcebase.cli.console import JsonOption, open_database, print_json, say
+from forcebase.cli.filters import FiltersArgument, parse_filters
 from forcebase.cli.tables import number, print_lines
-from forcebase.errors import InputError
 
 SHORT = 10
 PARTS = 2
@@ -21,6 +19,7 @@ MANY = 1_000_000_000
 """More than any collection holds."""
 LENGTH, HEX = 64, frozenset("0123456789abcdef")
 """Of ids."""
+NEWEST_WRITTEN = "-$natural"
 NEWEST = {"activities": "finished_at"}
 """Collection -> the field by which its newest are found, where that is not `created_at`."""
 
@@ -32,10 +31,7 @@ def ls(
             help="structures, methods, calculations, ...", autocompletion=completion.collections
         ),
     ] = None,
-    filters: Annotated[
-        list[str] | None,
-        typer.Argument(help="field=value ...", autocompletion=completion.filters),
-    ] = None,
+    filters: FiltersArgument = None,
     tag: Annotated[str | None, typer.Option(help="Only records with this tag.")] = None,
     sort: Annotated[
         str | None,
@@ -64,7 +60,9 @@ def ls(
       forcebase ls calculations method_class=dft kind=pristine-2x2 --sort -max_force
       forcebase ls structures elements=W,Se --json
       forcebase ls calculations --columns id,formula,energy,k_mesh
-      forcebase ls activities kind=failure mended=false
+      forcebase ls activities kind=failure resolved=false
+      forcebase ls calculations 'elements HAS ALL "W","Se" AND max_force < 5'
+      forcebase ls structures chemical_formula_reduced=WSe2 'nsites<10'
     """
     with open_database() as db:
         if collection is None:
@@ -108,7 +106,7 @@ def list_records(
     kind = kind_of(collection)
     shown = _chosen(kind, columns) if columns else kind.columns
     wanted = parse_filters(db, filters, collection)
-    records.check_indexed(wanted if tag is None else [])
+    records.check_indexed(tag=tag, **wanted)
     found = records.find(tag=tag, limit=limit, sort=_order(kind, sort, wanted, tag), **wanted)
     total = records.count_some(**wanted) if tag is None else len(found)
     ids = [r.id for r in found]
@@ -171,31 +169,25 @@ class Listing:
 def _chosen(kind: Any, text: str) -> list[Any]:
     """Columns that the user names: fields, or properties that the kind's own columns show."""
     from forcebase.records.description import Column
+    from forcebase.records.fields import find_field
 
     usual = {column.field: column for column in kind.columns}
-    known = {"id", *kind.field_types(), *usual}
     chosen = []
     for name in filter(None, (part.strip() for part in text.split(","))):
-        if name.split(".")[0] not in {field.split(".")[0] for field in known}:
-            near = get_close_matches(name, known, 1)
-            hint = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(sorted(known))}."
-            raise InputError(f"{kind.name} has no field {name!r}.", hint=hint)
-        chosen.append(usual.get(name, Column(name)))
+        if name in usual:
+            chosen.append(usual[name])
+        else:
+            field, _ = find_field(kind.name, name)
+            chosen.append(Column(field.stored, name, field.unit))
     return chosen
 
 
 def _order(kind: Any, sort: str | None, wanted: Mapping[str, Any], tag: str | None) -> str:
     """The field to sort by: what is asked for, or the newest first."""
-    if sort is None:
-        alone = not wanted and tag is None
-        return "-$natural" if alone else f"-{NEWEST.get(kind.name, 'created_at')}"
-    field = sort.lstrip("-")
-    known = {"id", *kind.field_types()}
-    if field.split(".")[0] not in known:
-        near = get_close_matches(field, known, 1)
-        hint = f"Did you mean {near[0]}?" if near else f"It has: {', '.join(sorted(known))}."
-        raise InputError(f"{kind.name} cannot be sorted by {field!r}.", hint=hint)
-    return sort
+    if sort is not None:
+        return sort
+    alone = not wanted and tag is None
+    return NEWEST_WRITTEN if alone else f"-{NEWEST.get(kind.name, 'created_at')}"
 
 
 def _is_id(value: Any) -> bool:
@@ -206,74 +198,6 @@ def _end_of(source: str) -> str:
     """A path by its last folder and its file: `show` and --json have all of it."""
     parts = source.split("/")
     return source if len(parts) <= PARTS else "/".join(["...", *parts[-PARTS:]])
-
-
-def parse_filters(
-    db: Any, filters: list[str] | None, collection: str = "calculations"
-) -> dict[str, Any]:
-    """Turn `field=value ...` into keyword arguments of `find`; names become ids.
-
-    Raises:
-        InputError: a filter without `=`, or a field that the collection's records do not have.
-    """
-    wanted: dict[str, Any] = dict(map(_filter, filters or []))
-    from forcebase.records.kinds import kind_of
-
-    db.collection(collection)  # raises where there is none
-    named = places_of(collection)
-    known = sorted({"id", *kind_of(collection).field_types()})
-    for key, value in wanted.items():
-        if key.split(".")[0] not in known:  # what is inside a field, as defect.name, is free
-            raise InputError(
-                f"{collection} has no field {key!r}.", hint=f"It has: {', '.join(known)}."
-            )
-        place = collection if key == "id" else named.get(key)
-        if place:  # text even where it looks like a number: the first digits of an id
-            ids = [db.resolve(text, place)[1].id for text in value.split(",")]
-            wanted[key] = ids if len(ids) > 1 else ids[0]
-        else:
-            wanted[key] = _value_of(key, value)
-    return wanted
-
-
-def resolve_names(db: Any, filters: Mapping[str, Any]) -> dict[str, Any]:
-    """Filters of a recipe file for calculations, with the names of other records as their ids."""
-    named = places_of("calculations")
-    return {
-        key: db.resolve(value, named[key])[1].id
-        if key in named and isinstance(value, str)
-        else value
-        for key, value in filters.items()
-    }
-
-
-def places_of(collection: str) -> dict[str, str]:
-    """Field -> collection of the record that it names, where that must be in this database."""
-    from forcebase.records.kinds import kind_of
-
-    found = kind_of(collection).references
-    return {one.field: one.collection for one in found if not one.may_be_elsewhere}
-
-
-def _filter(text: str) -> tuple[str, str]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise InputError(f"{text!r} is not a filter.", hint="Write field=value.")
-    return key, value
-
-
-def _value_of(key: str, text: str) -> Any:
-    if "," in text or key == "elements":
-        return [_scalar(part) for part in text.split(",")]
-    return _scalar(text)
-
-
-def _scalar(text: str) -> Any:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return value if isinstance(value, (int, float, bool)) and len(text) < SHORT else text
 
 
 def _value(record: Any, name: str) -> Any:

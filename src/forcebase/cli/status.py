@@ -25,7 +25,7 @@ def status(as_json: JsonOption = False) -> None:
         uri = db.settings.mongodb_uri
         where = without_password(uri) if uri else f"the embedded MongoDB in {db.settings.home}"
         counts = {name: db.collection(name).count_some() for name in db.record_collections}
-        open_failures = {"kind": "failure", "mended": {"$ne": True}}
+        open_failures = {"kind": "failure", "resolved": {"$ne": True}}
         found: dict[str, Any] = {
             "database": f"{db.settings.database}, {where}",
             "records": {name: n for name, n in counts.items() if n},
@@ -57,7 +57,7 @@ def _advice(found: dict[str, Any], waiting: bool) -> list[str]:
     if not found["records"]:
         told.append("Next: `forcebase import FILES`, or `forcebase demo`.")
     if found["failures"]:
-        told.append("Jobs failed: `forcebase ls activities kind=failure mended=false`.")
+        told.append("Jobs failed: `forcebase ls activities kind=failure resolved=false`.")
     if waiting:
         told.append("Jobs wait for a runner: `jf runner start`.")
     return told

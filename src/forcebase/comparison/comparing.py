@@ -14,6 +14,7 @@ from forcebase.comparison.phonon_floor import PhononFloor, phonon_floors
 from forcebase.comparison.phonon_protocol import parts_of
 from forcebase.comparison.phonons import compare_with_spectra
 from forcebase.database.database import Database
+from forcebase.database.filters.texts import is_filter
 from forcebase.errors import InputError
 from forcebase.physics.alignment import Align
 from forcebase.physics.polar_splitting import Nac, nac_of
@@ -93,8 +94,8 @@ def compare(
         db: the database.
         model: id, name or tag of a method or phonon.
         reference: the same kind of record.
-        on: for methods: "dataset", "dataset:split", or keyword arguments of
-            `db.calculations.find`; None for all structures that both have labelled.
+        on: for methods: "dataset", "dataset:split", a text of the filter language, or keyword
+            arguments of `db.calculations.find`; None for all structures that both have labelled.
         align: for methods: what is taken from the model's energies first, as "composition", where
             the two have other zeros of energy.
         only: for methods: "unseen" leaves out what the model was trained on, and its near copies.
@@ -153,13 +154,24 @@ def selection(db: Database, on: str | Mapping[str, Any] | None, only: Only = Onl
     Raises:
         InputError: it names no dataset.
     """
+    if isinstance(on, str) and is_filter(on):
+        on = {"query": on}
     if not isinstance(on, str):
-        return Selection(query=db.calculations.selector(**(on or {})), only=only)
+        return Selection(
+            query=db.calculations.selector(**(on or {})), text=_in_words(on or {}), only=only
+        )
     name, _, split = on.partition(":")
     dataset = db.resolve(name, "datasets")[1]
     if not isinstance(dataset, Dataset):
         raise InputError(f"{name!r} is not a dataset.")
     return Selection(dataset=dataset, split=split or None, only=only)
+
+
+def _in_words(on: Mapping[str, Any]) -> str:
+    """Arguments of `find` as a validation keeps them where a text is among them; "" else."""
+    if not isinstance(on.get("query"), str):
+        return ""
+    return " ".join([*(f"{k}={v}" for k, v in on.items() if k != "query"), on["query"]])
 
 
 def align_of(text: Align | str) -> Align:

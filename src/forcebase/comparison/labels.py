@@ -33,6 +33,7 @@ class Selection:
         dataset: its members only.
         split: one split of the dataset.
         query: or what a MongoDB query finds among the calculations of the reference.
+        text: the filter of which the query was made, where there was one.
         structures: of these, only those of these ids; None for all.
         only: which of them.
     """
@@ -40,6 +41,7 @@ class Selection:
     dataset: Dataset | None = None
     split: str | None = None
     query: Mapping[str, Any] | None = None
+    text: str = ""
     structures: Sequence[str] | None = None
     only: Only = Only.ALL
 
@@ -64,6 +66,8 @@ class Selection:
     def described(self) -> dict[str, Any]:
         """Give it as a validation keeps it."""
         told = {str(k).replace("$", ""): str(v) for k, v in (self.query or {}).items()}
+        if self.text:
+            told = {"filter": self.text}
         found: dict[str, Any] = {
             "dataset": self.dataset.title if self.dataset else None,
             "split": self.split,

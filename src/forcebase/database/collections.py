@@ -8,19 +8,22 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from bson.errors import InvalidDocument
 from mongoengine import Document
 from mongoengine.errors import ValidationError
 from pymongo.errors import BulkWriteError, PyMongoError
 
+from forcebase.database.filters.queries import is_indexed, paths_in, refuse_operators
 from forcebase.database.pieces import IDS_AT_ONCE, in_pieces
+from forcebase.database.rows import Row, outer, value_at
 from forcebase.database.tables import data_frame, html_records, text_table
 from forcebase.database.write_errors import NOT_VALID, is_duplicate_id, not_valid, write_error
 from forcebase.database.written import Written, id_of
 from forcebase.errors import DatabaseError, InputError, NotFoundError
 from forcebase.records.base import StructuresOf
+from forcebase.records.fields import find_field
 from forcebase.records.formula import as_stored
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Document)
 FEW = 50_000
 """Records that are all read in 0.1 s."""
+WRITTEN = "$natural"
+"""In the place of a field to sort by: the order in which MongoDB has the documents."""
 COUNT_AT_MOST = 20_000
 """Counting goes so far in 0.1 s, also where the records must be looked at, as for two elements."""
 ON_THEIR_WAY = 2
@@ -83,6 +88,7 @@ class RecordCollection(Generic[R]):
         document: the mongoengine class that gives the shape.
         structures: gives structures by their ids, for records that become ASE Atoms with them.
         narrow: turns a tag or name given to `find` into record ids.
+        id_of: the id of the record of a collection that a name, tag or digits of an id stand for.
     """
 
     def __init__(
@@ -91,12 +97,14 @@ class RecordCollection(Generic[R]):
         document: type[R],
         structures: StructuresOf,
         narrow: Callable[[str, str], list[str]] | None = None,
+        id_of: Callable[[str, str], str] = lambda text, _: text,
     ) -> None:
         self.document = document
         self.name: str = document._meta["collection"]
         self.raw: Collection = database[self.name]
         self._structures = structures
         self._narrow = narrow
+        self._id_of = id_of
 
     def add(self, records: Iterable[R]) -> int:
         """Write records that are not there yet and give their number.
@@ -191,65 +199,144 @@ class RecordCollection(Generic[R]):
 
     def find(
         self,
-        query: Mapping[str, Any] | None = None,
+        query: str | Mapping[str, Any] | None = None,
         *,
         tag: str | None = None,
         limit: int = 0,
+        skip: int = 0,
         sort: str | None = None,
-        **fields: Any,
+        fields: Sequence[str] | None = None,
+        **equal: Any,
     ) -> Results[R]:
         """Find records.
 
         Args:
-            query: a MongoDB query, for what the keywords cannot say.
+            query: text of the filter language, as 'elements HAS "Si" AND max_force < 5'
+                (docs/filters.md), or a MongoDB query.
             tag: only records that carry this tag.
             limit: at most so many; 0 for all.
-            sort: field to sort by; "-field" for descending.
-            **fields: field = value; a list means any of these, and for `elements` all of these.
+            skip: leave out so many at the beginning; the order of all is fixed then.
+            sort: field to sort by; "-field" for descending; "-$natural" for the newest first.
+            fields: read only these, in the place of records: rows with `id` and what was asked for.
+            **equal: field = value; a list means any of these, and for `elements` all of these.
+                Names stand for ids where a field names another record.
+
+        Raises:
+            InputError: the records have no such field, or the text cannot be read.
+            NotFoundError: a name stands for no record.
         """
-        found = list(self.iterate(query, tag=tag, limit=limit, sort=sort, **fields))
+        asked: dict[str, Any] = {"tag": tag, "limit": limit, "skip": skip, "sort": sort}
+        found = list(self.iterate(query, **asked, fields=fields, **equal))
         shape: Any = self.document
         return Results(found, lambda some: list(shape.atoms_of(some, self._structures)))
 
     def iterate(
         self,
-        query: Mapping[str, Any] | None = None,
+        query: str | Mapping[str, Any] | None = None,
         *,
         tag: str | None = None,
         limit: int = 0,
+        skip: int = 0,
         sort: str | None = None,
-        **fields: Any,
+        fields: Sequence[str] | None = None,
+        **equal: Any,
     ) -> Iterator[R]:
         """Like `find`, one record after another, so that memory stays bounded."""
-        pieces = in_pieces(self.selector(query, tag=tag, **fields))
-        cursors = [self.raw.find(piece).limit(limit) for piece in pieces]
+        if limit < 0 or skip < 0:
+            raise InputError("`limit` and `skip` are 0 or more.")
+        wanted = None if fields is None else {name: self._path(name) for name in fields}
+        order = self._order(sort, bool(skip))
+        pieces = list(in_pieces(self.selector(query, tag=tag, **equal)))
+        shown = None
+        if wanted is not None:  # of several pieces, what they are merged by is needed too
+            shown = dict.fromkeys(outer(["_id", *wanted.values(), *(name for name, _ in order)]), 1)
+        most = limit + skip if limit else 0
+        cursors = [self.raw.find(piece, shown).limit(most) for piece in pieces]
         found: Iterator[dict[str, Any]] = itertools.chain.from_iterable(cursors)
-        if sort:
-            backwards, field = sort[0] == "-", sort.lstrip("-")
-            field = "_id" if field == "id" else field
+        if order:
             for cursor in cursors:
-                cursor.sort(field, -1 if backwards else 1)
+                cursor.sort(order)
             # MongoDB's order within each piece; one alone needs no comparing
-            key = partial(_sort_key, field) if len(cursors) > 1 else None
-            found = heapq.merge(*cursors, key=key, reverse=backwards)
-        return (self.document._from_son(d) for d in itertools.islice(found, limit or None))
+            key = partial(_sort_key, [name for name, _ in order]) if len(cursors) > 1 else None
+            found = heapq.merge(*cursors, key=key, reverse=order[0][1] < 0)
+        some = itertools.islice(found, skip, most or None)
+        if wanted is None:
+            return (self.document._from_son(d) for d in some)
+        rows: Any = (Row(wanted, d) for d in some)
+        return cast("Iterator[R]", rows)
+
+    def _order(self, sort: str | None, fixed: bool) -> list[tuple[str, int]]:
+        """Fields to sort by with their directions; none where the order does not matter."""
+        if not sort and not fixed:
+            return []
+        name = (sort or "id").removeprefix("-")
+        direction = -1 if sort and sort[0] == "-" else 1
+        path = self._path(name)
+        ties = [("_id", direction)] if fixed and path != "_id" else []
+        return [(path, direction), *ties]
+
+    def _path(self, name: str) -> str:
+        """Where the documents have a field of this name."""
+        if name == WRITTEN:
+            return name
+        field, rest = find_field(self.name, name)
+        if rest:
+            raise InputError(
+                f"{name} is a field of other records: {self.name} hold the id of one of "
+                f"{field.reference} alone.",
+                hint=f"Filters can ask of it, as {name} IS KNOWN.",
+            )
+        return field.stored
 
     def selector(
-        self, query: Mapping[str, Any] | None = None, *, tag: str | None = None, **fields: Any
+        self,
+        query: str | Mapping[str, Any] | None = None,
+        *,
+        tag: str | None = None,
+        **equal: Any,
     ) -> dict[str, Any]:
         """The MongoDB query that `find` makes of its arguments."""
-        conditions: list[dict[str, Any]] = [dict(query)] if query else []
-        for name, value in fields.items():
+        conditions: list[dict[str, Any]] = []
+        if isinstance(query, str):
+            from forcebase.database.filters.language import Lookups, filter_query
+
+            lookups = Lookups(self._id_of, self._ids)
+            conditions.append(filter_query(query, self.name, lookups))
+        elif isinstance(query, Mapping):
+            conditions += [dict(query)] if query else []
+        elif query is not None:
+            raise InputError(
+                f"{query!r} is not a filter.", hint="Give a text, a MongoDB query or keywords."
+            )
+        for name, value in equal.items():
             operator = "$all" if name == "elements" else "$in"
-            key = "_id" if name == "id" else name
-            asked = as_stored(name, value)
+            field, rest = find_field(self.name, name)
+            if rest:
+                raise InputError(
+                    f"{name}={value!r}: {name} is a field of other records.",
+                    hint=f"Give a text: find('{name} = \"{value}\"').",
+                )
+            refuse_operators(name, value)
+            asked = as_stored(field.stored, self._named(field.reference, value))
             several = isinstance(asked, (list, tuple))
-            conditions.append({key: {operator: list(asked)} if several else asked})
+            conditions.append({field.stored: {operator: list(asked)} if several else asked})
         if tag is not None:
             if self._narrow is None:
                 raise InputError(f"Records of {self.name} carry no tags.")
             conditions.append({"_id": {"$in": self._narrow(tag, self.name)}})
         return {"$and": conditions} if conditions else {}
+
+    def _named(self, collection: str, value: Any) -> Any:
+        """Ids in the place of the names of other records."""
+        if not collection:
+            return value
+        if isinstance(value, (list, tuple)):
+            return [self._named(collection, one) for one in value]
+        return self._id_of(value, collection) if isinstance(value, str) else value
+
+    def _ids(self, collection: str, query: Mapping[str, Any], most: int) -> list[str]:
+        found = self.raw.database[collection].find(query, {"_id": 1}).limit(most)
+        return [row["_id"] for row in found]
 
     def get(self, record_id: str) -> R:
         """Give the record of this full id."""
@@ -262,33 +349,45 @@ class RecordCollection(Generic[R]):
             )
         return self.document._from_son(found)
 
-    def one(self, query: Mapping[str, Any] | None = None, **fields: Any) -> R | None:
-        """Give one record that fits, or None."""
-        return next(self.iterate(query, limit=1, **fields), None)
+    def one(self, query: str | Mapping[str, Any] | None = None, **equal: Any) -> R | None:
+        """Give one record that fits, or None; the arguments are those of `find`."""
+        return next(self.iterate(query, limit=1, **equal), None)
 
-    def count(self, query: Mapping[str, Any] | None = None, **fields: Any) -> int:
-        """Count records that fit."""
-        pieces = in_pieces(self.selector(query, **fields))
+    def count(
+        self,
+        query: str | Mapping[str, Any] | None = None,
+        *,
+        tag: str | None = None,
+        **equal: Any,
+    ) -> int:
+        """Count records that fit; the arguments are those of `find`."""
+        pieces = in_pieces(self.selector(query, tag=tag, **equal))
         return sum(map(self.raw.count_documents, pieces))
 
-    def check_indexed(self, fields: Iterable[str]) -> None:
-        """Raise InputError where finding records by these fields would mean to read very many."""
-        wanted = {"_id" if field == "id" else field for field in fields}
-        if not wanted or self.raw.estimated_document_count() <= FEW:
+    def check_indexed(
+        self, query: str | Mapping[str, Any] | None = None, *, tag: str | None = None, **equal: Any
+    ) -> None:
+        """Raise InputError where finding such records would mean to read very many.
+
+        The arguments are those of `find`.
+        """
+        if tag is not None or self.raw.estimated_document_count() <= FEW:
             return
+        asked = self.selector(query, **equal)
         keys = [index["key"][0][0] for index in self.raw.index_information().values()]
-        if wanted.isdisjoint(keys):
+        if asked and not is_indexed(asked, set(keys)):
+            names = sorted(set(paths_in(asked)) - {"_id"})
             raise InputError(
-                f"There are too many {self.name} to look for {', '.join(sorted(wanted))}, of which "
+                f"There are too many {self.name} to look for {', '.join(names)}, of which "
                 "there is no index.",
                 hint=f"Give one of these too: {', '.join(sorted(keys))}.",
             )
 
-    def count_some(self, **fields: Any) -> int:
+    def count_some(self, query: str | Mapping[str, Any] | None = None, **equal: Any) -> int:
         """Count records that fit as far as `COUNT_AT_MOST`, or all of them where that is known."""
-        if not fields:
+        if not query and not equal:
             return self.raw.estimated_document_count()
-        return self.raw.count_documents(self.selector(**fields), limit=COUNT_AT_MOST)
+        return self.raw.count_documents(self.selector(query, **equal), limit=COUNT_AT_MOST)
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids that are not here."""
@@ -304,8 +403,7 @@ class RecordCollection(Generic[R]):
             yield from self.raw.find(some, fields)
 
 
-def _sort_key(field: str, document: Any) -> tuple[bool, Any]:
+def _sort_key(paths: Sequence[str], document: Any) -> list[tuple[bool, Any]]:
     """What is not there comes first, as MongoDB has it."""
-    for name in field.split("."):
-        document = (document or {}).get(name)
-    return document is not None, document
+    values = (value_at(document, path) for path in paths)
+    return [(value is not None, value) for value in values]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cached_property
@@ -20,6 +21,7 @@ from forcebase.database.job_store import open_job_store
 from forcebase.database.journal import Journal
 from forcebase.database.names import Names
 from forcebase.errors import InputError, NotFoundError
+from forcebase.records.base import DIGEST_PATTERN
 from forcebase.records.kinds import record_kinds
 from forcebase.settings import Settings
 
@@ -66,7 +68,9 @@ class Database:
         if document not in self._collections:
             narrow = self.names.tagged if issubclass(document, records.Record) else None
             made = self.collection_class(document)
-            self._collections[document] = made(self.raw, document, self._structures_of, narrow)
+            self._collections[document] = made(
+                self.raw, document, self._structures_of, narrow, self.id_of
+            )
         return self._collections[document]
 
     def collection_class(self, document: type[Document]) -> type[RecordCollection]:  # noqa: ARG002
@@ -127,6 +131,12 @@ class Database:
             f"{text!r} stands for more than one record{where}: {listed}.",
             hint="Give more digits.",
         )
+
+    def id_of(self, text: str, collection: str) -> str:
+        """The id of the record that answers to `text`; an id is its own, whether it is there."""
+        if re.fullmatch(DIGEST_PATTERN, text):
+            return text
+        return str(self.resolve(text, collection)[1].pk)
 
     def _by_name(self, text: str, collection: str | None) -> list[tuple[str, str]]:
         if collection in (None, "datasets"):

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel, ReplaceOne, UpdateOne
+from pymongo.collection import Collection
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import CollectionInvalid, OperationFailure
 
@@ -21,11 +22,20 @@ from forcebase.database.roles import define_roles, roles_are_defined
 from forcebase.database.schema import SCHEMA_VERSION, collection_schemas
 from forcebase.database.written import packed, summary_of
 from forcebase.errors import AccessError, DatabaseError
-from forcebase.records import Activity, DatasetMember, Name, Quarantine, Structure, Taint
-from forcebase.records.activity import AT_MIGRATION, FINISHED, sealed_run
+from forcebase.records import (
+    Activity,
+    Calculation,
+    DatasetMember,
+    Name,
+    Quarantine,
+    Structure,
+    Taint,
+)
+from forcebase.records.activity import AT_MIGRATION, FINISHED, resolved_as_field, sealed_run
 from forcebase.records.base import CHECKSUM, document_checksum, utc_now
+from forcebase.records.calculation import with_found_fields
 from forcebase.records.kinds import kinds, record_kinds
-from forcebase.records.structure import defect_as_field
+from forcebase.records.structure import defect_as_field, with_composition
 
 META = "meta"
 HISTORY = "history"
@@ -93,15 +103,43 @@ def _move_defects(database: MongoDatabase) -> None:
     Who edited a record before still has the wrong checksum behind it.
     """
     structures = database[Structure._meta["collection"]]
-    found = structures.find({"recipe.parameters.defect": {"$type": "object"}})
+    _rewrite(structures, {"recipe.parameters.defect": {"$type": "object"}}, defect_as_field)
+
+
+def _add_found_fields(database: MongoDatabase) -> None:
+    """Give structures and calculations the fields by which they are found and that they lack.
+
+    What a failure called `mended` is `resolved` from now on.
+    """
+    lacking = {"chemical_formula_reduced": {"$exists": False}}
+    for shape, complete in ((Structure, with_composition), (Calculation, with_found_fields)):
+        _rewrite(database[shape.collection_name()], lacking, complete)
+    activities = database[Activity.collection_name()]
+    _rewrite(activities, {"mended": {"$exists": True}}, resolved_as_field)
+
+
+def _rewrite(
+    collection: Collection,
+    asked: dict[str, Any],
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
+    """Change documents, with a new checksum where the old one was right.
+
+    What somebody edited so that it cannot be changed stays as it is; `verify` says so.
+    """
+    found = collection.find(asked)
     while rows := list(islice(found, DOCUMENTS_AT_ONCE)):
         changes = []
         for row in rows:
-            moved = defect_as_field(row)
-            if row.get(CHECKSUM) == Structure.checksum_of(row):
-                moved[CHECKSUM] = Structure.checksum_of(moved)
-            changes.append(ReplaceOne({"_id": row["_id"]}, moved))
-        structures.bulk_write(changes, ordered=False, bypass_document_validation=True)
+            try:
+                new = change(row)
+            except (KeyError, TypeError, ValueError, ArithmeticError):
+                continue
+            if row.get(CHECKSUM) == document_checksum(row):
+                new[CHECKSUM] = document_checksum(new)
+            changes.append(ReplaceOne({"_id": row["_id"]}, new))
+        if changes:
+            collection.bulk_write(changes, ordered=False, bypass_document_validation=True)
 
 
 NEAR_COPY = re.compile(r"near copy of ([0-9a-f]{64}):")
@@ -151,10 +189,11 @@ MIGRATIONS: dict[tuple[int, int], Migration] = {
     (4, 5): _drop_narrow_indexes,  # wider indexes, blocks of labels
     (5, 6): _nothing,  # models of other packages: arguments, package, environment; parent
     (6, 7): convert_all,  # neutral forms of MACE models
-    # defects as a field of structures; checksums of all documents, what activities wrote, job
-    # outputs; methods by their rules alone, equivalences, kinds of energies, predictions by their
-    # inputs: records of before keep their ids
+    # defects as a field of structures; checksums of all documents,
+    # what activities wrote, job outputs; methods by their rules alone, equivalences, kinds of
+    # energies, predictions by their inputs: records of before keep their ids
     (7, 8): _seal_the_rest,
+    (8, 9): _add_found_fields,  # compositions, energies per atom; failures are resolved
 }
 
 

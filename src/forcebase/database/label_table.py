@@ -21,7 +21,7 @@ from forcebase.records.calculation import BY_INPUTS, FARTHEST
 
 CALCULATIONS_AT_ONCE = 4000
 """Calculations laid out and sent together: 6 MB of 12 atoms each."""
-FACTS = {"formula": 1, "elements": 1, "kind": 1, "n_atoms": 1}
+FACTS = {"formula": 1, "chemical_formula_reduced": 1, "elements": 1, "kind": 1, "n_atoms": 1}
 OPEN = (("structure",), ("energy",), ("forces",))
 
 
@@ -29,6 +29,7 @@ class StructureFacts(NamedTuple):
     """What a calculation's record repeats of its structure's."""
 
     formula: str
+    chemical_formula_reduced: str
     elements: tuple[str, ...]
     kind: str
     n_atoms: int
@@ -125,6 +126,7 @@ class LabelTable:
         columns = {
             "structure": structures,
             "energy": energies,
+            "energy_per_atom": energies / n,
             "forces.data": forces,
             "max_force": np.linalg.norm(forces.reshape(-1, n, 3), axis=2).max(axis=1),
             "provenance.edges.0.record": structures,
@@ -158,6 +160,7 @@ class LabelTable:
         structure = Structure(
             id=str(frames.structures[first]),
             formula=facts.formula,
+            chemical_formula_reduced=facts.chemical_formula_reduced,
             elements=list(facts.elements),
             kind=facts.kind,
             n_atoms=facts.n_atoms,
@@ -209,4 +212,10 @@ class LabelTable:
 
 def _facts(row: Mapping[str, Any]) -> StructureFacts:
     kind = row.get("kind", "")
-    return StructureFacts(row["formula"], tuple(row["elements"]), kind, row["n_atoms"])
+    return StructureFacts(
+        row["formula"],
+        row["chemical_formula_reduced"],
+        tuple(row["elements"]),
+        kind,
+        row["n_atoms"],
+    )

@@ -23,7 +23,7 @@ from mongoengine.base import BaseField
 from forcebase.records.array_field import ArrayField
 from forcebase.records.kinds import kinds
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 OLDEST_READABLE = 6
 """Records of archives from this version on have the shape of today's: what came is optional."""
 SIMPLE_TYPES: dict[type[BaseField], Any] = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mongoengine import Document
 
+from forcebase.database.rows import Row
 from forcebase.records import Calculation, Validation
 from forcebase.records.bound import RecordId, called, html_table
 from forcebase.records.kinds import kind_of
@@ -21,8 +22,13 @@ APART = {"by_kind", "intervals", "forces_by_shell", "gamma"}
 """Of a validation's metrics, what is too much for columns."""
 
 
-def summary(record: Document) -> dict[str, Any]:
-    """Scalar fields of a record, for tables and `--json`; arrays and long fields stay out."""
+def summary(record: Document | Row) -> dict[str, Any]:
+    """Scalar fields of a record, for tables and `--json`; arrays and long fields stay out.
+
+    Of a row, all that was asked for.
+    """
+    if isinstance(record, Row):
+        return dict(record)
     row: dict[str, Any] = {}
     hidden = HIDDEN_COLUMNS.union(record.DESCRIPTION.long)
     for key, value in record.to_mongo().items():
@@ -51,6 +57,8 @@ def data_frame(records: Sequence[Any], *, forces: bool = False) -> pd.DataFrame:
 
 def _row(record: Any, forces: bool) -> dict[str, Any]:
     row = summary(record)
+    if isinstance(record, Row):
+        return row
     for field in ("method", "model", "reference"):
         if isinstance(record._data.get(field), RecordId):
             row[f"{field}_name"] = called(record, field)
@@ -84,6 +92,8 @@ def html_records(records: Sequence[Any]) -> str:
     """A row a record, of the first few, with the columns of `forcebase ls`."""
     if not records:
         return html_table(_heading(records), (), ())
+    if isinstance(records[0], Row):
+        return html_table(_heading(records), list(records[0]), [list(r.values()) for r in records])
     columns = kind_of(type(records[0]).collection_name()).columns
     rows = [[_shown(record, column.field) for column in columns] for record in records[:SHOWN]]
     more = f"; the first {SHOWN}" if len(records) > SHOWN else ""
@@ -94,7 +104,7 @@ def html_records(records: Sequence[Any]) -> str:
 def _heading(records: Sequence[Any]) -> str:
     if not records:
         return "no records"
-    name = type(records[0]).collection_name()
+    name = "rows" if isinstance(records[0], Row) else type(records[0]).collection_name()
     return f"{len(records)} {name if len(records) > 1 else name.removesuffix('s')}"
 
 

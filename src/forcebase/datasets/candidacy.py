@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forcebase.database.database import Database
+from forcebase.errors import InputError
 from forcebase.records import Dataset
 
 
@@ -18,8 +19,13 @@ def unmet_filters(db: Database, calculation: str, dataset: Dataset) -> list[str]
     filters = dict(dataset.query.get("filters") or {})
     failed = []
     for field, wanted in filters.items():
+        if field == "query" and not isinstance(wanted, str):
+            raise InputError(f"Dataset {dataset.title} says no text of what was asked for.")
         query = {"$and": [{"_id": calculation}, db.calculations.selector(**{field: wanted})]}
         if raw.count_documents(query, limit=1) == 0:
+            if field == "query":
+                failed.append(f"it is not as the filter says: {wanted}")
+                continue
             failed.append(f"{field} is {_value(record, field)}, not {_plain(wanted)}")
     return failed or ["it passes all filters: it came after the dataset was built"]
 

@@ -14,7 +14,7 @@ from forcebase.database.database import Database
 from forcebase.database.job_store import OUTPUTS, output_digest
 from forcebase.database.publishing import PUBLISHED
 from forcebase.errors import AccessError, ForcebaseError, VersionTakenError
-from forcebase.ingest.failures import FAILURE, collect_failures, mark_mended
+from forcebase.ingest.failures import FAILURE, collect_failures, mark_resolved
 from forcebase.ingest.job_documents import UnsaidMethodError, document_batch
 from forcebase.ingest.label_checks import check_labels
 from forcebase.ingest.reasons import in_words
@@ -83,7 +83,7 @@ def collect(
             on_job(job["name"] or "job", done + 1, len(waiting))
     which = {} if failed_jobs is None else {"_id": {"$in": list(failed_jobs)}}
     found = collect_failures(db, which)
-    mark_mended(db)
+    mark_resolved(db)
     report.failures = [(activity.name, activity.reason) for activity in found]
     return report
 
@@ -180,7 +180,7 @@ def _activity_without_records(
 ) -> Activity:
     """Of a job whose output came too late to become a record: nothing is left to be repaired."""
     activity = _activity(db, job, output)
-    activity.kind, activity.error, activity.mended, activity.n_records = FAILURE, error, True, 0
+    activity.kind, activity.error, activity.resolved, activity.n_records = FAILURE, error, True, 0
     return activity
 
 

@@ -41,7 +41,7 @@ def failure(
         name=name,
         job=job,
         error=error[-LONGEST:],
-        mended=False,
+        resolved=False,
         finished_at=time or utc_now(),
         run=Run(state=FINISHED, started_at=utc_now()),
     )
@@ -67,9 +67,9 @@ def collect_failures(
     return new
 
 
-def mark_mended(db: Database) -> None:
+def mark_resolved(db: Database) -> None:
     """Note which jobs that had failed have ended well since: their output is in the JobStore."""
-    failures = list(db.activities.raw.find({"kind": FAILURE, "mended": False}))
+    failures = list(db.activities.raw.find({"kind": FAILURE, "resolved": False}))
     if not failures:
         return
     of_them = {"uuid": {"$in": [found["job"]["uuid"] for found in failures]}}
@@ -77,15 +77,15 @@ def mark_mended(db: Database) -> None:
     done = {_named(output) for output in db.raw[OUTPUTS].find(of_them, fields)}
     # a runner may have failed after it had stored an output
     done -= {_named(job) for job in db.raw[QUEUE].find({**of_them, **_HAS_FAILED}, fields)}
-    mended = [found for found in failures if _named(found["job"]) in done]
-    if mended:
-        db.activities.raw.bulk_write([_mending(found) for found in mended], ordered=False)
+    resolved = [found for found in failures if _named(found["job"]) in done]
+    if resolved:
+        db.activities.raw.bulk_write([_resolving(found) for found in resolved], ordered=False)
 
 
-def _mending(failure: dict[str, Any]) -> UpdateOne:
-    checksum = Activity.checksum_of({**failure, "mended": True})
-    change = {"mended": True, CHECKSUM: checksum}
-    return UpdateOne({"_id": failure["_id"], "mended": False}, {"$set": change})
+def _resolving(failure: dict[str, Any]) -> UpdateOne:
+    checksum = Activity.checksum_of({**failure, "resolved": True})
+    change = {"resolved": True, CHECKSUM: checksum}
+    return UpdateOne({"_id": failure["_id"], "resolved": False}, {"$set": change})
 
 
 def _named(job: dict[str, Any]) -> tuple[str, int]:

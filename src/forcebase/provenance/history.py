@@ -16,7 +16,7 @@ FIELDS = {
     "kind": 1,
     "name": 1,
     "finished_at": 1,
-    "mended": 1,
+    "resolved": 1,
     "run": 1,
     "wall_time": 1,
     "findings": 1,
@@ -38,7 +38,7 @@ class Happening:
             came from elsewhere, or a restore.
         name: of the job or file; or what was said of which records.
         written: collection -> how many records it wrote here.
-        state: finished, running, unfinished, or failed; mended where a failed job ended well later.
+        state: finished, running, unfinished, or failed; resolved where the job ended well later.
         reason: why it failed; or that of a taint.
         findings: what a model did not give again, one line each.
     """
@@ -119,7 +119,7 @@ def _happening(row: dict[str, Any]) -> Happening:
 
 def _state(row: dict[str, Any], run: dict[str, Any]) -> str:
     if row["kind"] == "failure":
-        return "mended" if row.get("mended") else FAILED
+        return "resolved" if row.get("resolved") else FAILED
     if run.get("state") == STARTED:
         return RUNNING if is_running(run) else UNFINISHED
     return str(run.get("state") or "finished")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mongoengine import (
@@ -68,7 +69,7 @@ class Activity(Sealed):
     It is written as started before its records are, and as finished after the last of them.
 
     A job that failed is a `failure`, named by the job and by what went wrong when. It stays when
-    the job is run again with success, marked as mended.
+    the job is run again with success, marked as resolved.
     """
 
     meta: ClassVar[dict[str, Any]] = {
@@ -85,11 +86,11 @@ class Activity(Sealed):
 
     OPEN_FIELDS = ("run",)
     DESCRIPTION = Description(
-        columns=columns("id", "kind", "finished_at", "name", "mended", "reason"),
+        columns=columns("id", "kind", "finished_at", "name", "resolved", "reason"),
         blobs=(BlobField("run.raw_file", "imported file"),),
         heavy=("error", "settings"),
         many=True,
-        rights=("insert", "update"),  # it ends, and a failed job is marked as mended
+        rights=("insert", "update"),  # it ends, and a failed job is marked as resolved
         colour="#e6e6e6",
     )
 
@@ -101,9 +102,9 @@ class Activity(Sealed):
     settings = DictField()
     package_versions = DictField()
     finished_at = DateTimeField(default=utc_now)
-    wall_time = FloatField(help_text="s")
+    wall_time = FloatField(unit="s", help_text="s")
     error = StringField(help_text="of a failure: what the job said")
-    mended = BooleanField(help_text="of a failure: the same job ended well later")
+    resolved = BooleanField(help_text="of a failure: the same job ended well later")
     n_records = IntField(help_text="records that came of it")
     findings = ListField(
         DictField(), help_text="models that did not reproduce what they gave before: with figures"
@@ -148,3 +149,11 @@ class Activity(Sealed):
     def reason(self) -> str:
         """Of a failure, the line that says most: an exception's own words come last."""
         return (self.error or "").strip().rpartition("\n")[2]
+
+
+def resolved_as_field(document: Mapping[str, Any]) -> dict[str, Any]:
+    """An activity as schemas from 9 on have it: up to 8 it was called mended."""
+    found = dict(document)
+    if "mended" in found:
+        found["resolved"] = found.pop("mended")
+    return found

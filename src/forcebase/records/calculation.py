@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -17,6 +17,7 @@ from forcebase.records.array_field import ArrayField
 from forcebase.records.base import DIGEST_PATTERN, Record, StructuresOf
 from forcebase.records.bound import called, home_of
 from forcebase.records.description import BlobField, Column, Description, Reference, columns
+from forcebase.records.formula import composition
 from forcebase.records.method import Method
 from forcebase.records.structure import Structure
 
@@ -40,9 +41,13 @@ class Calculation(Record):
             ["method", "structure", "_id"],
             "structure",
             "formula",
+            "chemical_formula_reduced",
             "elements",
+            "nelements",
             "kind",
             "method_class",
+            "max_force",
+            "energy_per_atom",
             # of the few that are not: an index of all would cost every insert
             {"fields": ["converged"], "partialFilterExpression": {"converged": False}},
             "provenance.edges.record",
@@ -61,44 +66,61 @@ class Calculation(Record):
         ),
         blobs=(BlobField("log"),),
         heavy=("forces", "stress"),
+        aliases=(("nsites", "n_atoms"), ("chemical_formula_hill", "formula")),
         tells_source=True,
         many=True,
         colour="#d6efd4",
     )
 
-    structure = StringField(required=True, regex=DIGEST_PATTERN)
-    method = StringField(required=True, regex=DIGEST_PATTERN)
-    method_class = StringField(required=True, choices=("dft", "model"))
+    structure = StringField(required=True, regex=DIGEST_PATTERN, help_text="that is labelled")
+    method = StringField(required=True, regex=DIGEST_PATTERN, help_text="that labels it")
+    method_class = StringField(required=True, choices=("dft", "model"), help_text="dft or model")
     formula = StringField(required=True, help_text="of its structure")
+    chemical_formula_reduced = StringField(required=True, help_text="of its structure, as Se2W")
     elements = ListField(StringField(), required=True, help_text="of its structure")
+    nelements = IntField(required=True, min_value=1, help_text="number of elements")
     kind = StringField(default="", help_text="configuration kind of its structure")
-    n_atoms = IntField(required=True, min_value=1)
-    energy = FloatField(required=True, help_text="eV, whole cell")
+    n_atoms = IntField(required=True, min_value=1, help_text="atoms of the cell")
+    energy = FloatField(required=True, unit="eV", help_text="eV, whole cell")
+    energy_per_atom = FloatField(
+        required=True, unit="eV/atom", help_text="`energy` by the number of atoms, eV/atom"
+    )
     energy_kind = StringField(
         choices=tuple(EnergyKind),
         help_text="of `energy`: the free energy, of which forces are derivatives, or extrapolated "
         "to zero width; not there where it was not recorded",
     )
     free_energy = FloatField(
-        help_text="eV, whole cell, of which forces are derivatives; where `energy` is another"
+        unit="eV",
+        help_text="eV, whole cell, of which forces are derivatives; where `energy` is another",
     )
-    forces = ArrayField((None, 3), required=True, help_text="(n, 3) eV/angstrom")
-    stress = ArrayField((6,), help_text="eV/angstrom^3, ASE Voigt order, tension positive")
-    max_force = FloatField(required=True, help_text="largest |F| of an atom, eV/angstrom")
-    converged = BooleanField(required=True)
+    forces = ArrayField(
+        (None, 3), required=True, unit="eV/angstrom", help_text="(n, 3) eV/angstrom"
+    )
+    stress = ArrayField(
+        (6,),
+        unit="eV/angstrom^3",
+        help_text="eV/angstrom^3, ASE Voigt order, tension positive",
+    )
+    max_force = FloatField(
+        required=True, unit="eV/angstrom", help_text="largest |F| of an atom, eV/angstrom"
+    )
+    converged = BooleanField(required=True, help_text="whether it reached its criteria")
     k_mesh = ListField(IntField(), help_text="k-mesh actually used")
     k_shift = ListField(FloatField(), help_text="of the mesh, in steps of it; none with Gamma")
-    k_spacing = FloatField(help_text="largest distance of k-points, 1/angstrom, 2 pi included")
+    k_spacing = FloatField(
+        unit="1/angstrom", help_text="largest distance of k-points, 1/angstrom, 2 pi included"
+    )
     k_rule = DictField(help_text="rule of the mesh where stated, or digest of points one by one")
     code_version = StringField(help_text="of the code")
     libxc_version = StringField(help_text="of libxc, where it makes the functional")
     potentials = DictField(help_text="symbol to name, hash or library of its potential")
     plus_u = DictField(help_text="symbol to Hubbard u_eV, j_eV and l")
-    charge = FloatField(help_text="of the cell, |e|; not there where it was not recorded")
+    charge = FloatField(unit="e", help_text="of the cell, |e|; not there where it was not recorded")
     magnetic = DictField(help_text="order, pattern, total and moments (muB), asked and found")
     findings = ListField(StringField(), help_text="what is to be known before it is used")
     convergence = DictField(help_text="criteria asked for and what was reached")
-    wall_time = FloatField(help_text="s")
+    wall_time = FloatField(unit="s", help_text="s")
     log = StringField(regex=DIGEST_PATTERN, help_text="blob of the code's text output")
     identity = IntField(help_text="2: named by structure and method; none: by its labels too")
 
@@ -149,10 +171,13 @@ class Calculation(Record):
             method=method.id,
             method_class="model" if method.is_model else "dft",
             formula=structure.formula,
+            chemical_formula_reduced=structure.chemical_formula_reduced,
             elements=list(structure.elements),
+            nelements=len(structure.elements),
             kind=structure.kind,
             n_atoms=structure.n_atoms,
             energy=float(energy),
+            energy_per_atom=float(energy) / structure.n_atoms,
             forces=array,
             stress=tensor,
             max_force=float(np.linalg.norm(array, axis=1).max()),
@@ -236,6 +261,20 @@ class Calculation(Record):
             labels["stress"] = self.stress
         atoms.calc = SinglePointCalculator(atoms, **labels)
         return atoms
+
+
+def with_found_fields(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a stored calculation of before with the fields by which it is found and that it lacks.
+
+    Raises:
+        ValueError: its formula is none; somebody edited it.
+    """
+    told = composition(document["formula"])
+    return {
+        **document,
+        **{name: told[name] for name in ("chemical_formula_reduced", "nelements")},
+        "energy_per_atom": document["energy"] / document["n_atoms"],
+    }
 
 
 def _numbers(what: str, given: ArrayLike) -> NDArray[np.float64]:

@@ -56,7 +56,7 @@ class Dataset(Record):
         help_text="of the members' energies; not there where it was not recorded, or is not one",
     )
     findings = ListField(StringField(), help_text="what is to be known before it is trained on")
-    wall_time = FloatField(help_text="s")
+    wall_time = FloatField(unit="s", help_text="s")
 
     def content(self) -> dict[str, Any]:
         """Name, version, members with splits, recipe and E0s."""

@@ -82,6 +82,7 @@ class Description:
         columns: of `forcebase ls`; id and title where there are none.
         references: fields that name other records.
         blobs: fields that name blobs.
+        aliases: other names of fields in filters, as OPTIMADE has them, with the field's own.
         heavy: fields that are not read where only the title and the provenance are asked for.
         long: fields that `forcebase ls --json` and `to_dataframe` leave out.
         tells_source: whether lists say from which file or job each record came.
@@ -95,6 +96,7 @@ class Description:
     columns: tuple[Column, ...] = ()
     references: tuple[Reference, ...] = ()
     blobs: tuple[BlobField, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
     heavy: tuple[str, ...] = ()
     long: tuple[str, ...] = ()
     tells_source: bool = False

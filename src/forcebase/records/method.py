@@ -210,7 +210,7 @@ class ModelMethod(Method):
     learning_curve = ListField(DictField(), help_text="per epoch, on the valid split")
     golden_probe = DictField(help_text="a structure and the answers that the model must give")
     package_versions = DictField()
-    wall_time = FloatField(help_text="training time, s")
+    wall_time = FloatField(unit="s", help_text="training time, s")
 
     def content(self) -> dict[str, Any]:
         """All that changes the answers: the same file in float32 is another model."""

@@ -91,7 +91,7 @@ class Phonon(Record):
     defect = DictField(help_text="name, changes, centre, supercell_matrix, host; {} if pristine")
     relaxation = DictField(help_text="steps, energy, max_force, stress, converged")
     findings = ListField(StringField(), help_text="what to know before it is trusted")
-    wall_time = FloatField(help_text="s")
+    wall_time = FloatField(unit="s", help_text="s")
     identity = IntField(help_text="2: named by its inputs and protocol; none: by all that it says")
 
     @property

@@ -9,7 +9,14 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from ase.formula import Formula
-from mongoengine import BooleanField, DictField, IntField, ListField, StringField
+from mongoengine import (
+    BooleanField,
+    DictField,
+    FloatField,
+    IntField,
+    ListField,
+    StringField,
+)
 from mongoengine.errors import ValidationError
 
 from forcebase.digest import structure_digest, structure_digests
@@ -19,6 +26,7 @@ from forcebase.records.array_field import ArrayField, decode_array
 from forcebase.records.base import Record, StructuresOf
 from forcebase.records.bound import SHORT
 from forcebase.records.description import Column, Description, Reference, columns
+from forcebase.records.formula import composition
 
 LARGEST_LENGTH = 1e6
 """angstrom; a tenth of a millimetre."""
@@ -38,7 +46,13 @@ class Structure(Record):
         "indexes": [
             "formula",
             "elements",
+            "elements_ratios",
+            "nelements",
             "n_atoms",
+            "chemical_formula_reduced",
+            "chemical_formula_anonymous",
+            "nperiodic_dimensions",
+            "created_at",
             "family",
             "kind",
             "recipe.parent",
@@ -49,6 +63,7 @@ class Structure(Record):
         columns=columns("id", "formula", Column("n_atoms", "atoms"), "kind", "family"),
         references=(Reference("recipe.parent", "structures", "parent", may_be_elsewhere=True),),
         heavy=("positions", "numbers", "cell"),
+        aliases=(("nsites", "n_atoms"), ("chemical_formula_hill", "formula")),
         tells_source=True,
         many=True,
         shared=True,
@@ -56,13 +71,31 @@ class Structure(Record):
     )
 
     formula = StringField(required=True, help_text="Hill formula, as W4Se7")
-    reduced_formula = StringField(required=True, help_text="as WSe2")
+    reduced_formula = StringField(required=True, help_text="metals first, as WSe2")
     elements = ListField(StringField(), required=True, help_text="symbols, sorted")
-    n_atoms = IntField(required=True, min_value=1)
+    nelements = IntField(required=True, min_value=1, help_text="number of elements")
+    elements_ratios = ListField(
+        FloatField(), required=True, help_text="share of the atoms, in the order of `elements`"
+    )
+    chemical_formula_reduced = StringField(
+        required=True, help_text="smallest whole numbers, alphabetical, as Se2W"
+    )
+    chemical_formula_anonymous = StringField(
+        required=True, help_text="A is the most frequent element, as A2B"
+    )
+    n_atoms = IntField(required=True, min_value=1, help_text="atoms of the cell")
     numbers = ArrayField((None,), "<i8", required=True, help_text="(n,) atomic numbers")
-    cell = ArrayField((3, 3), required=True, help_text="lattice vectors as rows, angstrom")
-    positions = ArrayField((None, 3), required=True, help_text="(n, 3) Cartesian, angstrom")
-    pbc = ListField(BooleanField(), required=True)
+    cell = ArrayField(
+        (3, 3), required=True, unit="angstrom", help_text="lattice vectors as rows, angstrom"
+    )
+    positions = ArrayField(
+        (None, 3), required=True, unit="angstrom", help_text="(n, 3) Cartesian, angstrom"
+    )
+    pbc = ListField(BooleanField(), required=True, help_text="lattice axes that are periodic")
+    dimension_types = ListField(
+        IntField(), required=True, help_text="`pbc` as OPTIMADE has it: 1 where periodic, 0 else"
+    )
+    nperiodic_dimensions = IntField(required=True, min_value=0, help_text="sum of these")
     vacuum_axes = ListField(BooleanField(), required=True, help_text="lattice axes with vacuum")
     family = StringField(required=True, help_text="ancestry root, by which splits are made")
     kind = StringField(default="", help_text="configuration kind, as pristine-2x2")
@@ -140,6 +173,8 @@ class Structure(Record):
             formula=atoms.get_chemical_formula(),
             reduced_formula=Formula(atoms.get_chemical_formula()).reduce()[0].format("metal"),
             elements=sorted(set(atoms.get_chemical_symbols())),
+            **composition(atoms.get_chemical_formula()),
+            **_periodicity(atoms.pbc),
             n_atoms=len(atoms),
             numbers=np.asarray(atoms.numbers, dtype=np.int64),
             cell=np.asarray(atoms.cell.array, dtype=float),
@@ -188,6 +223,24 @@ class Structure(Record):
         from pymatgen.io.ase import AseAtomsAdaptor
 
         return AseAtomsAdaptor.get_structure(self.to_atoms())
+
+
+def with_composition(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a stored structure of before with the fields that OPTIMADE has and it lacks.
+
+    Raises:
+        ValueError: its formula is none; somebody edited it.
+    """
+    return {
+        **document,
+        **composition(document["formula"]),
+        **_periodicity(document["pbc"]),
+    }
+
+
+def _periodicity(pbc: Any) -> dict[str, Any]:
+    types = [int(flag) for flag in pbc]
+    return {"dimension_types": types, "nperiodic_dimensions": sum(types)}
 
 
 def defect_as_field(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,5 +25,5 @@ def summarise_activity(_: Database, record: Activity) -> list[tuple[str, str]]:
         ("packages", versions),
         ("found", "; ".join(record.messages)),
         ("error", record.reason),
-        ("resolved", "the same job ended well later" if record.mended else ""),
+        ("resolved", "the same job ended well later" if record.resolved else ""),
     ]
