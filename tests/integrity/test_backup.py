@@ -344,7 +344,7 @@ def test_a_method_can_be_added_after_a_restore(written, settings):
     path, _ = written
     restore_backup(settings, path)
     db = Database(settings)
-    method = db.methods.one(_cls="Method.DFTMethod")
+    method = db.methods.one({"_cls": "Method.DFTMethod"})
     values = {name: getattr(method, name) for name in DFTMethod.RULES}
     new = DFTMethod.of_rules(**{**values, "functional": "PBEsol"})
     assert db.methods.add([new]) == 1

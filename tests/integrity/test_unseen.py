@@ -244,7 +244,7 @@ def test_an_output_in_the_job_store(db, damage, data_folder):
 
 def test_a_block_that_says_other_than_the_records(filled, damage):
     """Its checksum made again, as an edit by hand may; one out of step is let pass."""
-    method = filled.methods.one(_cls="Method.DFTMethod").id
+    method = filled.methods.one({"_cls": "Method.DFTMethod"}).id
     labels_of(filled, method, "")
     blocks = filled.raw["label_blocks"]
     block = blocks.find_one({"_id": f"{method}:"})
@@ -345,8 +345,8 @@ def test_what_an_archive_brings_is_counted_where_it_comes_to(filled, other_db, t
 
 
 def test_a_comparison_that_is_made_again_after_it_was_removed_is_whole_again(filled, damage):
-    model = filled.methods.one(_cls="Method.ModelMethod").id
-    method = filled.methods.one(_cls="Method.DFTMethod").id
+    model = filled.methods.one({"_cls": "Method.ModelMethod"}).id
+    method = filled.methods.one({"_cls": "Method.DFTMethod"}).id
     before = list(filled.raw["validations"].find())
     filled.raw["validations"].delete_many({})
     assert FindingKind.RECORDS_MISSING in {kind for kind, *_ in found(filled)}
@@ -373,7 +373,7 @@ def test_a_comparison_that_is_made_again_after_it_was_removed_is_whole_again(fil
 @pytest.mark.parametrize("value", [None, 7, [1], {"a": {"b": 1}}], ids=str)
 def test_a_document_without_a_field_ends_no_verification(filled, damage, name, field, value):
     """Gone, or of another kind: the rest is looked at all the same."""
-    labels_of(filled, filled.methods.one(_cls="Method.DFTMethod").id, "")
+    labels_of(filled, filled.methods.one({"_cls": "Method.DFTMethod"}).id, "")
 
     def spoil(document):
         document.pop(field)

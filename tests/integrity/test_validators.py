@@ -25,7 +25,9 @@ def samples(filled):
         filled.raw["methods"].find_one({"_cls": name})
         for name in ("Method.DFTMethod", "Method.ModelMethod")
     ]
-    labels_of(filled, filled.methods.one(_cls="Method.DFTMethod").id, "")  # keeps a block of them
+    labels_of(
+        filled, filled.methods.one({"_cls": "Method.DFTMethod"}).id, ""
+    )  # keeps a block of them
     others = ("activities", "labels", "label_blocks")
     found |= {name: [filled.raw[name].find_one()] for name in others}
     found["equivalences"] = [Equivalence.of("a" * 64, "b" * 64, "alike").to_mongo().to_dict()]

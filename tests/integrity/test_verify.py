@@ -179,7 +179,7 @@ def test_an_edge_to_another_record_than_the_field_names(filled, damage):
 
 def test_one_bit_of_a_blob(filled, damage):
     """Of a model's file, which is not opened, and of its neutral form, which it is loaded from."""
-    model = filled.methods.one(_cls="Method.ModelMethod")
+    model = filled.methods.one({"_cls": "Method.ModelMethod"})
     for blob, expected in (
         (model.weights, {FindingKind.BLOB_CHANGED}),
         (model.neutral, {FindingKind.BLOB_CHANGED, FindingKind.PROBE_FAILED}),
@@ -207,7 +207,7 @@ def test_a_blob_that_was_deleted(filled, damage):
 
 
 def test_a_chunk_that_was_lost(filled, damage):
-    weights = filled.methods.one(_cls="Method.ModelMethod").weights
+    weights = filled.methods.one({"_cls": "Method.ModelMethod"}).weights
     with damage.removed(filled.raw["blobs.chunks"], {"files_id": weights, "n": 0}):
         assert (FindingKind.BLOB_CHANGED, "blobs.files", weights) in found(filled)
 

@@ -182,8 +182,8 @@ def test_labels_that_are_filled(other_db, db, remote, imported):
         add_model(database, Source("ase", LENNARD_JONES, elements=["W", "Se"]))
     filled = []
     for database, where in ((other_db, None), (db, "cpu")):
-        model = database.methods.one(_cls="Method.ModelMethod")
-        reference = database.methods.one(_cls="Method.DFTMethod")
+        model = database.methods.one({"_cls": "Method.ModelMethod"})
+        reference = database.methods.one({"_cls": "Method.DFTMethod"})
         filled.append(
             fill_labels(database, [model], [reference], selection(database, None), where=where)
         )
@@ -255,7 +255,7 @@ def test_the_commands_print_what_launch_prints(db, remote, imported):
     imported(db, "wse2_gpaw_pbe.extxyz")
     build_dataset(db, "d", {"n_atoms": 3})
     model = add_model(db, Source("ase", LENNARD_JONES, elements=["W", "Se"]))
-    dft = db.methods.one(_cls="Method.DFTMethod")
+    dft = db.methods.one({"_cls": "Method.DFTMethod"})
     cell = db.structures.one(n_atoms=3)
     asked = {
         "train": ["d", "--name", "mine"],

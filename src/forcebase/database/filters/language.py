@@ -34,7 +34,7 @@ LONGEST_PATH = 4
 """Records that a path may lead through, as in structure.family."""
 MOST_FOUND = 50_000
 """Records that a condition on the records that are named may find: 3 MB of ids in the query."""
-HELP = '`docs/filters.md` explains the language, as in elements HAS "Si" AND max_force < 5.'
+HELP = 'Write field=value, or as in elements HAS "Si" AND max_force < 5: docs/filters.md.'
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
@@ -130,7 +130,7 @@ def _unreadable(text: str, error: UnexpectedInput) -> InputError:
     at = error.pos_in_stream if isinstance(error.pos_in_stream, int) else len(text)
     token = getattr(error, "token", None)
     if token is not None and token.type == "$END":
-        return InputError("The filter ends too early.", hint=HELP)
+        return InputError(f"The filter ends too early: {text[-60:]}", hint=HELP)
     near = text[max(at, 0) : at + 20]
     return InputError(f"The filter cannot be read at character {at + 1}, {near!r}.", hint=HELP)
 
