@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from ase.build import bulk
 from pymongo import MongoClient
 
 from forcebase.actions.datasets import build_dataset
@@ -30,6 +31,12 @@ READING = {
     "ls": ["calculations"],
     "status": [],
     "fields": ["calculations"],
+    "plot bands": ["wse2-dft-phonon", "--out", "{tmp}/b.png"],
+    "plot dos": ["wse2-dft-phonon", "--out", "{tmp}/d.png"],
+    "plot thermal": ["wse2-dft-phonon", "--out", "{tmp}/t.png"],
+    "plot parity": ["{validation}", "--out", "{tmp}/p.png"],
+    "plot errors": ["{validation}", "--out", "{tmp}/e.png"],
+    "plot learning": ["quick", "--out", "{tmp}/l.png"],
     "show": ["d@1"],
     "trace": ["d@1"],
     "why": ["{calculation}", "d@1"],
@@ -53,6 +60,7 @@ READING = {
 }
 WRITING = {
     "import": ["{data}/wse2_gpaw_pbe.extxyz"],
+    "structure add": ["{cell}"],
     "launch": ["{flow}"],
     "collect": [],
     "train": ["d@1", "--epochs", "1"],
@@ -109,6 +117,7 @@ def filled(filled_group, data_folder, quick_model, tmp_path_factory):
     tainted = db.calculations.one(n_atoms=11)
     set_taint(db, "calculations", tainted.id, "too few k-points")
     (folder / "quick.model").write_bytes(quick_model.output["weights"].data)
+    bulk("Si").write(folder / "si.cif")
     names = {
         "calculation": db.members.one(split="test").calculation,
         "tainted": tainted.id,
@@ -116,6 +125,8 @@ def filled(filled_group, data_folder, quick_model, tmp_path_factory):
         "model": folder / "quick.model",
         "flow": Path(__file__).parents[1] / "faults" / "spreading_flow.py",
         "backup": folder / "b.zip",
+        "validation": db.validations.one().id,
+        "cell": folder / "si.cif",
     }
     yield filled_group, names
     db.close()

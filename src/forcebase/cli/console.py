@@ -52,11 +52,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for script
 
 
 @contextmanager
-def open_database(writing: bool = False) -> Iterator[Any]:
+def open_database(writing: bool = False, *, session: bool = False) -> Iterator[Any]:
     """Connect by the environment's settings, and close at the end.
 
     Args:
         writing: refuse a user who may only read at once, before any work.
+        session: give a `Session`, whose records lead to others and draw themselves.
     """
     from pymongo.errors import PyMongoError
 
@@ -66,7 +67,12 @@ def open_database(writing: bool = False) -> Iterator[Any]:
     from forcebase.database.room import full_disk_behind
     from forcebase.settings import Settings
 
-    db = Database(Settings.from_environment())
+    kind: Any = Database
+    if session:
+        from forcebase.api.session import Session
+
+        kind = Session
+    db = kind(Settings.from_environment())
     try:
         if writing:
             db.check_writing()

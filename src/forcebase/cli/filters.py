@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from forcebase.cli.console import JsonOption, print_json
-from forcebase.cli.tables import print_table
+from forcebase.cli.console import JsonOption, print_json, say
+from forcebase.cli.tables import print_lines
 from forcebase.errors import InputError
 
 LONGEST_NUMBER = 10
@@ -146,9 +146,12 @@ def fields(
     if as_json:
         print_json([{**asdict(field), "type": field.type_name} for field in found])
         return
-    rows = [[f.name, f.type_name, f.unit, _names(f.reference), f.description] for f in found]
-    print_table(f"fields of {collection}", ["field", "type", "unit", "names", "what"], rows)
+    rows = [[f.name, _type(f), f.unit, f.description] for f in found]
+    left = print_lines(f"fields of {collection}", ["field", "type", "unit", "what"], rows)
+    if left:
+        say(f"Not shown for want of room: {', '.join(left)}. A wider terminal or --json do.")
 
 
-def _names(collection: str) -> str:
-    return f"one of {collection}" if collection else ""
+def _type(field: Any) -> str:
+    """Its type; of a reference, of which records it holds the id or takes the name."""
+    return f"id of {field.reference}" if field.reference else str(field.type_name)

@@ -22,11 +22,13 @@ from forcebase.cli import (
     method,
     model,
     phonon,
+    plot,
     records,
     remote,
     server,
     show,
     status,
+    structure,
     trace,
     why,
     work,
@@ -76,6 +78,8 @@ app.command()(show.show)
 app.command()(show.name)
 app.command()(show.tag)
 app.command()(filters.fields)
+app.add_typer(plot.app, name="plot")
+app.add_typer(structure.app, name="structure")
 app.command()(trace.trace)
 app.command()(why.why)
 app.command()(integrity.taint)

@@ -46,7 +46,7 @@ def print_lines(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     """Print a table of one line a row, the first column being what a row is called by.
 
     Where the terminal is too narrow, long texts are cut, and then columns left out, the last
-    ones first; ids and numbers are never cut.
+    ones first; ids, numbers and what a row is called by are never cut.
 
     Returns:
         Headings of the columns that were left out.
@@ -56,7 +56,7 @@ def print_lines(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     needs = [max(map(len, [*plain(name).split("\n"), *texts[i]])) for i, name in enumerate(columns)]
     least = [
         need
-        if _is_copied(texts[i])
+        if i == 0 or _is_copied(texts[i])
         else min(need, max(SHORTEST_CUT, *map(len, plain(name).split("\n"))))
         for i, (need, name) in enumerate(zip(needs, columns, strict=True))
     ]
