@@ -56,7 +56,7 @@ schemas: $(DEV)
 	$(RUN)/python -m forcebase.database.schema_files schemas
 
 docs: $(VENV)/.installed-docs
-	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build
 
 figures:
 	$(PYTHON) benchmarks/figures.py
