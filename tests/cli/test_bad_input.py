@@ -64,7 +64,7 @@ def refused(filled, monkeypatch, capsys, tmp_path):
 
     def run(code, *arguments):
         monkeypatch.setattr(sys, "argv", ["forcebase", *map(str, arguments)])
-        before, files = _content(filled), sorted(tmp_path.rglob("*"))
+        before, files = _content(filled), _files(tmp_path)
         with pytest.raises(SystemExit) as ended:
             main()
         done = capsys.readouterr()
@@ -72,10 +72,15 @@ def refused(filled, monkeypatch, capsys, tmp_path):
         assert "Traceback" not in done.out + done.err
         assert done.out == ""
         assert _content(filled) == before
-        assert [path for path in sorted(tmp_path.rglob("*")) if path.name != "__pycache__"] == files
+        assert _files(tmp_path) == files
         return done.err
 
     return run
+
+
+def _files(folder):
+    """What a command left there; what Python compiled is not the command's."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
 
 
 def _content(db):

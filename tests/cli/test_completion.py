@@ -51,7 +51,7 @@ def offered(filled):
     ("typed", "words"),
     [
         ("ls st", {"structures"}),
-        ("ls calculations max", {"max_force="}),
+        ("ls calculations max", {"max_force"}),
         ("ls structures --sort n_at", {"n_atoms"}),
         ("show gpaw", {"gpaw-pbe"}),
         ("train ws", {"wse2@1"}),
