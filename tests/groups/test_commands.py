@@ -29,7 +29,6 @@ from forcebase.records import Activity
 FILES = ("wse2_gpaw_pbe.extxyz", "wse2_gpaw_unitcell.extxyz", "phonopy_wse2_gpaw_3x3.yaml")
 READING = {
     "ls": ["calculations"],
-    "status": [],
     "fields": ["calculations"],
     "plot bands": ["wse2-dft-phonon", "--out", "{tmp}/b.png"],
     "plot dos": ["wse2-dft-phonon", "--out", "{tmp}/d.png"],
@@ -86,8 +85,8 @@ WRITING = {
     "db users list": [],
     "db users remove": ["anna"],
 }
-APART = {"db start", "db stop", "db status", "db migrate", "model environment", "doctor"}
-"""They touch no record, or (doctor) tell what they may not do instead of failing."""
+APART = {"db start", "db stop", "db status", "db migrate", "model environment", "doctor", "status"}
+"""They touch no record, or tell what they may not do, or who asks (doctor, status)."""
 
 
 @dataclass(frozen=True)

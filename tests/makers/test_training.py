@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_the_output_says_all_that_made_the_model(quick_model) -> None:
     assert set(output) == set(ModelOutput.__annotations__)
     assert output["weights"].sha256 == output["weights_sha256"]
     assert read_neutral(output["neutral"].data).elements == ["Se", "W"]
-    assert output["hyperparameters"] == asdict(QUICK)
+    assert output["hyperparameters"] == QUICK.as_settings()
     assert output["elements"] == ["Se", "W"]
     assert output["e0s"] == quick_model.selection["e0s"]
     assert output["dataset_job"] == {"name": "quick", "version": 1}

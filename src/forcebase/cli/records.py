@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -53,6 +53,7 @@ def ls(
 
     A record is called by its name where it has one, a dataset by its version. Where the terminal
     is narrow, long texts are cut and the last columns left out; through a pipe all is printed.
+    Of a tag, or where over 20,000 match, the order is that of --sort alone.
 
     Examples:
       forcebase ls
@@ -107,8 +108,12 @@ def list_records(
     shown = _chosen(kind, columns) if columns else kind.columns
     wanted = parse_filters(db, filters, collection)
     records.check_indexed(tag=tag, **wanted)
-    found = records.find(tag=tag, limit=limit, sort=_order(kind, sort, wanted, tag), **wanted)
-    total = records.count_some(**wanted) if tag is None else len(found)
+    total = records.count_some(**wanted) if tag is None else 0
+    if sort is None:
+        few = tag is None and total < COUNT_AT_MOST
+        sort = _newest_first(kind, bool(wanted) or tag is not None, few)
+    found = records.find(tag=tag, limit=limit, sort=sort, **wanted)
+    total = total if tag is None else len(found)
     ids = [r.id for r in found]
     stale = stale_among(db, collection, ids)
     same = same_models(db.raw, ids) if collection == "methods" else {}
@@ -182,12 +187,11 @@ def _chosen(kind: Any, text: str) -> list[Any]:
     return chosen
 
 
-def _order(kind: Any, sort: str | None, wanted: Mapping[str, Any], tag: str | None) -> str:
-    """The field to sort by: what is asked for, or the newest first."""
-    if sort is not None:
-        return sort
-    alone = not wanted and tag is None
-    return NEWEST_WRITTEN if alone else f"-{NEWEST.get(kind.name, 'created_at')}"
+def _newest_first(kind: Any, filtered: bool, few: bool) -> str | None:
+    """How to sort for that; None where it would mean to read very many records."""
+    if not filtered:
+        return NEWEST_WRITTEN
+    return f"-{NEWEST.get(kind.name, 'created_at')}" if few else None
 
 
 def _is_id(value: Any) -> bool:
