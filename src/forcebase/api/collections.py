@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from mongoengine import Document
 
 from forcebase.api.home import HomeDatabase
-from forcebase.database.collections import RecordCollection, Results
+from forcebase.database.collections import RecordCollection
+from forcebase.database.results import Results
 from forcebase.progress import Progress
 from forcebase.records import Dataset, ModelMethod, Structure
 from forcebase.records.bound import bind
@@ -32,21 +33,8 @@ class Collection(RecordCollection[R]):
     session: HomeDatabase
     """The connected database; set by it."""
 
-    def iterate(
-        self,
-        query: str | Mapping[str, Any] | None = None,
-        *,
-        tag: str | None = None,
-        limit: int = 0,
-        skip: int = 0,
-        sort: str | None = None,
-        fields: Sequence[str] | None = None,
-        **equal: Any,
-    ) -> Iterator[R]:
-        """Like `find`, one record after another, so that memory stays bounded."""
-        asked: dict[str, Any] = {"tag": tag, "limit": limit, "skip": skip, "sort": sort}
-        found = super().iterate(query, **asked, fields=fields, **equal)
-        return found if fields is not None else (bind(one, self.session) for one in found)
+    def _made(self, stored: dict[str, Any]) -> R:
+        return cast("R", bind(super()._made(stored), self.session))
 
     def get(self, record_id: str) -> R:
         """Give a record by its id, its first digits, its name or its tag.
@@ -57,8 +45,7 @@ class Collection(RecordCollection[R]):
         text = str(record_id)
         if len(text) < DIGEST_LENGTH and self.name in self.session.record_collections:
             return cast("R", self.session.resolve(text, self.name)[1])
-        found = super().get(text)
-        return cast("R", bind(found, self.session))
+        return super().get(text)
 
     def selector(
         self,

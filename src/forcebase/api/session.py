@@ -13,7 +13,8 @@ from mongoengine import Document
 
 from forcebase.api.collections import Collection, Datasets, Models, Structures
 from forcebase.api.home import HomeDatabase
-from forcebase.database.collections import RecordCollection, Results
+from forcebase.database.collections import RecordCollection
+from forcebase.database.results import Results
 from forcebase.errors import InputError, NotFoundError
 from forcebase.progress import Progress
 from forcebase.records import (

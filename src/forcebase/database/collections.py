@@ -17,8 +17,8 @@ from pymongo.errors import BulkWriteError, PyMongoError
 
 from forcebase.database.filters.queries import is_indexed, paths_in, refuse_operators
 from forcebase.database.pieces import IDS_AT_ONCE, in_pieces
+from forcebase.database.results import Results
 from forcebase.database.rows import Row, outer, value_at
-from forcebase.database.tables import data_frame, html_records, text_table
 from forcebase.database.write_errors import NOT_VALID, is_duplicate_id, not_valid, write_error
 from forcebase.database.written import Written, id_of
 from forcebase.errors import DatabaseError, InputError, NotFoundError
@@ -27,7 +27,6 @@ from forcebase.records.fields import find_field
 from forcebase.records.formula import as_stored
 
 if TYPE_CHECKING:
-    import pandas as pd
     from pymongo.collection import Collection
     from pymongo.database import Database as MongoDatabase
 
@@ -40,44 +39,6 @@ COUNT_AT_MOST = 20_000
 """Counting goes so far in 0.1 s, also where the records must be looked at, as for two elements."""
 ON_THEIR_WAY = 2
 """Pieces that the server checks and indexes, each on one core, while the next is made."""
-
-
-class Results(Sequence[R], Generic[R]):
-    """Records that a query found."""
-
-    def __init__(self, records: list[R], to_atoms: Callable[[list[R]], list]):
-        self._records = records
-        self._to_atoms = to_atoms
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return Results(self._records[index], self._to_atoms)
-        return self._records[index]
-
-    def to_atoms(self) -> list:
-        """Give one ASE Atoms per record; calculations carry their labels.
-
-        Raises:
-            InputError: records of this class are not structures.
-        """
-        return self._to_atoms(self._records)
-
-    def to_dataframe(self, *, forces: bool = False) -> pd.DataFrame:
-        """Give a table: one row a record, scalar fields only; of validations their metrics too.
-
-        Args:
-            forces: of calculations, columns `forces`, (n, 3) eV/angstrom, and `stress` too.
-        """
-        return data_frame(self._records, forces=forces)
-
-    def __repr__(self) -> str:
-        return text_table(self._records)
-
-    def _repr_html_(self) -> str:
-        return html_records(self._records)
 
 
 class RecordCollection(Generic[R]):
@@ -261,9 +222,13 @@ class RecordCollection(Generic[R]):
             found = heapq.merge(*cursors, key=key, reverse=order[0][1] < 0)
         some = itertools.islice(found, skip, most or None)
         if wanted is None:
-            return (self.document._from_son(d) for d in some)
+            return map(self._made, some)
         rows: Any = (Row(wanted, d) for d in some)
         return cast("Iterator[R]", rows)
+
+    def _made(self, stored: dict[str, Any]) -> R:
+        """The record of a stored document."""
+        return cast("R", self.document._from_son(stored))
 
     def _order(self, sort: str | None, fixed: bool) -> list[tuple[str, int]]:
         """Fields to sort by with their directions; none where the order does not matter."""
@@ -347,7 +312,7 @@ class RecordCollection(Generic[R]):
                 hint=f"`forcebase ls {self.name}` lists what is there.",
                 id=record_id,
             )
-        return self.document._from_son(found)
+        return self._made(found)
 
     def one(self, query: str | Mapping[str, Any] | None = None, **equal: Any) -> R | None:
         """Give one record that fits, or None; the arguments are those of `find`."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from pymongo.errors import PyMongoError
+
 from forcebase.errors import ForcebaseError, InputError
 from forcebase.safety.text import html_text
 
@@ -96,13 +98,13 @@ class RecordId(str):
     def __repr__(self) -> str:
         try:
             return repr(self.record)
-        except Exception:  # of what is not there, or of a connection that was closed
+        except (ForcebaseError, PyMongoError):  # it is not there, or the connection was closed
             return super().__repr__()
 
     def _repr_html_(self) -> str:
         try:
             return str(self.record._repr_html_())
-        except Exception:
+        except (ForcebaseError, PyMongoError):  # as above
             return html_text(str(self))
 
     def __reduce__(self) -> tuple[Any, ...]:

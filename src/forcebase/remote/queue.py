@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -142,13 +142,31 @@ def rerun(project: RemoteProject, jobs: Iterable[QueuedJob]) -> list[str]:
         InputError: a job is in a state from which it cannot, or is held by a runner; the others
             run again nevertheless.
     """
+
+    def act(controller: JobController, job: QueuedJob, _: Sequence[str]) -> list[str]:
+        _rerun(controller, job)
+        return [job.number]
+
+    return _each(project, jobs, act)
+
+
+def _each(
+    project: RemoteProject,
+    jobs: Iterable[QueuedJob],
+    act: Callable[[JobController, QueuedJob, Sequence[str]], list[str]],
+) -> list[str]:
+    """Act on one job after another, past those that refuse; the numbers that `act` gave.
+
+    Raises:
+        InputError: the first refusal, once all were tried.
+    """
     controller = project.controller()
-    done, refused = [], []
+    done: list[str] = []
+    refused = []
     try:
         for job in jobs:
             try:
-                _rerun(controller, job)
-                done.append(job.number)
+                done += act(controller, job, done)
             except InputError as error:
                 refused.append(error)
     finally:
@@ -194,21 +212,12 @@ def cancel(project: RemoteProject, jobs: Iterable[QueuedJob]) -> list[str]:
     Raises:
         InputError: a job has ended, or is held by a runner; the others are cancelled nevertheless.
     """
-    controller = project.controller()
-    done: list[str] = []
-    refused = []
-    try:
-        for job in jobs:
-            try:
-                if job.number not in done:  # it may have waited for one of those before
-                    done += _cancel(controller, job)
-            except InputError as error:
-                refused.append(error)
-    finally:
-        controller.close()
-    if refused:
-        raise refused[0]
-    return done
+
+    def act(controller: JobController, job: QueuedJob, done: Sequence[str]) -> list[str]:
+        waited_for_one_before = job.number in done
+        return [] if waited_for_one_before else _cancel(controller, job)
+
+    return _each(project, jobs, act)
 
 
 def _cancel(controller: JobController, job: QueuedJob) -> list[str]:
