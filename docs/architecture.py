@@ -1,6 +1,6 @@
 """Draw docs/images/architecture.svg from the imports in the sources: `python docs/architecture.py`.
 
-Rooms are the folders of src/forcebase, on the floors that tests/test_architecture.py holds them to;
+Rooms are the folders of src/forcebase, on the floors that tests/test_architecture.py checks;
 the modules beside them are one box, the ground floor. An arrow goes from a room to one that it
 imports; those that follow from others are left out. The picture carries its graph as text, and
 tests/docs/test_architecture_picture.py compares that with the sources.

@@ -32,7 +32,7 @@ LINK = re.compile(r"\[((?:[^\[\]]|!?\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
 MOVED = {"index.md": ROOT / "README.md", "contributing.md": ROOT / "CONTRIBUTING.md"}
 """Pages that stand at the top of the repository, for those who look there."""
 NOTEBOOK = ".ipynb"
-"""A file of docs/ that is no page: a copy of it can be taken."""
+"""A file of docs/ that is not a page: a copy of it can be taken."""
 OUTSIDE = ("http://", "https://", "mailto:", "#")
 
 

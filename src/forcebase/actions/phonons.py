@@ -173,7 +173,7 @@ def find_relaxation(
 
 
 def reference_phonon(db: Database, method: Method | None = None) -> Phonon:
-    """The DFT phonon to hold models to; with several, the one of the largest supercell."""
+    """The DFT phonon to compare models with; with several, the one of the largest supercell."""
     fields = {"method": method.id} if method else {"method_class": "dft"}
     found = db.phonons.find(sort="-n_atoms_supercell", limit=1, **fields)
     if not found:

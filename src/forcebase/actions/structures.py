@@ -37,7 +37,8 @@ def add_structure(
         kind: configuration kind, as "pristine-2x2", of one that is new.
 
     Raises:
-        InputError: it is none of these, cannot be read, or is no periodic structure of whole atoms.
+        InputError: it is none of these, cannot be read, or is not a periodic structure of whole
+            atoms.
     """
     started = time.perf_counter()
     if name is not None:
@@ -100,7 +101,7 @@ def _bare(atoms: Atoms) -> Atoms:
 
 
 def _check(atoms: Atoms, what: str) -> None:
-    """Refuse what is no crystal, layer, chain or molecule in a box.
+    """Refuse what is not a crystal, layer, chain or molecule in a box.
 
     Raises:
         InputError: there are no atoms, no cell, or two atoms at one place.

@@ -97,7 +97,7 @@ class Structures(Collection[Structure]):
             The record; of a list of records, how many are new.
 
         Raises:
-            InputError: it is none of these, cannot be read, or is no periodic structure of whole
+            InputError: it is none of these, cannot be read, or is not a periodic structure of whole
                 atoms.
         """
         from forcebase.actions.structures import add_structure

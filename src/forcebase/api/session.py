@@ -120,7 +120,7 @@ class Session(HomeDatabase):
             model: the model.
             on: a structure, several, what `db.structures.find` or `db.calculations.find` gave, or
                 a dataset, also as "dataset:split".
-            again: label all of them, to hold the model to what it gave before; that stays.
+            again: label all of them, to compare the model with what it gave before; that stays.
             where: elsewhere: a worker's name, or a place.
             progress: told of each batch.
 
@@ -176,7 +176,7 @@ class Session(HomeDatabase):
             The phonon; elsewhere a handle, whose `result()` waits for it.
 
         Raises:
-            InputError: it is no supercell.
+            InputError: it is not a supercell.
             ModelError: the model does not know an element, or has no analytic force constants.
         """
         from forcebase.actions.phonons import compute_phonon
@@ -298,7 +298,7 @@ class Session(HomeDatabase):
         return [self._structure(on).id]
 
     def _is_dataset(self, text: str) -> bool:
-        """Whether a text that is no structure's name is a dataset's."""
+        """Whether a text that is not a structure's name is a dataset's."""
         named = self.names.named(text)
         if named is not None and named[0] == self.structures.name:
             return False

@@ -28,7 +28,7 @@ def open_safely(path: Path) -> ZipFile:
 
     Raises:
         InputError: there is no such file, or a member is not one of an archive's.
-        IntegrityError: it is no whole zip.
+        IntegrityError: it is not a whole zip.
     """
     try:
         archive = ZipFile(path)
@@ -77,7 +77,7 @@ def _objection(member: ZipInfo, seen: set[str]) -> str:
     if member.filename in seen:
         return "is there twice"
     if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode):
-        return "is no plain file"
+        return "is not a plain file"
     if member.flag_bits & ENCRYPTED:
         return "is encrypted"
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):

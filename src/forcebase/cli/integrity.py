@@ -53,7 +53,7 @@ def _goes_on(lineage: Any) -> bool:
 
 
 def untaint(record: SubjectArgument, as_json: JsonOption = False) -> None:
-    """Take the word back; what another taint reaches stays stale.
+    """Remove a taint; what another taint reaches stays stale.
 
     Example:
       forcebase untaint RECORD

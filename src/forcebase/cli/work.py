@@ -59,7 +59,7 @@ def import_files(
 ) -> None:
     """Turn files into records: outputs of DFT codes, extxyz, ASE databases, phonopy, JobStores.
 
-    VASP, CP2K, Quantum ESPRESSO, GPAW, FHI-aims and ABINIT are told by their content. A
+    VASP, CP2K, Quantum ESPRESSO, GPAW, FHI-aims and ABINIT are recognised by their content. A
     method.yaml says how labels were made where the files do not. The same import twice adds
     nothing; the exit code is 2 when an output could not be read. What else lies in a folder, as
     inputs, scripts and what tools write, is left and counted. Links are followed.

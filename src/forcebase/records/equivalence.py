@@ -11,7 +11,7 @@ from forcebase.records.description import Description, columns
 
 
 class Equivalence(Record):
-    """The word that two methods are the same for a purpose; tainting it takes the word back.
+    """The statement that two methods are the same for a purpose; tainting it withdraws it.
 
     Datasets and comparisons that rest on it name it in their provenance.
     """

@@ -44,7 +44,7 @@ def read_yaml(path: Path, *, whole: bool = False) -> Tree:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # a device has no end
-            raise InputError(f"{path} is no plain file.")
+            raise InputError(f"{path} is not a plain file.")
         TEXT_BYTES.check(found.st_size, path.name)
         data = path.read_bytes()
     except OSError as error:
