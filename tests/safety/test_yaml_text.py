@@ -110,5 +110,5 @@ def test_a_device_or_a_pipe_is_no_file(tmp_path):
     (tmp_path / "device.yaml").symlink_to("/dev/zero")
     os.mkfifo(tmp_path / "pipe.yaml")
     for name in ("device.yaml", "pipe.yaml"):
-        with pytest.raises(InputError, match="no plain file"):
+        with pytest.raises(InputError, match="not a plain file"):
             read_yaml(tmp_path / name)
